@@ -1,0 +1,172 @@
+"""The contract that every family of tasks follows.
+
+A *task* is one environment: a frozen dataclass whose array fields are its parameters
+(arm means, transition tables). It never changes, so a batch of tasks is the same class
+with a leading axis, and `jax.vmap` runs them side by side. A *family* is the frozen
+dataclass of sizes and priors that samples tasks; it is what a name like
+`GaussianBandit-DPT-v0` stands for.
+"""
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+if TYPE_CHECKING:
+    from envs.splits import Split
+
+Key = jax.Array
+State = Any  # a pytree; each task defines its own
+FamilyT = TypeVar("FamilyT", bound="Family")
+Observation = Any  # an array of shape `Family.obs_shape`
+
+
+class TimeStep(NamedTuple):
+    """What the agent receives after an action."""
+
+    obs: Observation
+    reward: Float[Array, "*batch"]
+    terminated: Bool[Array, "*batch"]  # the task ended the episode: absorbing from here
+    truncated: Bool[Array, "*batch"]  # the horizon ended it
+
+    @property
+    def done(self) -> Bool[Array, "*batch"]:
+        """Whether the episode is over, for either reason."""
+        return self.terminated | self.truncated
+
+
+@runtime_checkable
+class Task(Protocol):
+    """One environment. Every method is pure and handles one stream; `vmap` for more.
+
+    An episode has `horizon` steps, always. A task that ends earlier goes to an
+    absorbing state of zero reward and says `terminated`.
+    """
+
+    @property
+    def num_actions(self) -> int:
+        """How many actions there are."""
+        ...
+
+    @property
+    def horizon(self) -> int:
+        """Steps in an episode."""
+        ...
+
+    def reset(self, key: Key) -> tuple[State, Observation]:
+        """Starts an episode."""
+        ...
+
+    def step(self, key: Key, state: State, action: Array) -> tuple[State, TimeStep]:
+        """Moves one step. The key draws the noise and nothing else does."""
+        ...
+
+    def gaps(self, state: State) -> Float[Array, " actions"]:
+        """V*(state) - Q*(state, action): exact, ≥ 0 and zero for an optimal action."""
+        ...
+
+    def state_from_obs(self, step: Int[Array, ""], obs: Observation) -> State:
+        """The state of step `step` of an episode, for an observer who knows the task.
+
+        The optimal policy plays from it. A task whose observations do not determine
+        its state raises `NotImplementedError`.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """Sizes and priors: what is known of a task before it is sampled.
+
+    Attributes:
+        name: versioned name, as registered; empty for a family made by hand.
+        source: where these sizes, priors and rules are written.
+        horizon: steps in an episode.
+    """
+
+    name: str = ""
+    source: str = "not published"
+    horizon: int
+
+    def __post_init__(self) -> None:
+        """Checks the sizes."""
+        require(self.horizon >= 1, "horizon must be at least 1", self.horizon)
+
+    @property
+    def num_actions(self) -> int:
+        """How many actions every task of the family has."""
+        raise NotImplementedError
+
+    @property
+    def num_observations(self) -> int:
+        """How many values an integer observation takes; 0 where it is real-valued.
+
+        A bandit shows nothing, which is one value, always the same.
+        """
+        return 1
+
+    @property
+    def obs_shape(self) -> tuple[int, ...]:
+        """Shape of one observation; `()` where it is an integer."""
+        return ()
+
+    @property
+    def obs_range(self) -> tuple[float, float]:
+        """Least and greatest value of a real-valued observation, where there is one."""
+        return -math.inf, math.inf
+
+    def sample(self, key: Key) -> Task:
+        """Draws one task from the prior."""
+        raise NotImplementedError
+
+    def split(self) -> "Split":
+        """The train and test halves of its tasks.
+
+        Fresh draws from the prior for both, which fits a continuous prior; a family of
+        finitely many tasks must say which half has which (`envs.splits.split_tasks`).
+        """
+        from envs import splits  # it imports this module
+
+        return splits.split_prior(self)
+
+    def replace(self: FamilyT, **changes: Any) -> FamilyT:
+        """The same family with other sizes or priors.
+
+        Raises:
+            ValueError: if the family has no such field, or the value breaks its rule.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        for name in changes:
+            if name not in known:
+                raise ValueError(
+                    f"{type(self).__name__} has no field {name!r}; "
+                    f"its fields are {', '.join(sorted(known))}"
+                )
+        return dataclasses.replace(self, **changes)
+
+
+def require(rule_holds: bool, rule: str, value: Any) -> None:
+    """Raises `ValueError("<rule>, got <value>")` unless the rule holds."""
+    if not rule_holds:
+        raise ValueError(f"{rule}, got {value}")
+
+
+NOTHING = 0  # a bandit's observation: one value, always the same
+
+
+def bandit_timestep(
+    obs: Observation,
+    reward: Float[Array, ""],
+    next_step: Int[Array, ""],
+    horizon: int,
+) -> TimeStep:
+    """The record of one pull: a bandit never terminates, its horizon truncates it."""
+    return TimeStep(
+        obs=obs,
+        reward=reward,
+        terminated=jnp.zeros((), bool),
+        truncated=next_step >= horizon,
+    )
