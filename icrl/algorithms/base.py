@@ -1,0 +1,76 @@
+"""The shape of everything that acts."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from envs.base import Family
+
+AgentState = Any  # a pytree of fixed shapes; each algorithm defines its own
+
+
+def _same_state(key: jax.Array, state: AgentState) -> AgentState:
+    del key
+    return state
+
+
+class Algorithm(NamedTuple):
+    """A learner as a record of pure functions, as optax writes an optimiser.
+
+    It is made for a family (`linucb(family, width=2.0)`), handles one stream, and never
+    sees the task: `vmap` the whole rollout for more.
+
+    Attributes:
+        init: `() -> state`. What the learner knows before its first step.
+        act: `(key, state, obs) -> (state, action)`. The key is consumed. The state
+            comes back as it was, except where acting is remembered (a model's cache).
+        update: `(state, obs, action, timestep) -> state`. Learns from one step.
+        begin_episode: `(key, state) -> state`. Plans or resamples, once per episode.
+        action_probabilities: `(state, obs) -> Float[actions]`, where there is a closed
+            form: the law of `act`.
+    """
+
+    init: Callable[[], AgentState]
+    act: Callable[[jax.Array, AgentState, Any], tuple[AgentState, Array]]
+    update: Callable[[AgentState, Any, Array, Any], AgentState]
+    begin_episode: Callable[[jax.Array, AgentState], AgentState] = _same_state
+    action_probabilities: (
+        Callable[[AgentState, Any], Float[Array, " actions"]] | None
+    ) = None
+
+
+def require_family(algorithm: str, family: Family, *kinds: type) -> None:
+    """Raises `ValueError` unless `family` is of a kind that `algorithm` plays."""
+    if not isinstance(family, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(
+            f"{algorithm} needs a {names}, got a {type(family).__name__}"
+            f" ({family.name or 'unnamed'})"
+        )
+
+
+def most_likely(algorithm: Algorithm) -> Algorithm:
+    """Plays the likeliest action of `algorithm` instead of sampling one.
+
+    Of exact posterior sampling this is the action most likely to be the best one: what
+    an ideal DPT plays offline. Ties go to the lowest action.
+
+    Raises:
+        ValueError: if the algorithm has no `action_probabilities`.
+    """
+    law = algorithm.action_probabilities
+    if law is None:
+        raise ValueError("the algorithm has no closed form of its action probabilities")
+
+    def act(key: jax.Array, state: AgentState, obs: Any) -> tuple[AgentState, Array]:
+        del key
+        return state, jnp.argmax(law(state, obs))
+
+    def action_probabilities(state: AgentState, obs: Any) -> Float[Array, " actions"]:
+        probabilities = law(state, obs)
+        return jax.nn.one_hot(jnp.argmax(probabilities), probabilities.shape[0])
+
+    return algorithm._replace(act=act, action_probabilities=action_probabilities)

@@ -1,0 +1,109 @@
+"""The normal law on an interval, right in float32 however far the interval is.
+
+`jax.random.truncated_normal` inverts the error function, which is 1 in float32 from
+five standard deviations on: beyond, it returns a bound, and often the wrong one. Here
+lengths are measured from the bound nearer to the mode, in standard deviations, and the
+tail beyond `TAIL` uses Mills' ratio R(x) = P(Z > x) / φ(x), which never underflows.
+"""
+
+import jax.numpy as jnp
+from jax.scipy.special import ndtr, ndtri
+from jaxtyping import Array, Float
+
+TAIL = 4.0  # standard deviations from which the tail formulas are used
+
+Values = Float[Array, "..."]
+
+
+def quantile(p: Values, mode: Values, std: Values, low: float, high: float) -> Values:
+    """The point below which N(mode, std²), kept to [low, high], has probability `p`.
+
+    Args:
+        p: probability, in [0, 1].
+        mode: mean of the normal law before it is cut; anywhere.
+        std: its standard deviation, positive. Values of the same shape as `mode`.
+        low: lower end of the interval.
+        high: upper end.
+    """
+    flip, a, width = _from_near_bound(mode, std, low, high)
+    p = jnp.where(flip, 1 - p, p)
+    excess = jnp.where(
+        a < TAIL, _body_quantile(p, a, width), _tail_quantile(p, a, width)
+    )
+    excess = std * jnp.clip(excess, 0, width)
+    return jnp.clip(jnp.where(flip, high - excess, low + excess), low, high)
+
+
+def mean(mode: Values, std: Values, low: float, high: float) -> Values:
+    """The mean of N(mode, std²) kept to [low, high]; arguments as in `quantile`."""
+    flip, a, width = _from_near_bound(mode, std, low, high)
+    b = a + width
+    mass = ndtr(-a) - ndtr(-b)
+    body = (_density(a) - _density(b)) / jnp.maximum(mass, 1e-30) - a
+    # E[X - a | a < X < b] from the mean excesses e(x) = E[X - x | X > x]:
+    # e(a) = (1 - r) E[X - a | a < X < b] + r (width + e(b)), r = P(X > b | X > a).
+    log_r = _log_tail_ratio(a, width)
+    excess_a, excess_b = _mean_excess(a), _mean_excess(b)
+    kept = jnp.maximum(-jnp.expm1(log_r), 1e-30)
+    tail = (excess_a - jnp.exp(log_r) * (excess_b + width)) / kept
+    excess = std * jnp.clip(jnp.where(a < TAIL, body, tail), 0, width)
+    return jnp.where(flip, high - excess, low + excess)
+
+
+def _from_near_bound(
+    mode: Values, std: Values, low: float, high: float
+) -> tuple[Array, Values, Values]:
+    """Whether `high` is the bound nearer the mode; how far it is, and the width.
+
+    The distance is positive for a mode outside the interval, in standard deviations.
+    """
+    flip = mode > (low + high) / 2
+    inside = jnp.where(flip, high - mode, mode - low)
+    return flip, -inside / std, (high - low) / std
+
+
+def _body_quantile(p: Values, a: Values, width: Values) -> Values:
+    tail_a, tail_b = ndtr(-a), ndtr(-(a + width))
+    tail = (1 - p) * tail_a + p * tail_b
+    return -ndtri(jnp.clip(tail, 1e-37, 1 - 1e-7)) - a
+
+
+def _tail_quantile(p: Values, a: Values, width: Values) -> Values:
+    """Solves P(X > a + t | X > a) = 1 - p (1 - r) for t, by iteration.
+
+    With t = a x + x²/2 in the exponent this is `a t + t²/2 = e + log R(a+t)/R(a)`; the
+    last term moves little with t, so that four rounds reach rounding error from a ≥ 4.
+    """
+    a = jnp.maximum(a, TAIL)  # where it is smaller the result is not used
+    e = -jnp.log1p(p * jnp.expm1(_log_tail_ratio(a, width)))
+    t = jnp.zeros_like(e)
+    for _ in range(4):
+        target = jnp.maximum(e + jnp.log(_mills(a + t) / _mills(a)), 0)
+        t = 2 * target / (a + jnp.sqrt(a * a + 2 * target))
+    return t
+
+
+def _log_tail_ratio(a: Values, width: Values) -> Values:
+    """Log P(Z > a + width) / P(Z > a), for a ≥ TAIL."""
+    a = jnp.maximum(a, TAIL)
+    ratio = _mills(a + width) / _mills(a)
+    return -(a * width + width * width / 2) + jnp.log(ratio)
+
+
+def _mean_excess(x: Values) -> Values:
+    """E[Z - x | Z > x] for x ≥ TAIL, as the continued fraction 1/(x + 2/(x + 3/…))."""
+    x = jnp.maximum(x, TAIL)
+    tail = x
+    for k in range(16, 1, -1):
+        tail = x + k / tail
+    return 1 / tail
+
+
+def _mills(x: Values) -> Values:
+    """P(Z > x) / φ(x) for x ≥ TAIL."""
+    x = jnp.maximum(x, TAIL)
+    return 1 / (x + _mean_excess(x))
+
+
+def _density(x: Values) -> Values:
+    return jnp.exp(-x * x / 2) / jnp.sqrt(2 * jnp.pi)
