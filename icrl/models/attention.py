@@ -1,0 +1,166 @@
+"""Causal softmax attention, in parallel and with a cache of keys and values."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from icrl.config import TransformerConfig
+from icrl.models.base import linear, residual_std, weight_std
+
+READ_STEPS = 8  # lengths of cache among which a step chooses what it reads
+MIN_READ = 16  # tokens; shorter reads save nothing
+
+
+class AttentionCache(NamedTuple):
+    """Keys and values of the tokens read so far; the rest is zero."""
+
+    keys: Float[Array, "heads dim max_tokens"]
+    values: Float[Array, "heads max_tokens dim"]
+
+
+class CausalAttention(nnx.Module):
+    """Multi-head softmax attention to this token and those before it.
+
+    Source: Vaswani et al. 2017, Section 3.2; biases as in GPT-2 (Radford et al. 2019).
+    """
+
+    def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+        width, dtype = config.width, config.dtype
+        self.num_heads = config.num_heads
+        self.query_block = config.query_block
+        self.dtype = dtype
+        self.project = linear(
+            width, 3 * width, std=weight_std(config), dtype=dtype, rngs=rngs
+        )
+        self.combine = linear(
+            width, width, std=residual_std(config), dtype=dtype, rngs=rngs
+        )
+
+    def parallel(self, x: Float[Array, "time width"]) -> Float[Array, "time width"]:
+        """Mixes all tokens, each with those before it."""
+        return self._attend(*self._project(x))
+
+    def init_cache(self, max_tokens: int) -> AttentionCache:
+        """Returns the memory of no tokens, with room for `max_tokens`."""
+        heads, width = self.num_heads, self.combine.out_features
+        dim = width // heads
+        return AttentionCache(
+            keys=jnp.zeros((heads, dim, max_tokens), self.dtype),
+            values=jnp.zeros((heads, max_tokens, dim), self.dtype),
+        )
+
+    def prefill(
+        self, x: Float[Array, "time width"], max_tokens: int
+    ) -> tuple[AttentionCache, Float[Array, "time width"]]:
+        """As `parallel`; returns also the memory after the last token."""
+        queries, keys, values = self._project(x)
+        room = (0, max_tokens - x.shape[0])
+        cache = AttentionCache(
+            keys=jnp.pad(keys.swapaxes(1, 2), ((0, 0), (0, 0), room)),
+            values=jnp.pad(values, ((0, 0), room, (0, 0))),
+        )
+        return cache, self._attend(queries, keys, values)
+
+    def step(
+        self, cache: AttentionCache, position: Int[Array, ""], x: Float[Array, " width"]
+    ) -> tuple[AttentionCache, Float[Array, " width"]]:
+        """Mixes one token with those in memory; `position` counts from 0."""
+        query, key, value = self._project(x[None])
+        cache = AttentionCache(
+            keys=jax.lax.dynamic_update_slice_in_dim(
+                cache.keys, key.swapaxes(1, 2), position, axis=2
+            ),
+            values=jax.lax.dynamic_update_slice_in_dim(
+                cache.values, value, position, axis=1
+            ),
+        )
+        mixed = read_cache(cache, position, query[:, 0])
+        return cache, self.combine(mixed.reshape(-1))
+
+    def _project(self, x: Float[Array, "time width"]):
+        """Queries (scaled), keys and values, each `[heads, time, dim]`."""
+        time, width = x.shape
+        dim = width // self.num_heads
+        projected = self.project(x).reshape(time, 3, self.num_heads, dim)
+        queries, keys, values = projected.transpose(1, 2, 0, 3)
+        return queries * dim**-0.5, keys, values
+
+    def _attend(self, queries: Array, keys: Array, values: Array):
+        mixed = causal_attention(queries, keys, values, self.query_block)
+        heads, time, dim = mixed.shape
+        return self.combine(mixed.swapaxes(0, 1).reshape(time, heads * dim))
+
+
+def causal_attention(
+    queries: Float[Array, "heads time dim"],
+    keys: Float[Array, "heads time dim"],
+    values: Float[Array, "heads time dim"],
+    block: int,
+) -> Float[Array, "heads time dim"]:
+    """softmax(mask(Q Kᵀ)) V, where each token sees itself and those before it.
+
+    A block of queries is compared with the keys up to its own end only: half the work
+    of the full square, and what is in hand stays in the processor's cache.
+
+    Args:
+        queries: already divided by sqrt(dim).
+        keys: what they are compared with.
+        values: what is averaged.
+        block: queries per block; it changes the speed and not the result.
+    """
+    time = queries.shape[1]
+    # one column more sums the weights: dividing the mean afterwards spares two passes
+    # over the weights, one here and one in the gradient
+    values = jnp.pad(values, ((0, 0), (0, 0), (0, 1)), constant_values=1)
+    mixed = []
+    for start in range(0, time, block):
+        end = min(start + block, time)
+        scores = jnp.einsum(
+            "hqd,hkd->hqk",
+            queries[:, start:end],
+            keys[:, :end],
+            preferred_element_type=jnp.float32,
+        )
+        seen = jnp.arange(end)[None, None] <= jnp.arange(start, end)[None, :, None]
+        scores = jnp.where(seen, scores, -1e30)  # -inf would make gradients NaN
+        largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
+        sums = jnp.einsum(
+            "hqk,hkd->hqd",
+            jnp.exp(scores - largest).astype(values.dtype),
+            values[:, :end],
+            preferred_element_type=jnp.float32,
+        )
+        mixed.append(sums[..., :-1] / sums[..., -1:])
+    return jnp.concatenate(mixed, axis=1).astype(values.dtype)
+
+
+def read_cache(
+    cache: AttentionCache, position: Int[Array, ""], query: Float[Array, "heads dim"]
+) -> Float[Array, "heads dim"]:
+    """Attention of one query to the tokens 0 to `position`.
+
+    Reads the shortest of a few static lengths of the cache that holds them, so a step
+    early in a game is cheap.
+    """
+    max_tokens = cache.values.shape[1]
+    stride = max(MIN_READ, -(-max_tokens // READ_STEPS))
+    lengths = [*range(stride, max_tokens, stride), max_tokens]
+
+    def reader(length: int):
+        def read(cache: AttentionCache, position: Array, query: Array) -> Array:
+            keys, values = cache.keys[..., :length], cache.values[:, :length]
+            scores = jnp.einsum(
+                "hd,hdk->hk", query, keys, preferred_element_type=jnp.float32
+            )
+            seen = jnp.arange(length)[None] <= position
+            weights = jax.nn.softmax(jnp.where(seen, scores, -1e30), axis=-1)
+            return jnp.einsum("hk,hkd->hd", weights.astype(values.dtype), values)
+
+        return read
+
+    return jax.lax.switch(
+        position // stride, [reader(n) for n in lengths], cache, position, query
+    )

@@ -1,0 +1,181 @@
+"""A causal transformer over tokens of real features: embed, blocks, norm, head.
+
+Source: the pre-norm block of GPT-2 (Radford et al. 2019); the embedding, the head and
+the default sizes of DPT (Lee et al. 2023, https://arxiv.org/abs/2306.14892).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from icrl.config import TransformerConfig
+from icrl.models.attention import CausalAttention
+from icrl.models.base import (
+    Cache,
+    TokenMixer,
+    layer_norm,
+    linear,
+    residual_std,
+    weight_std,
+)
+
+
+class TransformerCache(NamedTuple):
+    """What a transformer remembers of a context."""
+
+    position: Int[Array, ""]  # tokens read so far
+    mixers: tuple[Cache, ...]  # one per block
+
+
+class Block(nnx.Module):
+    """Pre-norm block: token mixer, then MLP, each added to its input."""
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        mixer: Callable[..., TokenMixer],
+        *,
+        rngs: nnx.Rngs,
+    ):
+        width, dtype = config.width, config.dtype
+        hidden = config.mlp_ratio * width
+        self.norm_mixer = layer_norm(width, rngs=rngs)
+        self.mixer = mixer(config, rngs=rngs)
+        self.norm_mlp = layer_norm(width, rngs=rngs)
+        self.expand = linear(
+            width, hidden, std=weight_std(config), dtype=dtype, rngs=rngs
+        )
+        self.contract = linear(
+            hidden, width, std=residual_std(config), dtype=dtype, rngs=rngs
+        )
+
+    def __call__(self, x: Float[Array, "time width"]) -> Float[Array, "time width"]:
+        """Mixes tokens, then features."""
+        return self.mlp(x + self.mixer.parallel(self.norm_mixer(x)))
+
+    def step(
+        self, cache: Cache, position: Int[Array, ""], x: Float[Array, " width"]
+    ) -> tuple[Cache, Float[Array, " width"]]:
+        """The same for the next token alone."""
+        cache, mixed = self.mixer.step(cache, position, self.norm_mixer(x))
+        return cache, self.mlp(x + mixed)
+
+    def prefill(
+        self, x: Float[Array, "time width"], max_tokens: int
+    ) -> tuple[Cache, Float[Array, "time width"]]:
+        """The same for all tokens, with the cache after them."""
+        cache, mixed = self.mixer.prefill(self.norm_mixer(x), max_tokens)
+        return cache, self.mlp(x + mixed)
+
+    def mlp(self, x: Float[Array, "*time width"]) -> Float[Array, "*time width"]:
+        """Adds the MLP; its activation is GPT-2's approximation of GELU."""
+        hidden = nnx.gelu(self.expand(self.norm_mlp(x)), approximate=True)
+        return x + self.contract(hidden)
+
+
+class Transformer(nnx.Module):
+    """Logits of the action after every prefix of the context.
+
+    Args:
+        config: sizes.
+        token_size: features of one token.
+        num_actions: logits at each position.
+        max_tokens: longest context.
+        mixer: makes the token mixer of a block: `mixer(config, rngs=rngs)`.
+        rngs: its `params` stream draws the weights.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        *,
+        token_size: int,
+        num_actions: int,
+        max_tokens: int,
+        mixer: Callable[..., TokenMixer] = CausalAttention,
+        rngs: nnx.Rngs,
+    ):
+        self.max_tokens = max_tokens
+        self.embed = linear(token_size, config.width, dtype=config.dtype, rngs=rngs)
+        self.positions = (
+            nnx.Param(0.02 * rngs.params.normal((max_tokens, config.width)))
+            if config.positions == "learned"
+            else None
+        )
+        self.blocks = nnx.List(
+            [Block(config, mixer, rngs=rngs) for _ in range(config.num_layers)]
+        )
+        self.norm = layer_norm(config.width, rngs=rngs)
+        self.head = linear(config.width, num_actions, dtype="float32", rngs=rngs)
+
+    def __call__(
+        self, tokens: Float[Array, "time token"]
+    ) -> Float[Array, "time actions"]:
+        """Logits after every prefix of the context, in parallel.
+
+        Raises:
+            ValueError: if there are more than `max_tokens` tokens.
+        """
+        x = self._embed(tokens)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+    def init_cache(self) -> TransformerCache:
+        """Returns the memory of an empty context."""
+        mixers = tuple(b.mixer.init_cache(self.max_tokens) for b in self.blocks)
+        return TransformerCache(position=jnp.zeros((), jnp.int32), mixers=mixers)
+
+    def step(
+        self, cache: TransformerCache, token: Float[Array, " token"]
+    ) -> tuple[TransformerCache, Float[Array, " actions"]]:
+        """Appends one token: the new memory, and the logits after it.
+
+        After `max_tokens` tokens the memory is full: a further one would overwrite the
+        last, unnoticed. Whoever plays checks the length of the game beforehand.
+        """
+        position = cache.position
+        x = self.embed(token)
+        if self.positions is not None:
+            row = jax.lax.dynamic_index_in_dim(
+                self.positions[...], position, keepdims=False
+            )
+            x = x + row.astype(x.dtype)
+        mixers = []
+        for block, memory in zip(self.blocks, cache.mixers, strict=True):
+            memory, x = block.step(memory, position, x)
+            mixers.append(memory)
+        cache = TransformerCache(position=position + 1, mixers=tuple(mixers))
+        return cache, self.head(self.norm(x))
+
+    def prefill(
+        self, tokens: Float[Array, "time token"]
+    ) -> tuple[TransformerCache, Float[Array, "time actions"]]:
+        """Reads a context in parallel: the memory after it, and all its logits.
+
+        Raises:
+            ValueError: if there are more than `max_tokens` tokens.
+        """
+        x = self._embed(tokens)
+        mixers = []
+        for block in self.blocks:
+            memory, x = block.prefill(x, self.max_tokens)
+            mixers.append(memory)
+        position = jnp.full((), tokens.shape[0], jnp.int32)
+        cache = TransformerCache(position=position, mixers=tuple(mixers))
+        return cache, self.head(self.norm(x))
+
+    def _embed(self, tokens: Float[Array, "time token"]) -> Float[Array, "time width"]:
+        time = tokens.shape[0]
+        if time > self.max_tokens:
+            raise ValueError(
+                f"context of {time} tokens exceeds the model's {self.max_tokens}"
+            )
+        x = self.embed(tokens)
+        if self.positions is None:
+            return x
+        return x + self.positions[:time].astype(x.dtype)
