@@ -1,0 +1,115 @@
+"""Configs: frozen, keyword-only dataclasses, checked where they are made.
+
+Nothing here imports jax, so that the command line answers at once.
+"""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """What every experiment's config has.
+
+    Raises:
+        ValueError: if there is no seed, a negative one, or one twice.
+    """
+
+    seeds: tuple[int, ...] = (0,)  # training seeds, one model each; more may follow
+    root_seed: int = 0  # evaluation tasks and noise
+    log: tuple[Literal["tensorboard", "wandb"], ...] = ()  # beside metrics.jsonl
+
+    def __post_init__(self):
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be given, each once, got {self.seeds}")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds must be at least 0, got {self.seeds}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of a transformer.
+
+    Raises:
+        ValueError: if a size is not positive, or the heads do not divide the width.
+    """
+
+    width: int = 32  # of the residual stream
+    num_layers: int = 4
+    num_heads: int = 4
+    mlp_ratio: int = 4  # hidden units of an MLP, over the width
+    positions: Literal["none", "learned"] = "none"
+    init: Literal["fan_in", "gpt2"] = "fan_in"  # of block weights; gpt2: N(0, 0.02)
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of activations
+    query_block: int = 64  # speed only: queries per attention block
+
+    def __post_init__(self):
+        names = ("width", "num_layers", "num_heads", "mlp_ratio", "query_block")
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.width % self.num_heads:
+            raise ValueError(
+                f"width ({self.width}) must be a multiple of "
+                f"num_heads ({self.num_heads})"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a model is fitted.
+
+    Raises:
+        ValueError: if a size, rate or fraction breaks its rule.
+    """
+
+    num_steps: int  # optimiser steps
+    batch_size: int = 64  # trajectories per step
+    learning_rate: float = 1e-3  # at its peak
+    warmup_steps: int = 0  # linear, from zero
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    final_fraction: float = 0.0  # of the peak, where the schedule ends
+    weight_decay: float = 1e-4  # decoupled, on all parameters, as in the DPT code
+    beta1: float = 0.9
+    beta2: float = 0.999
+    clip_norm: float | None = None  # of the gradient; None: not clipped
+    micro_batch: int | None = None  # speed only: trajectories per backward pass
+    steps_per_call: int = 50  # steps between two looks at the loss
+    checkpoint_every: int = 1000  # steps
+    empty_context_loss: bool = True  # DPT's code leaves decision 0 untrained
+    dataset: str | None = None  # folder of a frozen data set; None: fresh data for ever
+
+    def __post_init__(self):
+        for name in ("num_steps", "batch_size", "steps_per_call", "checkpoint_every"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.learning_rate <= 0:
+            raise ValueError(
+                f"learning_rate must be positive, got {self.learning_rate}"
+            )
+        if not 0 <= self.warmup_steps < self.num_steps:
+            raise ValueError(
+                f"warmup_steps must lie in [0, num_steps={self.num_steps}), "
+                f"got {self.warmup_steps}"
+            )
+        for name in ("final_fraction", "beta1", "beta2"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+        if self.weight_decay < 0:
+            raise ValueError(
+                f"weight_decay must not be negative, got {self.weight_decay}"
+            )
+        for name in ("num_steps", "checkpoint_every"):
+            value = getattr(self, name)
+            if value % self.steps_per_call:
+                raise ValueError(
+                    f"{name} ({value}) must be a multiple of "
+                    f"steps_per_call ({self.steps_per_call})"
+                )
+        if self.micro_batch is not None and self.batch_size % self.micro_batch:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of "
+                f"micro_batch ({self.micro_batch})"
+            )

@@ -1,0 +1,286 @@
+"""Playing agents on the same tasks with the same noise, and scoring them exactly.
+
+Every number here is a gap of the task (exact mean rewards), never a noisy reward.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from envs import registry
+from envs.base import Family, Key, Task
+from envs.splits import TaskSet, split_prior
+from icrl.algorithms.base import Algorithm
+from icrl.in_context import in_context
+from icrl.pretraining import Pretraining
+from icrl.rollout import predictions, replay, rollout
+from icrl.tokens import Layout, decisions, encode
+
+Regrets = Float[np.ndarray, "_ _ _"]  # seeds, tasks, time
+TASKS, AGENTS, CONTEXTS = 0, 1, 2  # key purposes
+
+
+class Agent(NamedTuple):
+    """Something that can be evaluated.
+
+    Attributes:
+        make: `(model, task) -> Algorithm`, called inside the jitted function.
+        models: trained models stacked over seeds, or None for an algorithm.
+    """
+
+    make: Callable[[Any, Task], Algorithm]
+    models: Any = None
+
+    @property
+    def num_seeds(self) -> int:
+        """Training seeds; 1 for an algorithm without any."""
+        leaves = jax.tree.leaves(self.models)
+        return leaves[0].shape[0] if leaves else 1
+
+
+def fixed(algorithm: Algorithm) -> Agent:
+    """An algorithm that does not depend on the task."""
+    return Agent(lambda model, task: algorithm)
+
+
+def of_task(make: Callable[[Task], Algorithm]) -> Agent:
+    """An algorithm made from the task, like `optimal`."""
+    return Agent(lambda model, task: make(task))
+
+
+def trained(models: Any, layout: Layout, *, greedy: bool = False) -> Agent:
+    """Trained models, stacked over seeds, played in context."""
+    return Agent(lambda model, task: in_context(model, layout, greedy=greedy), models)
+
+
+def online(
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    num_episodes: int = 1,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Cumulative regret of every agent on the same tasks with the same noise.
+
+    Args:
+        key: draws tasks, noise and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        For every agent the regret after each step, in reward units.
+    """
+
+    def regret(make: Any, model: Any, index: Array, seed: Array) -> Array:
+        key_sample, key_noise = jax.random.split(_key(key, TASKS, index))
+        task = tasks.sample(key_sample)
+        key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+        trajectory = rollout(
+            key_noise, key_agent, task, make(model, task), num_episodes=num_episodes
+        )
+        return jnp.cumsum(trajectory.gap)
+
+    return {
+        name: _over_seeds_and_tasks(agent, regret, num_tasks, tasks_at_once)
+        for name, agent in agents.items()
+    }
+
+
+def offline(
+    key: Key,
+    tasks: TaskSet,
+    context: Callable[[Task], Algorithm],
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Suboptimality of every agent's decision, given the same data sets.
+
+    Args:
+        key: draws tasks, data sets and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        context: `task -> Algorithm` that collects the data set, one episode of it.
+        agents: by name.
+        num_tasks: data sets, one a task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        For every agent the gap of its decision with n transitions known, for n from 0
+        to the horizon.
+    """
+
+    def suboptimality(make: Any, model: Any, index: Array, seed: Array) -> Array:
+        key_sample, key_noise, key_data = jax.random.split(_key(key, TASKS, index), 3)
+        task = tasks.sample(key_sample)
+        data = rollout(key_noise, key_data, task, context(task))
+        key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+        actions = replay(key_agent, make(model, task), data)
+        gaps = jax.vmap(task.gaps)(data.state)
+        gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
+        return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
+
+    return {
+        name: _over_seeds_and_tasks(agent, suboptimality, num_tasks, tasks_at_once)
+        for name, agent in agents.items()
+    }
+
+
+def losses(
+    key: Key,
+    pretraining: Pretraining,
+    models: Any,
+    exact: Algorithm,
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Cross-entropy to the expert after every prefix: the models' and its floor.
+
+    Args:
+        key: draws fresh contexts; the pretraining's task set decides which half.
+        pretraining: contexts, expert and layout.
+        models: stacked over seeds.
+        exact: the algorithm whose action probabilities are the exact posterior over the
+            expert's action; its loss is the least that is possible.
+        num_tasks: contexts.
+        tasks_at_once: contexts side by side; bounds memory.
+
+    Returns:
+        `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats.
+    """
+
+    def draw(index: Array):
+        key_sample, key_noise, key_agent = jax.random.split(
+            _key(key, CONTEXTS, index), 3
+        )
+        task = pretraining.tasks.sample(key_sample)
+        context = pretraining.context(task)
+        trajectory = rollout(key_noise, key_agent, task, context)
+        return trajectory, pretraining.expert(task, trajectory)[0]
+
+    def model_loss(make: Any, model: Any, index: Array, seed: Array) -> Array:
+        trajectory, labels = draw(index)
+        logits = model(encode(pretraining.layout, trajectory))
+        log_probs = jax.nn.log_softmax(decisions(pretraining.layout, logits))
+        return -jnp.sum(labels * log_probs, axis=-1)
+
+    def floor(make: Any, model: Any, index: Array, seed: Array) -> Array:
+        trajectory, labels = draw(index)
+        law = predictions(exact, trajectory)
+        return -jnp.log(jnp.maximum(jnp.sum(labels * law, axis=-1), 1e-30))
+
+    agents = {"loss": (trained(models, pretraining.layout), model_loss)}
+    agents["loss_floor"] = (fixed(exact), floor)
+    return {
+        name: _over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+        for name, (agent, score) in agents.items()
+    }
+
+
+def _over_seeds_and_tasks(
+    agent: Agent, score: Callable[..., Array], num_tasks: int, tasks_at_once: int
+) -> Regrets:
+    """`score(make, model, task index, seed)` for all of both, in one compiled call."""
+
+    @jax.jit
+    def run(models: Any) -> Array:
+        def of_task(index: Array) -> Array:
+            def of_seed(model: Any, seed: Array) -> Array:
+                return score(agent.make, model, index, seed)
+
+            return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
+
+        batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
+        return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
+
+    return np.asarray(run(agent.models)).swapaxes(0, 1)
+
+
+def _key(key: Key, purpose: int, index: Array) -> Key:
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), index)
+
+
+def evaluate_run(
+    run: str,
+    *,
+    family: str,
+    horizon: int | None = None,
+    num_tasks: int = 1000,
+    extrapolate: bool = False,
+    name: str = "",
+) -> list[dict[str, Any]]:
+    """Plays a trained run in another family or for another horizon, as it is.
+
+    The exact posterior sampler of the family that the model was trained on stands
+    beside it: the prediction for an ideal DPT, whose prior is frozen in its weights.
+
+    Args:
+        run: a run's folder, or an experiment's name.
+        family: registered name of the family to play.
+        horizon: steps; the model's own if None.
+        num_tasks: tasks that each training seed plays.
+        extrapolate: allow more steps than the model was trained on.
+        name: which model, where a run trained several.
+
+    Returns:
+        Rows of a summary.
+
+    Raises:
+        RunError: if there is no such run, or its weights are broken.
+        ValueError: if the family's actions or observations are not the model's, or the
+            horizon is beyond the model.
+    """
+    from icrl import algorithms, panels
+    from icrl.agent import load_agent
+
+    agent = load_agent(run, name)
+    trained_steps = agent.recipe.num_episodes * agent.family.horizon
+    horizon = trained_steps if horizon is None else horizon
+    if horizon > trained_steps and not extrapolate:
+        raise ValueError(
+            f"horizon {horizon} is beyond the {trained_steps} steps that the model was "
+            "trained on; --extrapolate plays it all the same"
+        )
+    if horizon > trained_steps:
+        agent = load_agent(run, name, num_steps=horizon)
+    tested = registry.family(family, horizon=horizon)
+    _require_same_interface(tested, agent.family)
+    agents = {
+        "dpt": trained(agent.models, agent.layout),
+        "dpt_argmax": trained(agent.models, agent.layout, greedy=True),
+    }
+    for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
+        with contextlib.suppress(ValueError):  # not every algorithm plays every family
+            agents[other] = fixed(algorithms.make(other, agent.family))
+    scores = online(
+        jax.random.key(0), split_prior(tested).test, agents, num_tasks=num_tasks
+    )
+    seeds = len(agent.seeds)
+    rows, _ = panels.curve_panel(
+        tested.name,
+        scores,
+        metric="final_regret",
+        learned={"dpt": seeds, "dpt_argmax": seeds},
+    )
+    return rows
+
+
+def _require_same_interface(tested: Family, trained_on: Family) -> None:
+    """A model reads and writes what its family showed and took."""
+    for what in ("num_actions", "num_observations", "obs_shape"):
+        there, here = getattr(trained_on, what), getattr(tested, what)
+        if there != here:
+            raise ValueError(
+                f"{tested.name} has {what} {here}, the model was trained with {there}"
+            )

@@ -1,0 +1,84 @@
+"""An experiment is a record: a question, its presets, what it computes and draws.
+
+One script in `experiments/` holds one, under the name `EXPERIMENT`. Nothing here
+imports jax, so that the command line answers at once.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from icrl.config import ExperimentConfig
+from icrl.errors import unknown
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A question, and how to answer it at several sizes.
+
+    Args:
+        name: the script's name; also the folder in `results/`.
+        question: one sentence that ends with a question mark.
+        presets: a full config per size; smoke (seconds), cpu (minutes), paper (GPU).
+        costs: what each preset takes, for the reader: "40 min on 2 cores".
+        run: `run(run, config)` computes, and ends with `run.finish(rows, arrays)`.
+        figure: `figure(summary, arrays)` draws from saved numbers alone, and returns a
+            matplotlib figure; None where there is nothing to draw.
+        figure_name: stem of the figure's files.
+        default_preset: the one that runs when none is named.
+
+    Raises:
+        ValueError: if a preset has no cost, or the default is not a preset.
+    """
+
+    name: str
+    question: str
+    presets: Mapping[str, ExperimentConfig]
+    costs: Mapping[str, str]
+    run: Callable[..., None]
+    figure: Callable[..., Any] | None = None
+    figure_name: str = "regret"
+    default_preset: str = "cpu"
+
+    def __post_init__(self):
+        if set(self.costs) != set(self.presets):
+            raise ValueError(
+                f"each preset of {self.name} needs a cost, and no other does: "
+                f"presets {sorted(self.presets)}, costs {sorted(self.costs)}"
+            )
+        if self.default_preset not in self.presets:
+            raise ValueError(
+                f"the default preset of {self.name} must be one of "
+                f"{sorted(self.presets)}, got {self.default_preset!r}"
+            )
+
+    def preset(self, name: str) -> ExperimentConfig:
+        """Returns the config of a preset.
+
+        Raises:
+            RunError: if there is none of this name.
+        """
+        if name not in self.presets:
+            raise unknown(f"preset of {self.name}", name, self.presets)
+        return self.presets[name]
+
+
+def names() -> list[str]:
+    """Returns the names of all experiments, sorted."""
+    import experiments
+
+    modules = pkgutil.iter_modules(experiments.__path__)
+    return sorted(module.name for module in modules if module.name[0] != "_")
+
+
+def load(name: str) -> Experiment:
+    """Returns the named experiment.
+
+    Raises:
+        RunError: if there is none of this name.
+    """
+    if name not in names():
+        raise unknown("experiment", name, names())
+    return importlib.import_module(f"experiments.{name}").EXPERIMENT

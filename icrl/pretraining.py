@@ -1,0 +1,117 @@
+"""Supervised pretraining data: who acts, who labels, and how it is written.
+
+Lin, Bai and Mei 2023 (arXiv 2310.08566, Section 2) name the three choices: a context
+algorithm Alg_0 plays a task, an expert Alg_E labels every step of what it did, and the
+model is fitted by maximum likelihood at every prefix. DPT is the optimal policy as
+expert; Algorithm Distillation is a learning algorithm as both.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from envs.base import Key, Task
+from envs.splits import TaskSet
+from icrl.algorithms.base import Algorithm
+from icrl.rollout import Trajectory, rollout
+from icrl.tokens import Layout, decisions, encode
+
+Labels = Float[Array, "decisions actions"]  # a distribution for each decision
+Expert = Callable[[Task, Trajectory], tuple[Labels, Float[Array, " decisions"]]]
+
+
+class Example(NamedTuple):
+    """One labelled trajectory; a batch has a leading axis."""
+
+    tokens: Float[Array, "*batch tokens token"]
+    labels: Float[Array, "*batch decisions actions"]
+    weights: Float[Array, "*batch decisions"]  # of each decision in the loss
+
+
+class Pretraining(NamedTuple):
+    """The three choices, and the tasks they are made on.
+
+    Attributes:
+        tasks: where tasks come from: a half of a split.
+        context: `task -> Algorithm`, who acts. Most ignore the task.
+        expert: `(task, trajectory) -> (labels, weights)`, who labels, and which
+            decisions have a label.
+        layout: how it is written.
+        num_episodes: episodes in a context.
+    """
+
+    tasks: TaskSet
+    context: Callable[[Task], Algorithm]
+    expert: Expert
+    layout: Layout
+    num_episodes: int = 1
+
+
+def sample(pretraining: Pretraining, key: Key) -> Example:
+    """Draws one task, plays, labels and writes it; `vmap` over keys for a batch."""
+    key_task, key_noise, key_agent = jax.random.split(key, 3)
+    task = pretraining.tasks.sample(key_task)
+    trajectory = rollout(
+        key_noise,
+        key_agent,
+        task,
+        pretraining.context(task),
+        num_episodes=pretraining.num_episodes,
+    )
+    labels, weights = pretraining.expert(task, trajectory)
+    return Example(
+        tokens=encode(pretraining.layout, trajectory), labels=labels, weights=weights
+    )
+
+
+def optimal_expert(*, empty_context: bool = True) -> Expert:
+    """DPT's expert: the optimal action of every step's state.
+
+    Args:
+        empty_context: whether decision 0 is trained. The released DPT code leaves it
+            out, although it plays the first step of every task (and, in an MDP, the
+            whole first episode).
+    """
+
+    def label(task: Task, trajectory: Trajectory):
+        states = jax.tree.map(
+            lambda x, last: jnp.concatenate([x, last[None]]),
+            trajectory.state,
+            trajectory.final_state,
+        )
+        best = jnp.argmin(jax.vmap(task.gaps)(states), axis=-1)
+        weights = jnp.append(trajectory.valid, trajectory.valid[-1]).astype(jnp.float32)
+        return (
+            jax.nn.one_hot(best, task.num_actions),
+            weights if empty_context else weights.at[0].set(0.0),
+        )
+
+    return label
+
+
+def taken_actions_expert(task: Task, trajectory: Trajectory):
+    """Algorithm Distillation's expert: the context algorithm's own actions.
+
+    The decision after the last step has no action and no weight.
+
+    Source: Laskin et al. 2022, arXiv 2210.14215.
+    """
+    taken = jax.nn.one_hot(trajectory.action, task.num_actions)
+    labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
+    return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
+
+
+def imitation_loss(
+    logits: Float[Array, "tokens actions"], example: Example, layout: Layout
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Cross-entropy to the expert, in nats, summed over decisions, and their weight.
+
+    The ratio of the two, each summed over a batch, is the mean over labelled decisions:
+    DPT's printed loss, whose floor is the entropy of the expert given the context.
+    """
+    log_probs = jax.nn.log_softmax(decisions(layout, logits))
+    losses = -jnp.sum(example.labels * log_probs, axis=-1)
+    return jnp.sum(example.weights * losses), jnp.sum(example.weights)

@@ -1,0 +1,238 @@
+"""Token layouts: how an interaction is written for a sequence model.
+
+A layout is one small record, read in two ways that cannot drift apart: `encode` writes
+a whole trajectory at once for training, and `in_context` writes the same tokens one by
+one while it plays. Decision n is the one taken with n transitions known; it is read
+from the logits at token `tokens_per_step * n`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from envs.base import Family, TimeStep, require
+from icrl.rollout import Trajectory
+
+Token = Float[Array, " token"]
+
+
+class Transition(NamedTuple):
+    """The step before, as a token shows it; all zeros before the first one."""
+
+    action: Float[Array, " actions"]  # one-hot
+    reward: Float[Array, ""]
+    done: Float[Array, ""]  # 1 where the episode ended with it
+
+
+class Layout(NamedTuple):
+    """How an interaction becomes tokens.
+
+    Attributes:
+        num_actions: actions that logits are for.
+        token_size: features of a token.
+        tokens_per_step: tokens that one environment step adds.
+        query: the token that stands before everything, if any.
+        before: `(obs, previous) -> token` fed before acting, if any.
+        after: `(obs, action, timestep) -> token` fed once the step is over, if any.
+    """
+
+    num_actions: int
+    token_size: int
+    tokens_per_step: int
+    query: Callable[[], Token] | None = None
+    before: Callable[[Any, Transition], Token] | None = None
+    after: Callable[[Any, Array, TimeStep], Token] | None = None
+
+    def num_tokens(self, num_steps: int) -> int:
+        """Tokens up to the decision that knows `num_steps` transitions."""
+        return self.tokens_per_step * num_steps + 1
+
+
+def query_first(family: Family) -> Layout:
+    """DPT's layout: the query state, then one token a transition.
+
+    Token 0 is [s_query, 0, 0, 0]; token j is [s, one-hot a, s', r].
+
+    Source: Lee et al. 2023, arXiv 2306.14892, Section 3 and its code. For bandits the
+    state is the constant 1 there too.
+
+    Raises:
+        ValueError: if the family shows more than one observation: then every query
+            state needs a context of its own.
+    """
+    require(
+        family.num_observations == 1,
+        "query_first plays families with one constant observation; use step or "
+        "interleaved",
+        f"{family.name or type(family).__name__} with observations {family.obs_shape}",
+    )
+    obs_size, num_actions = _obs_size(family), family.num_actions
+
+    def query():
+        obs = _encode_obs(family, jnp.zeros((), jnp.int32))
+        return jnp.concatenate([obs, jnp.zeros(num_actions + obs_size + 1)])
+
+    def after(obs, action, timestep):
+        return jnp.concatenate(
+            [
+                _encode_obs(family, obs),
+                jax.nn.one_hot(action, num_actions),
+                _encode_obs(family, timestep.obs),
+                timestep.reward[None],
+            ]
+        )
+
+    return Layout(
+        num_actions=family.num_actions,
+        token_size=2 * obs_size + num_actions + 1,
+        tokens_per_step=1,
+        query=query,
+        after=after,
+    )
+
+
+def step(family: Family) -> Layout:
+    """RL²'s layout: one token a step, which carries what the last step brought.
+
+    A token is [obs, one-hot previous action, previous reward, episode-end flag].
+    Causal, so that one cache serves the whole life of the agent.
+
+    Source: Duan et al. 2016, arXiv 1611.02779, Section 3.1.
+    """
+
+    def before(obs, previous):
+        return jnp.concatenate(
+            [
+                _encode_obs(family, obs),
+                previous.action,
+                previous.reward[None],
+                previous.done[None],
+            ]
+        )
+
+    return Layout(
+        num_actions=family.num_actions,
+        token_size=_obs_size(family) + family.num_actions + 2,
+        tokens_per_step=1,
+        before=before,
+    )
+
+
+def interleaved(family: Family) -> Layout:
+    """Lin et al.'s layout: an observation token, then an action-and-reward token.
+
+    They are [obs, 0, 0] and [0, one-hot a, r]. The constant and the raw position that
+    the released code appends to both are left to the model (a bias; `positions`).
+
+    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 2 and its code.
+    """
+    obs_size, num_actions = _obs_size(family), family.num_actions
+
+    def before(obs, previous):
+        del previous
+        return jnp.concatenate([_encode_obs(family, obs), jnp.zeros(num_actions + 1)])
+
+    def after(obs, action, timestep):
+        del obs
+        taken = jax.nn.one_hot(action, num_actions)
+        return jnp.concatenate([jnp.zeros(obs_size), taken, timestep.reward[None]])
+
+    return Layout(
+        num_actions=family.num_actions,
+        token_size=obs_size + num_actions + 1,
+        tokens_per_step=2,
+        before=before,
+        after=after,
+    )
+
+
+LAYOUTS = {"query_first": query_first, "step": step, "interleaved": interleaved}
+
+
+def encode(layout: Layout, trajectory: Trajectory) -> Float[Array, "tokens token"]:
+    """Writes a trajectory of `time` steps, up to the decision that knows all of it.
+
+    What an episode shows after it has terminated is written as zeros.
+
+    Returns:
+        `layout.num_tokens(time)` tokens.
+    """
+    columns = []
+    before = None
+    if layout.before is not None:
+        before = jax.vmap(layout.before)(*_before_each_decision(layout, trajectory))
+        columns.append(before[:-1])
+    if layout.after is not None:
+        after = jax.vmap(layout.after)(
+            trajectory.obs, trajectory.action, trajectory.timestep
+        )
+        columns.append(jnp.where(trajectory.valid[:, None], after, 0.0))
+    body = jnp.stack(columns, axis=1).reshape(-1, layout.token_size)
+    if layout.query is not None:
+        return jnp.concatenate([layout.query()[None], body])
+    assert before is not None  # a layout without a query reads what comes before
+    return jnp.concatenate([body, before[-1:]])
+
+
+def decisions(
+    layout: Layout, logits: Float[Array, "tokens actions"]
+) -> Float[Array, "decisions actions"]:
+    """The logits that decide: one row for each number of transitions known."""
+    return logits[:: layout.tokens_per_step]
+
+
+def no_transition(num_actions: int) -> Transition:
+    """What stands for the step before the first."""
+    return Transition(
+        action=jnp.zeros(num_actions), reward=jnp.zeros(()), done=jnp.zeros(())
+    )
+
+
+def transition(
+    num_actions: int, action: Array, timestep: TimeStep, valid: Array
+) -> Transition:
+    """The step just taken, as the next token shows it: zeros if it was not valid."""
+    shown = valid.astype(jnp.float32)
+    return Transition(
+        action=shown * jax.nn.one_hot(action, num_actions),
+        reward=shown * timestep.reward,
+        done=shown * timestep.done.astype(jnp.float32),
+    )
+
+
+def _before_each_decision(
+    layout: Layout, trajectory: Trajectory
+) -> tuple[Any, Transition]:
+    """The observation and the previous transition at every decision, the last too."""
+    taken = jax.vmap(transition, (None, 0, 0, 0))(
+        layout.num_actions, trajectory.action, trajectory.timestep, trajectory.valid
+    )
+    previous = jax.tree.map(
+        lambda first, rest: jnp.concatenate([first[None], rest]),
+        no_transition(layout.num_actions),
+        taken,
+    )
+    obs = jax.tree.map(
+        lambda shown, last: jnp.concatenate([shown, last[None]]),
+        trajectory.obs,
+        trajectory.final_obs,
+    )
+    return obs, previous
+
+
+def _obs_size(family: Family) -> int:
+    """Features of an encoded observation."""
+    size = 1
+    for length in family.obs_shape:
+        size *= length
+    return family.num_observations or size
+
+
+def _encode_obs(family: Family, obs: Int[Array, "..."] | Float[Array, "..."]) -> Array:
+    """One-hot where observations are integers, else flat."""
+    if family.num_observations:
+        return jax.nn.one_hot(obs, family.num_observations)
+    return obs.reshape(-1)
