@@ -1,0 +1,76 @@
+"""A trained agent in other hands: loaded, played, evaluated elsewhere."""
+
+import jax
+import numpy as np
+import pytest
+from test_train import TRAINING, fit
+
+import icrl
+from envs.splits import split_prior
+from icrl import evaluation
+from icrl.errors import RunError
+from icrl.rollout import rollout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    _, run = fit(tmp_path_factory.mktemp("agent"), seeds=(0, 1), training=TRAINING)
+    (run.folder / "DONE").write_text('{"seeds": [0, 1]}')
+    return run.folder
+
+
+def test_a_notebook_plays_a_trained_agent(folder):
+    agent = icrl.load_agent(folder)
+    assert agent.seeds == (0, 1) and agent.family.horizon == 8
+    key_task, key_noise, key_agent = jax.random.split(jax.random.key(0), 3)
+    task = agent.family.sample(key_task)
+    played = rollout(key_noise, key_agent, task, agent.algorithm(seed=1))
+    assert played.action.shape == (8,)
+
+
+def test_an_agent_is_evaluated_on_another_family_and_horizon(folder):
+    rows = evaluation.evaluate_run(
+        str(folder), family="BernoulliBandit-DPT-v0", horizon=5, num_tasks=20
+    )
+    found = {row["agent"]: row for row in rows if row["metric"] == "final_regret"}
+    assert found["dpt"]["seeds"] == 2 and found["dpt"]["tasks"] == 20
+    assert "exact_posterior_sampling" in found
+
+
+def test_a_horizon_beyond_the_training_is_asked_for_by_name(folder):
+    name = "GaussianBandit-DPT-v0"
+    with pytest.raises(ValueError, match=r"horizon 12 is beyond the 8 steps"):
+        evaluation.evaluate_run(str(folder), family=name, horizon=12)
+    rows = evaluation.evaluate_run(
+        str(folder), family=name, horizon=12, num_tasks=5, extrapolate=True
+    )
+    assert np.isfinite(rows[0]["mean"])
+
+
+def test_a_family_of_other_actions_is_refused(folder):
+    with pytest.raises(ValueError, match="has num_actions 10, the model was trained"):
+        evaluation.evaluate_run(str(folder), family="LinearBandit-DPT-v0", horizon=8)
+
+
+def test_a_run_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(RunError, match="holds no trained weights"):
+        icrl.load_agent(tmp_path)
+    with pytest.raises(RunError, match="no trained run of 'nothing'"):
+        icrl.load_agent("nothing")
+
+
+def test_exact_numbers_of_the_same_tasks_do_not_depend_on_the_batch(folder):
+    agent = icrl.load_agent(folder)
+    agents = {"dpt": evaluation.trained(agent.models, agent.layout)}
+    scores = [
+        evaluation.online(
+            jax.random.key(3),
+            split_prior(agent.family).test,
+            agents,
+            num_tasks=12,
+            tasks_at_once=size,
+        )["dpt"]
+        for size in (4, 24)
+    ]
+    assert scores[0].shape == (2, 12, 8)
+    assert np.allclose(*scores, atol=1e-5)

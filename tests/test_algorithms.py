@@ -1,0 +1,514 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+import envs
+from icrl import algorithms
+from icrl.algorithms.arm_statistics import ArmStatistics
+from icrl.algorithms.context_mixture import PAPER_WEIGHTS
+from icrl.algorithms.gittins import gittins_table
+from icrl.algorithms.ridge import ridge_norms, ridge_prior, ridge_update
+from icrl.rollout import rollout
+
+FAMILIES = {
+    "bernoulli": envs.family("BernoulliBandit-Lin2023-v0", horizon=12, num_arms=4),
+    "gaussian": envs.family("GaussianBandit-DPT-v0", horizon=12, num_arms=4),
+    "linear_fixed": envs.family("LinearBandit-DPT-v0", horizon=12, num_arms=4),
+    "linear_per_task": envs.family("LinearBandit-Lin2023-v0", horizon=12, num_arms=4),
+    "linear_per_step": envs.family("ContextualLinearBandit-v0", horizon=12, num_arms=4),
+}
+BERNOULLI, GAUSSIAN = FAMILIES["bernoulli"], FAMILIES["gaussian"]
+LINEAR = FAMILIES["linear_fixed"]
+OF_ARMS = {"bernoulli", "gaussian"}
+OF_FEATURES = {"linear_fixed", "linear_per_task", "linear_per_step"}
+FITS = {
+    "bayes_ucb": OF_ARMS,
+    "dirichlet_point_mass": OF_ARMS,
+    "empirical_mean": OF_ARMS | {"linear_per_task"},
+    "epsilon_greedy": OF_ARMS,
+    "exact_posterior_sampling": OF_ARMS | {"linear_fixed"},
+    "gittins": {"bernoulli"},
+    "kl_ucb": OF_ARMS,
+    "lcb": OF_ARMS,
+    "linear_thompson": OF_FEATURES,
+    "linucb": {"linear_fixed", "linear_per_step"},
+    "posterior_mean": OF_ARMS,
+    "ridge_greedy": {"linear_per_step"},
+    "thompson_sampling": OF_ARMS | {"linear_fixed"},
+    "ucb": OF_ARMS,
+    "uniform": {"gaussian", "linear_per_task"},
+}
+
+
+def seen(pulls, total) -> ArmStatistics:
+    return ArmStatistics(
+        pulls=jnp.asarray(pulls, jnp.float32), total=jnp.asarray(total, jnp.float32)
+    )
+
+
+def play(algorithm, family, num_tasks, seed=0):
+    """Gaps [tasks, time] of one agent on fresh tasks."""
+
+    def run(key):
+        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        return rollout(key_noise, key_agent, family.sample(key_task), algorithm).gap
+
+    keys = jax.random.split(jax.random.key(seed), num_tasks)
+    return np.asarray(jax.jit(jax.vmap(run))(keys))
+
+
+def chosen(algorithm, state, obs=0):
+    return int(algorithm.act(jax.random.key(0), state, jnp.asarray(obs))[1])
+
+
+def test_every_agent_is_in_the_contract_test():
+    assert set(FITS) == set(algorithms.AGENTS)
+
+
+@functools.cache
+def random_lives(kind):
+    """Three tasks of a family, played at random."""
+    family = FAMILIES[kind]
+
+    def run(key):
+        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        task = family.sample(key_task)
+        return rollout(key_noise, key_agent, task, algorithms.uniform(family))
+
+    return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in FITS for kind in sorted(FITS[name])]
+)
+def test_an_algorithm_keeps_its_contract(name, kind):
+    family = FAMILIES[kind]
+    agent = algorithms.make(name, family)
+    num_draws = 2000
+
+    def run(key, life):
+        """Learns from somebody's life, then chooses many times."""
+        key_begin, key_life, key_act = jax.random.split(key, 3)
+
+        def step(state, now):
+            t, *seen = now
+            state, action = agent.act(jax.random.fold_in(key_life, t), state, seen[0])
+            return agent.update(state, *seen), action
+
+        steps = (jnp.arange(12), life.obs, life.action, life.timestep)
+        start = agent.begin_episode(key_begin, agent.init())
+        state, lived = jax.lax.scan(step, start, steps)
+        keys = jax.random.split(key_act, num_draws)
+        choose = jax.vmap(agent.act, (0, None, None))
+        after, chosen = choose(keys, state, life.final_obs)
+        assert agent.action_probabilities is not None, f"{name} should give its law"
+        law = agent.action_probabilities(state, life.final_obs)
+        return lived, state, jax.tree.map(lambda x: x[0], after), chosen, law
+
+    keys = jax.random.split(jax.random.key(1), 3)
+    lived, state, after, chosen, law = jax.jit(jax.vmap(run))(keys, random_lives(kind))
+    assert lived.shape == (3, 12)
+    assert jnp.issubdtype(lived.dtype, jnp.integer)
+    assert ((lived >= 0) & (lived < family.num_actions)).all()
+    jax.tree.map(np.testing.assert_array_equal, after, state)
+    np.testing.assert_allclose(law.sum(-1), 1, atol=1e-5)
+    assert (law >= 0).all()
+    frequency = jax.nn.one_hot(chosen, family.num_actions).mean(1)
+    error = 4.5 * np.sqrt(law * (1 - law) / num_draws) + 5e-3
+    assert (abs(frequency - law) < error).all()
+
+
+def test_the_first_action_of_linucb_is_uniform_or_follows_its_index():
+    state = algorithms.linucb(LINEAR).init()
+    law = algorithms.linucb(LINEAR).action_probabilities(state, jnp.asarray(0))
+    np.testing.assert_allclose(law, np.full(4, 0.25))
+    longest = np.argmax(np.linalg.norm(LINEAR.fixed_features, axis=-1))
+    assert chosen(algorithms.linucb(LINEAR, first="index"), state) == longest
+
+
+@pytest.mark.parametrize(
+    "name", ["thompson_sampling", "linucb", "dirichlet_point_mass"]
+)
+def test_a_longer_run_begins_with_the_shorter_one(name):
+    family = FAMILIES["linear_fixed" if name == "linucb" else "gaussian"]
+    agent = algorithms.make(name, family)
+    lives = [
+        rollout(
+            jax.random.key(1),
+            jax.random.key(2),
+            family.sample(jax.random.key(0)),
+            agent,
+        )
+        for family in (family, family.replace(horizon=20))
+    ]
+    assert (lives[0].action == lives[1].action[:12]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("epsilon_greedy", "BernoulliBandit-Lin2023-v0"),
+        ("kl_ucb", "BernoulliBandit-Lin2023-v0"),
+        ("kl_ucb", "GaussianBandit-DPT-v0"),
+        ("linucb", "ContextualLinearBandit-v0"),
+    ],
+)
+def test_learners_beat_uniform_and_their_regret_flattens(name, family):
+    family = envs.family(family, horizon=200)
+    learned = play(algorithms.make(name, family), family, 100).mean(0)
+    chance = play(algorithms.uniform(family), family, 100).mean(0)
+    assert learned.sum() < 0.35 * chance.sum()
+    assert learned[100:].sum() < 0.7 * learned[:100].sum()
+
+
+def test_ucb_forms_are_their_formulas():
+    pulls, total = np.array([3.0, 10, 40, 1]), np.array([1.0, 6, 30, 0])
+    mean, t = total / pulls, pulls.sum()
+    expected = {
+        "inverse_sqrt": mean + 0.7 / np.sqrt(pulls),
+        "shrunken": total / (1 + pulls) + 0.7 / np.sqrt(1 + pulls),
+        "ucb1": mean + 0.7 * np.sqrt(2 * np.log(t) / pulls),
+    }
+    for form, index in expected.items():
+        agent = algorithms.ucb(BERNOULLI, form=form, width=0.7)
+        assert chosen(agent, seen(pulls, total)) == np.argmax(index)
+
+
+def test_an_arm_never_pulled_comes_first():
+    state = seen([5, 0, 3, 0], [5, 0, 3, 0])
+    for name in ("empirical_mean", "epsilon_greedy", "ucb", "kl_ucb"):
+        agent = algorithms.make(name, GAUSSIAN)
+        assert int(jnp.argmax(agent.action_probabilities(state, 0))) == 1
+
+
+def test_offline_baselines_choose_among_the_arms_they_have_seen():
+    state = seen([4, 0, 100, 0], [-0.5, 0, -1.0, 0])  # all worse than nothing
+    assert chosen(algorithms.empirical_mean(GAUSSIAN, explore_first=False), state) == 2
+    assert chosen(algorithms.lcb(GAUSSIAN), state) == 2
+    state = seen([0, 1, 0, 0], [0, -0.5, 0, 0])
+    assert chosen(algorithms.lcb(GAUSSIAN), state) == 1
+    assert chosen(algorithms.lcb(GAUSSIAN, unseen="zero"), state) == 0
+
+
+def test_lcb_prefers_the_arm_it_knows_well():
+    state = seen([100, 2, 1, 1], [60, 1.6, 0.5, 0.5])
+    assert chosen(algorithms.lcb(GAUSSIAN), state) == 0
+    assert chosen(algorithms.lcb(GAUSSIAN, width=0.0), state) == 1
+
+
+def test_ties_go_to_the_lowest_arm():
+    state = seen([2, 2, 2, 2], [0, 1, 1, 0])
+    for name in ("empirical_mean", "ucb", "kl_ucb", "posterior_mean", "gittins"):
+        assert chosen(algorithms.make(name, BERNOULLI), state) == 1
+
+
+def test_random_ties_are_shared_equally():
+    agent = algorithms.posterior_mean(BERNOULLI, random_ties=True)
+    state = seen([2, 0, 4, 3], [1, 0, 2, 0])  # 1/2 three times
+    law = agent.action_probabilities(state, 0)
+    np.testing.assert_allclose(law, [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-6)
+    keys = jax.random.split(jax.random.key(0), 3000)
+    _, actions = jax.vmap(agent.act, (0, None, None))(keys, state, jnp.zeros(()))
+    frequency = np.bincount(actions, minlength=4) / 3000
+    np.testing.assert_allclose(frequency, law, atol=0.04)
+
+
+def test_ucb_without_forced_pulls_takes_an_unseen_arm_for_one_that_paid_nothing():
+    agent = algorithms.ucb(BERNOULLI, explore_first=False)
+    assert chosen(agent, seen([1, 0, 0, 0], [1, 0, 0, 0])) == 0
+    assert chosen(agent, seen([9, 0, 0, 0], [5, 0, 0, 0])) == 1
+
+
+def kl_bound(mean, level):
+    """The bound of KL-UCB by a root finder."""
+
+    def excess(q):
+        return scipy.stats.entropy([mean, 1 - mean], [q, 1 - q]) - level
+
+    return scipy.optimize.brentq(excess, mean, 1 - 1e-12)
+
+
+def test_kl_ucb_agrees_with_a_root_finder():
+    pulls, total = np.array([3.0, 10, 40, 7]), np.array([1.0, 6, 30, 0])
+    level = (np.log(60) + 3 * np.log(np.log(60))) / pulls
+    from icrl.algorithms.kl_ucb import bernoulli_bound
+
+    bound = bernoulli_bound(jnp.asarray(total / pulls), jnp.asarray(level))
+    expected = [kl_bound(m, c) for m, c in zip(total / pulls, level, strict=True)]
+    np.testing.assert_allclose(bound, expected, atol=2e-6)
+    agent = algorithms.kl_ucb(BERNOULLI, log_log_weight=3.0)
+    assert chosen(agent, seen(pulls, total)) == np.argmax(expected)
+    certain = bernoulli_bound(jnp.asarray([0.0, 1.0]), jnp.asarray([0.5, 0.5]))
+    np.testing.assert_allclose(certain, [1 - np.exp(-0.5), 1], atol=1e-6)
+
+
+def test_kl_ucb_of_normal_rewards_has_its_closed_form():
+    pulls, total = np.array([3.0, 10, 40, 7]), np.array([1.6, 5.2, 20, 3.7])
+    index = total / pulls + 0.3 * np.sqrt(2 * np.log(60) / pulls)
+    agent = algorithms.kl_ucb(GAUSSIAN)
+    assert chosen(agent, seen(pulls, total)) == np.argmax(index)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bayes_ucb_agrees_with_scipy(seed):
+    random = np.random.default_rng(seed)
+    pulls = random.integers(1, 30, 4).astype(float)
+    wins = np.floor(random.random(4) * (pulls + 1))
+    level = 1 - 1 / (1 + pulls.sum())
+    beta = scipy.stats.beta(1 + wins, 1 + pulls - wins).ppf(level)
+    assert chosen(algorithms.bayes_ucb(BERNOULLI), seen(pulls, wins)) == np.argmax(beta)
+    mean, std = random.uniform(0, 1, 4), 0.3 / np.sqrt(pulls)
+    cut = scipy.stats.truncnorm((0 - mean) / std, (1 - mean) / std, mean, std)
+    agent = algorithms.bayes_ucb(GAUSSIAN)
+    assert chosen(agent, seen(pulls, pulls * mean)) == np.argmax(cut.ppf(level))
+
+
+def test_the_most_probable_arm_need_not_have_the_highest_mean():
+    # known to be 0.45, or never pulled: the mean is higher, and so is the chance of
+    # three such arms together, but not of each of them
+    state = seen([500, 0, 0, 0], [305, 0, 0, 0])
+    assert chosen(algorithms.posterior_mean(BERNOULLI), state) == 0
+    exact = algorithms.exact_posterior_sampling(BERNOULLI)
+    assert chosen(algorithms.most_likely(exact), state) == 1
+
+
+def test_the_mode_of_many_draws_is_the_most_probable_arm():
+    state = seen([4, 4, 4, 4], [2, 3, 1, 0])
+    agent = algorithms.thompson_sampling(BERNOULLI, num_draws=300)
+    assert agent.action_probabilities is None
+    assert chosen(agent, state) == 1
+
+
+def test_ridge_regression_agrees_with_a_float64_solve_after_500_steps():
+    random = np.random.default_rng(0)
+    dim, ridge = 5, 0.7
+    x = random.uniform(-1, 1, (500, dim)).astype(np.float32)
+    rewards = (x @ np.ones(dim) + random.normal(size=500)).astype(np.float32)
+    query = random.normal(size=(10, dim)).astype(np.float32)
+    state, _ = jax.lax.scan(
+        lambda state, step: (ridge_update(state, *step), None),
+        ridge_prior(dim, ridge),
+        (jnp.asarray(x), jnp.asarray(rewards)),
+    )
+    x = x.astype(np.float64)
+    gram = x.T @ x + ridge * np.eye(dim)
+    theta = np.linalg.solve(gram, x.T @ rewards)
+    norms = np.sqrt(np.einsum("ad,de,ae->a", query, np.linalg.inv(gram), query))
+    np.testing.assert_allclose(state.theta_hat, theta, atol=2e-5)
+    np.testing.assert_allclose(ridge_norms(state, jnp.asarray(query)), norms, rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [0.0, 2.0])
+def test_linucb_is_the_formula_of_its_paper(width):
+    family = FAMILIES["linear_per_step"]
+    random = np.random.default_rng(0)
+    agent = algorithms.linucb(family, ridge=1.5, width=width)
+    state, gram, moment = agent.init(), 1.5 * np.eye(5), np.zeros(5)
+    for _ in range(8):
+        features = random.uniform(-1, 1, (4, 5)).astype(np.float32)
+        if state.num_observed:
+            inverse = np.linalg.inv(gram)
+            norms = np.sqrt(np.einsum("ad,de,ae->a", features, inverse, features))
+            expected = np.argmax(features @ inverse @ moment + width * norms)
+            assert chosen(agent, state, features) == expected
+        action, reward = random.integers(4), np.float32(random.normal())
+        timestep = envs.TimeStep(
+            obs=jnp.asarray(features),
+            reward=jnp.asarray(reward),
+            terminated=jnp.asarray(False),
+            truncated=jnp.asarray(False),
+        )
+        x = features[action]
+        gram, moment = gram + np.outer(x, x), moment + reward * x
+        action = jnp.asarray(action)
+        state = agent.update(state, jnp.asarray(features), action, timestep)
+
+
+@pytest.mark.parametrize("kind", ["linear_fixed", "linear_per_task"])
+def test_the_law_of_linear_thompson_agrees_with_many_draws(kind):
+    family = FAMILIES[kind]
+    agent = algorithms.linear_thompson(family, num_nodes=4096)
+    random = np.random.default_rng(0)
+    state, features = agent.init(), LINEAR.fixed_features
+    if kind == "linear_per_task":
+        features = random.uniform(-1, 1, (4, 5)).astype(np.float32)
+    for x in random.normal(size=(6, family.dim)).astype(np.float32):
+        state = ridge_update(state, jnp.asarray(x), jnp.asarray(0.3))
+    root = np.asarray(state.root, np.float64)
+    normal = random.normal(size=(400_000, family.dim))
+    theta = np.asarray(state.theta_hat) + family.noise_std * normal @ root.T
+    wins = np.bincount(np.argmax(theta @ features.T, -1), minlength=4) / len(theta)
+    law = agent.action_probabilities(state, jnp.asarray(features))
+    np.testing.assert_allclose(law, wins, atol=5e-3)
+
+
+def slow_index(wins, losses, left):
+    """The charge at which one still pulls once, by bisection on the definition."""
+
+    @functools.cache
+    def gain(wins, losses, left, charge):
+        return max(0.0, pull(wins, losses, left, charge))
+
+    def pull(wins, losses, left, charge):
+        if left == 0:
+            return 0.0
+        mean = (1 + wins) / (2 + wins + losses)
+        after_win = gain(wins + 1, losses, left - 1, charge)
+        after_loss = gain(wins, losses + 1, left - 1, charge)
+        return mean * (1 + after_win) + (1 - mean) * after_loss - charge
+
+    return scipy.optimize.bisect(lambda c: pull(wins, losses, left, c), 0, 1, xtol=1e-9)
+
+
+def test_gittins_indices_agree_with_their_definition():
+    horizon = 12
+    table = gittins_table(horizon, 1.0, 1.0, 1025)
+    position = 0
+    for used in range(horizon):
+        for pulls in range(used + 1):
+            for wins in range(pulls + 1):
+                expected = slow_index(wins, pulls - wins, horizon - used)
+                assert table[position] == pytest.approx(expected, abs=2e-4)
+                position += 1
+    assert position == len(table)
+
+
+def test_with_one_step_left_the_gittins_index_is_the_posterior_mean():
+    table = gittins_table(5, 2.0, 3.0, 257)
+    wins = np.concatenate([np.arange(pulls + 1) for pulls in range(5)])
+    pulls = np.repeat(np.arange(5), np.arange(1, 6))
+    np.testing.assert_allclose(table[-15:], (2 + wins) / (5 + pulls), atol=1e-6)
+
+
+def bayes_optimal_regret(horizon):
+    """Least expected regret with two arms of uniform prior, by exhaustive recursion."""
+
+    @functools.cache
+    def value(arms, left):
+        if left == 0:
+            return 0.0
+        best = 0.0
+        for i, (a, b) in enumerate(arms):
+            mean, other = a / (a + b), arms[1 - i]
+            win = value(tuple(sorted([(a + 1, b), other])), left - 1)
+            loss = value(tuple(sorted([(a, b + 1), other])), left - 1)
+            best = max(best, mean * (1 + win) + (1 - mean) * loss)
+        return best
+
+    return horizon * 2 / 3 - value(((1, 1), (1, 1)), horizon)
+
+
+def test_no_algorithm_beats_exhaustive_planning_and_gittins_attains_it():
+    family = envs.family("BernoulliBandit-Lin2023-v0", num_arms=2, horizon=12)
+    least = bayes_optimal_regret(12)
+    for name in ("gittins", "posterior_mean", "ucb"):
+        regret = play(algorithms.make(name, family), family, 8000).sum(-1)
+        error = regret.std() / 8000**0.5
+        assert regret.mean() > least - 3 * error
+        if name == "gittins":
+            assert regret.mean() < 1.02 * least + 3 * error
+
+
+def test_dpt_contexts_follow_one_law_per_task():
+    def law(key, **options):
+        agent = algorithms.dirichlet_point_mass(GAUSSIAN, **options)
+        return agent.begin_episode(key, agent.init())
+
+    keys = jax.random.split(jax.random.key(0), 4000)
+    laws = np.asarray(jax.vmap(law)(jax.random.clone(keys)))
+    np.testing.assert_allclose(laws.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(laws.mean(0), 0.25, atol=0.02)
+    single = (laws.max(-1) > 1 - 1e-6).mean()  # weight 1: one of eleven
+    assert single == pytest.approx(1 / 11, abs=0.015)
+    weights = functools.partial(law, weights=PAPER_WEIGHTS)
+    single = (jax.vmap(weights)(keys).max(-1) > 1 - 1e-6).mean()
+    assert single == pytest.approx(1 / 10, abs=0.015)
+
+
+def test_expert_biased_contexts_point_at_the_best_arm():
+    task = GAUSSIAN.task([0.1, 0.9, 0.5, 0.9])
+    agent = algorithms.dirichlet_point_mass(
+        GAUSSIAN, task, weights=(1.0,), expert_biased=True
+    )
+    life = rollout(jax.random.key(0), jax.random.key(1), task, agent)
+    assert (life.action == 1).all()
+
+
+def test_exact_posterior_sampling_of_a_linear_bandit_has_its_prior():
+    exact = algorithms.exact_posterior_sampling(LINEAR).init()
+    covariance = LINEAR.noise_std**2 * exact.root @ exact.root.T
+    np.testing.assert_allclose(covariance, np.eye(2) / 2, atol=1e-6)
+
+
+def test_an_unknown_name_or_option_is_refused_with_suggestions():
+    with pytest.raises(ValueError, match="no algorithm 'linusb'; did you mean linucb"):
+        algorithms.make("linusb", LINEAR)
+    with pytest.raises(ValueError, match="linucb has no option 'alpha'; its options"):
+        algorithms.make("linucb", LINEAR, alpha=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "options", "line"),
+    [
+        ("linucb", GAUSSIAN, {}, "linucb needs a LinearBanditFamily, got a Gaussian"),
+        ("linear_thompson", BERNOULLI, {}, "linear_thompson needs a LinearBandit"),
+        ("ridge_greedy", GAUSSIAN, {}, "ridge_greedy needs a LinearBanditFamily"),
+        ("gittins", GAUSSIAN, {}, "gittins needs a BernoulliBanditFamily"),
+        ("linucb", LINEAR, {"ridge": 0.0}, "ridge must be positive, got 0.0"),
+        ("linucb", LINEAR, {"width": -1.0}, "width must not be negative, got -1.0"),
+        ("linucb", LINEAR, {"first": "best"}, "first must be one of random, index"),
+        ("linear_thompson", LINEAR, {"noise_std": 0.0}, "noise_std must be positive"),
+        (
+            "linear_thompson",
+            LINEAR,
+            {"num_nodes": 100},
+            "must be a power of 2, got 100",
+        ),
+        ("epsilon_greedy", GAUSSIAN, {"epsilon": 1.5}, r"in \[0, 1\], got 1.5"),
+        ("ucb", GAUSSIAN, {"form": "ucb2"}, "form must be one of inverse_sqrt, shrunk"),
+        ("ucb", GAUSSIAN, {"width": -1.0}, "width must not be negative, got -1.0"),
+        ("lcb", GAUSSIAN, {"unseen": "one"}, "unseen must be one of never, zero"),
+        ("kl_ucb", GAUSSIAN, {"log_log_weight": -1.0}, "log_log_weight must not be"),
+        ("bayes_ucb", GAUSSIAN, {"log_power": -1.0}, "log_power must not be negative"),
+        ("thompson_sampling", GAUSSIAN, {"num_draws": 0}, "num_draws must be at least"),
+        (
+            "exact_posterior_sampling",
+            FAMILIES["linear_per_task"],
+            {},
+            "needs theta_prior 'normal', got 'uniform'",
+        ),
+        (
+            "gittins",
+            BERNOULLI.replace(horizon=1000),
+            {},
+            "horizon must be at most 500, got 1000",
+        ),
+        (
+            "dirichlet_point_mass",
+            GAUSSIAN,
+            {"weights": ()},
+            "weights must not be empty",
+        ),
+        (
+            "dirichlet_point_mass",
+            GAUSSIAN,
+            {"weights": (0.5, 1.5)},
+            r"a weight must lie in \[0, 1\]",
+        ),
+        (
+            "dirichlet_point_mass",
+            GAUSSIAN,
+            {"expert_biased": True},
+            "expert_biased needs a task",
+        ),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(name, family, options, line):
+    with pytest.raises(ValueError, match=line) as error:
+        algorithms.make(name, family, **options)
+    assert "\n" not in str(error.value)

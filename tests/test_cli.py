@@ -1,0 +1,242 @@
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import toy_experiment
+
+import experiments
+from icrl import cli, results
+from icrl.checkpoint import load_weights
+from icrl.metrics import read_metrics
+
+TESTS = pathlib.Path(__file__).parent
+TOY = toy_experiment.EXPERIMENT.name
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Results in a folder of the test's own, and the toy among the experiments."""
+    only_toy = tmp_path / "experiments"
+    only_toy.mkdir()
+    (only_toy / f"{TOY}.py").symlink_to(TESTS / f"{TOY}.py")
+    monkeypatch.setattr(experiments, "__path__", [str(only_toy)])
+    monkeypatch.setenv("ICRL_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "no" / "cache"))
+    monkeypatch.setattr("icrl.runtime.enable_compilation_cache", lambda: None)
+    yield tmp_path / "results"
+    sys.modules.pop(f"experiments.{TOY}", None)
+
+
+def script(folder, *words, **options):
+    """The toy experiment as a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(TESTS.parent)}
+    return subprocess.Popen(
+        [sys.executable, str(TESTS / f"{TOY}.py"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def run_folder(folder):
+    (found,) = (folder / TOY).iterdir()
+    return found
+
+
+def test_a_run_prints_its_table_and_run_again_does_nothing_more(folder, capsys):
+    cli.main(["run", TOY, "smoke"])
+    first = capsys.readouterr()
+    assert "final_regret" in first.out
+    assert "step 3" in first.out
+    assert (run_folder(folder) / "DONE").exists()
+    cli.main(["run", TOY, "smoke"])
+    again = capsys.readouterr()
+    assert "step" not in again.out
+    assert "final_regret" in again.out
+
+
+def test_a_flag_changes_the_preset_it_names(folder, capsys):
+    cli.main(["run", TOY, "smoke", "--num-steps", "1", "--model.width", "8"])
+    assert "step 1" in capsys.readouterr().out
+    config = results.files.read_json(run_folder(folder) / "config.json")["config"]
+    assert (config["num_steps"], config["model"]["width"]) == (1, 8)
+
+
+def test_the_default_preset_is_cpu(folder):
+    cli.main(["run", TOY, "--num-steps", "1"])
+    assert run_folder(folder).name.startswith("cpu-")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runn"], "no command 'runn'; did you mean run?"),
+        (["run", "toy_experimnt"], "did you mean toy_experiment?"),
+        (["run", "quantum"], "no experiment 'quantum'; there are: toy_experiment"),
+        (["run"], "icrl run needs a name; experiments: toy_experiment"),
+        (
+            ["run", TOY, "smok"],
+            "no preset of toy_experiment 'smok'; did you mean smoke",
+        ),
+        (
+            ["run", TOY, "--num-stepss", "3"],
+            "--num-stepss, 3; did you mean --num-steps",
+        ),
+        (["run", TOY, "--num-steps", "x"], "--num-steps: invalid literal for int"),
+        (["run", TOY, "--num-steps"], "Missing value for argument '--num-steps'"),
+        (["run", TOY, "--model.width", "5"], "heads must divide width, got 2, 5"),
+        (["run", TOY, "--seeds", "1", "1"], "seeds must be given, each once"),
+        (["run", TOY, "--log", "paper"], "invalid choice 'paper' for argument '--log'"),
+        (["figure", TOY], f"{TOY} has no finished run in"),
+        (["figure", TOY, "--run", "nowhere"], "no folder or experiment 'nowhere'"),
+        (["figure"], "Missing from icrl figure: NAME"),
+        (["compare"], "icrl compare needs at least one run"),
+        (["list", "more"], "Unrecognized options: more"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it_and_exit_code_2(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in said
+    assert said.count("\n") == 1, said
+
+
+def broken_toy(monkeypatch, error):
+    def raises(run, config):
+        raise error
+
+    module = cli.experiment.importlib.import_module(f"experiments.{TOY}")
+    broken = cli.dataclasses.replace(module.EXPERIMENT, run=raises)
+    monkeypatch.setattr(module, "EXPERIMENT", broken)
+
+
+def test_a_full_disk_is_one_line(monkeypatch, capsys):
+    broken_toy(monkeypatch, OSError(28, "No space left on device", "figure.npz"))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", TOY])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: No space left on device: figure.npz\n"
+
+
+def test_bad_input_shows_its_traceback_on_request(monkeypatch):
+    broken_toy(monkeypatch, ValueError("width must be positive, got 0"))
+    with pytest.raises(ValueError, match="width"):
+        cli.main(["run", TOY, "--debug"])
+    monkeypatch.setenv("ICRL_DEBUG", "1")
+    with pytest.raises(ValueError, match="width"):
+        cli.main(["run", TOY])
+
+
+def test_a_bug_shows_its_traceback(monkeypatch):
+    broken_toy(monkeypatch, KeyError("width"))
+    with pytest.raises(KeyError):
+        cli.main(["run", TOY])
+
+
+def test_an_error_inside_a_library_is_a_bug(monkeypatch):
+    def raises(run, config):
+        np.zeros(3).reshape(2, 2)
+        return np.stack([])
+
+    module = cli.experiment.importlib.import_module(f"experiments.{TOY}")
+    broken = cli.dataclasses.replace(
+        module.EXPERIMENT, run=lambda run, config: np.stack([])
+    )
+    monkeypatch.setattr(module, "EXPERIMENT", broken)
+    with pytest.raises(ValueError, match="at least one array"):
+        cli.main(["run", TOY])
+
+
+def test_help_shows_presets_costs_and_flags(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", TOY, "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    for word in ("smoke", "2 s (default)", "--model.width", "--seeds"):
+        assert word in said
+
+
+def test_list_names_question_presets_and_costs(capsys):
+    cli.main(["list"])
+    said = capsys.readouterr().out
+    assert "toy_experiment: Does a run leave what it should?" in said
+    assert re.search(r"smoke +1 s", said)
+
+
+def test_a_figure_is_redrawn_from_the_numbers_and_says_which(folder, capsys):
+    cli.main(["run", TOY, "smoke"])
+    png = run_folder(folder) / "regret.png"
+    before = png.read_bytes()
+    png.unlink()
+    capsys.readouterr()
+    cli.main(["figure", TOY])
+    assert str(png) in capsys.readouterr().out
+    assert png.read_bytes() == before
+
+
+def test_compare_sets_runs_side_by_side(folder, capsys):
+    cli.main(["run", TOY, "smoke"])
+    cli.main(["run", TOY, "smoke", "--num-steps", "1"])
+    folders = sorted(map(str, (folder / TOY).iterdir()))
+    capsys.readouterr()
+    cli.main(["compare", *folders])
+    header, _, line = capsys.readouterr().out.splitlines()
+    assert header.split()[3:] == [f"{TOY}/{pathlib.Path(f).name}" for f in folders]
+    assert line.split() == ["online", "dpt", "final_regret", "1.250", "1.250"]
+
+
+def trained(folder):
+    like = {"walk": np.zeros(4, np.float32)}
+    run = run_folder(folder)
+    steps = [line["step"] for line in read_metrics(run / "metrics.jsonl")]
+    positions = [line["position"] for line in read_metrics(run / "metrics.jsonl")]
+    weights = load_weights(run / "weights" / "seed_0.safetensors", like)["walk"]
+    return steps, positions, weights.tobytes()
+
+
+def test_a_run_killed_or_stopped_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    words = ["--num-steps", "12", "--pause", "0.05"]
+    cli.run_experiment(toy_experiment.EXPERIMENT, words)
+    whole = trained(tmp_path / "results")
+    assert whole[0] == list(range(1, 13))
+    monkeypatch.setenv("ICRL_RESULTS", str(tmp_path / "again"))
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+        with script(tmp_path, *words) as process:
+            assert process.stdout
+            assert process.stderr
+            for _ in range(5):
+                process.stdout.readline()
+            process.send_signal(number)
+            said = process.stderr.read()
+        assert process.returncode == code, said
+    assert said.splitlines()[-1] == "stopped by SIGTERM; the same command resumes"
+    cli.run_experiment(toy_experiment.EXPERIMENT, words)
+    assert trained(tmp_path / "again") == whole
+
+
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path, capsys):
+    words = ["--num-steps", "500", "--pause", "0.05"]
+    with script(tmp_path, *words) as process:
+        assert process.stdout
+        assert "step 1\n" in (process.stdout.readline() for _ in range(9))
+        with pytest.raises(SystemExit) as stop:
+            cli.run_experiment(toy_experiment.EXPERIMENT, words)
+        process.kill()
+    assert stop.value.code == 2
+    assert f"is in use by process {process.pid}" in capsys.readouterr().err
+
+
+def test_nothing_but_results_stands_on_standard_error_of_a_process(tmp_path):
+    with script(tmp_path, "smoke") as process:
+        _, said = process.communicate()
+    assert process.returncode == 0
+    assert [line.split(":")[0] for line in said.splitlines()] == ["training"]

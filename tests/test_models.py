@@ -1,0 +1,197 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from icrl.config import TransformerConfig
+from icrl.models import SequenceModel, TokenMixer, Transformer
+from icrl.models.attention import causal_attention
+
+TIME, TOKEN, ACTIONS = 37, 8, 5  # no multiple of the query block
+
+CONFIGS = [
+    TransformerConfig(num_layers=1, num_heads=1, query_block=16),
+    TransformerConfig(num_layers=2, num_heads=4, query_block=16, positions="learned"),
+    TransformerConfig(num_layers=1, num_heads=4, query_block=64, init="gpt2"),
+]
+
+
+def transformer(config, seed=0, max_tokens=TIME + 3):
+    return Transformer(
+        config,
+        token_size=TOKEN,
+        num_actions=ACTIONS,
+        max_tokens=max_tokens,
+        rngs=nnx.Rngs(seed),
+    )
+
+
+def context(seed=1, *batch):
+    return jax.random.normal(jax.random.key(seed), (*batch, TIME, TOKEN))
+
+
+def step_by_step(model, tokens):
+    return jax.lax.scan(model.step, model.init_cache(), tokens)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_steps_and_prefill_agree_with_the_parallel_pass(config):
+    model, tokens = transformer(config), context()
+    parallel = model(tokens)
+    _, stepped = jax.jit(step_by_step)(model, tokens)
+    cache, read = jax.jit(lambda model, tokens: model.prefill(tokens))(
+        model, tokens[:20]
+    )
+    assert int(cache.position) == 20
+    _, continued = jax.jit(lambda m, c, x: jax.lax.scan(m.step, c, x))(
+        model, cache, tokens[20:]
+    )
+    np.testing.assert_allclose(stepped, parallel, atol=1e-5)
+    np.testing.assert_allclose(read, parallel[:20], atol=1e-5)
+    np.testing.assert_allclose(continued, parallel[20:], atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_later_token_never_changes_an_earlier_prediction(config):
+    model = transformer(config)
+    gradient = jax.grad(lambda tokens: model(tokens)[18].sum())(context())
+    assert (gradient[19:] == 0).all()
+    assert (abs(gradient[:19]).max(axis=-1) > 0).all()
+
+
+def test_the_query_block_changes_nothing_but_the_speed():
+    small, whole = (
+        jax.value_and_grad(lambda model: (model(context()) ** 2).mean())(
+            transformer(TransformerConfig(num_layers=1, query_block=block))
+        )
+        for block in (7, TIME)
+    )
+    assert jax.tree.leaves(small)[0] == pytest.approx(jax.tree.leaves(whole)[0])
+    for a, b in zip(jax.tree.leaves(small), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_attention_is_the_masked_softmax():
+    queries, keys, values = jax.random.normal(jax.random.key(0), (3, 2, TIME, 4))
+    scores = np.array(queries @ keys.swapaxes(1, 2))
+    scores[:, ~np.tril(np.ones((TIME, TIME), bool))] = -np.inf
+    expected = jax.nn.softmax(scores, axis=-1) @ values
+    mixed = causal_attention(queries, keys, values, 16)
+    np.testing.assert_allclose(mixed, expected, atol=1e-6)
+
+
+def test_large_scores_neither_overflow_nor_vanish():
+    queries, keys, values = jax.random.normal(jax.random.key(0), (3, 1, TIME, 4))
+
+    def total(queries):
+        return causal_attention(300 * queries, 300 * keys, values, 16).sum()
+
+    value, gradient = jax.value_and_grad(total)(queries)
+    assert jnp.isfinite(value)
+    assert jnp.isfinite(gradient).all()
+
+
+def test_seeds_and_tasks_are_vmapped():
+    config = TransformerConfig(num_layers=1, query_block=16)
+    tokens = context(1, 2)
+    models = jax.vmap(lambda key: transformer(config, key))(
+        jax.random.split(jax.random.key(0), 3)
+    )
+    play = jax.vmap(jax.vmap(step_by_step, (None, 0)), (0, None))
+    logits = jax.jit(jax.vmap(lambda model: jax.vmap(model)(tokens)))(models)
+    assert logits.shape == (3, 2, TIME, ACTIONS)
+    assert abs(logits[0] - logits[1]).max() > 0.1
+    _, stepped = jax.jit(play)(models, tokens)
+    np.testing.assert_allclose(stepped, logits, atol=1e-5)
+
+
+def test_a_cache_write_is_no_scatter_where_rollouts_are_vmapped():
+    model = transformer(TransformerConfig(num_layers=1))
+    lowered = jax.jit(jax.vmap(step_by_step, (None, 0))).lower(model, context(1, 2))
+    text = lowered.as_text()
+    assert "dynamic_update_slice" in text
+    assert "scatter" not in text
+
+
+@pytest.mark.parametrize("method", ["__call__", "prefill"])
+def test_a_context_that_is_too_long_is_refused(method):
+    model = transformer(CONFIGS[0], max_tokens=8)
+    with pytest.raises(ValueError, match="context of 12 tokens exceeds the model's 8"):
+        getattr(model, method)(context()[:12])
+
+
+def test_bfloat16_is_close_and_leaves_weights_and_logits_in_float32():
+    config = TransformerConfig(num_layers=2, query_block=16)
+    exact = transformer(config)
+    model = transformer(dataclasses.replace(config, dtype="bfloat16"))
+    cache, stepped = jax.jit(step_by_step)(model, context())
+    logits = model(context())
+    gradient = jax.grad(lambda model: (model(context()) ** 2).mean())(model)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(gradient)} == {"float32"}
+    assert cache.mixers[0].keys.dtype == jnp.bfloat16
+    assert logits.dtype == stepped.dtype == jnp.float32
+    np.testing.assert_allclose(stepped, logits, atol=0.1)
+    np.testing.assert_allclose(logits, exact(context()), atol=0.1)
+    assert abs(logits - exact(context())).max() > 0
+
+
+def test_two_models_of_one_config_have_equal_structures():
+    structures = {jax.tree.structure(transformer(CONFIGS[1], seed)) for seed in (0, 1)}
+    assert len(structures) == 1
+
+
+def test_gpt2_weights_have_its_deviations():
+    config = TransformerConfig(width=128, num_layers=2, init="gpt2")
+    block = transformer(config).blocks[0]
+    assert block.expand.kernel[...].std() == pytest.approx(0.02, rel=0.05)
+    for residual in (block.contract, block.mixer.combine):
+        assert residual.kernel[...].std() == pytest.approx(0.01, rel=0.05)
+        assert not residual.bias[...].any()
+
+
+def test_sizes_that_make_no_transformer_are_refused():
+    with pytest.raises(ValueError, match=r"width \(10\) must be a multiple of num_h"):
+        TransformerConfig(width=10)
+    with pytest.raises(ValueError, match="num_layers must be positive, got 0"):
+        TransformerConfig(num_layers=0)
+
+
+class RunningMean(nnx.Module):
+    """A mixer in a few lines: the mean of the tokens so far."""
+
+    def __init__(self, config, *, rngs):
+        del rngs
+        self.width = config.width
+
+    def parallel(self, x):
+        return jnp.cumsum(x, axis=0) / jnp.arange(1, x.shape[0] + 1)[:, None]
+
+    def init_cache(self, max_tokens):
+        del max_tokens
+        return jnp.zeros(self.width)
+
+    def step(self, cache, position, x):
+        return cache + x, (cache + x) / (position + 1)
+
+    def prefill(self, x, max_tokens):
+        del max_tokens
+        return x.sum(axis=0), self.parallel(x)
+
+
+def test_another_mixer_is_one_class():
+    model = Transformer(
+        TransformerConfig(num_layers=2),
+        token_size=TOKEN,
+        num_actions=ACTIONS,
+        max_tokens=TIME,
+        mixer=RunningMean,
+        rngs=nnx.Rngs(0),
+    )
+    assert isinstance(model, SequenceModel)
+    assert isinstance(model.blocks[0].mixer, TokenMixer)
+    assert isinstance(transformer(CONFIGS[0]).blocks[0].mixer, TokenMixer)
+    _, stepped = step_by_step(model, context())
+    np.testing.assert_allclose(stepped, model(context()), atol=1e-5)

@@ -1,0 +1,221 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+import envs
+from icrl.algorithms import beta_law, posteriors, truncated_normal
+from icrl.algorithms.arm_statistics import ArmStatistics
+
+BERNOULLI = envs.family("BernoulliBandit-Lin2023-v0")
+GAUSSIAN = envs.family("GaussianBandit-DPT-v0")
+
+
+def statistics(pulls, total) -> ArmStatistics:
+    return ArmStatistics(
+        pulls=jnp.asarray(pulls, jnp.float32), total=jnp.asarray(total, jnp.float32)
+    )
+
+
+def draws(posterior, seen, num_draws=20_000):
+    keys = jax.random.split(jax.random.key(0), num_draws)
+    return np.asarray(jax.jit(jax.vmap(posterior.sample, (0, None)))(keys, seen))
+
+
+def cut_normal(mode, std):
+    return scipy.stats.truncnorm((0 - mode) / std, (1 - mode) / std, mode, std)
+
+
+def probabilities_by_brute_force(laws):
+    """∫ f_a Π F_b with 4,800 nodes placed at the laws' own quantiles, in float64."""
+    levels = np.linspace(1e-12, 1 - 1e-12, 400)
+    edges = np.unique(np.concatenate([law.ppf(levels) for law in laws]))
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    width = np.diff(edges)[:, None]
+    x = edges[:-1, None] + width * (nodes + 1) / 2
+    cdf = np.stack([law.cdf(x) for law in laws])
+    return np.array(
+        [
+            (law.pdf(x) * np.delete(cdf, a, 0).prod(0) * width * weights / 2).sum()
+            for a, law in enumerate(laws)
+        ]
+    )
+
+
+MODES = np.array([-30, -5, -1.5, -0.2, 0, 0.3, 0.5, 0.7, 1, 1.3, 2.5, 8])
+
+
+@pytest.mark.parametrize("std", [0.0134, 0.05, 0.3, 1.0, 5.0])
+def test_truncated_normal_agrees_with_scipy_far_outside_its_interval(std):
+    levels = np.array([0.01, 0.3, 0.5, 0.9, 0.999])
+    mode, p = (x.ravel().astype(np.float32) for x in np.meshgrid(MODES, levels))
+    law = cut_normal(mode.astype(np.float64), std)
+    args = (jnp.asarray(mode), jnp.full(mode.shape, std, jnp.float32), 0.0, 1.0)
+    spread = law.ppf(0.75) - law.ppf(0.25) + 1e-4  # float32 near 1 has steps of 6e-8
+    quantile = truncated_normal.quantile(jnp.asarray(p), *args)
+    assert (abs(quantile - law.ppf(p.astype(np.float64))) < 1e-3 * spread).all()
+    middles = (np.arange(4000)[:, None] + 0.5) / 4000  # SciPy's own mean overflows
+    mean = law.ppf(middles).mean(0)
+    assert (abs(truncated_normal.mean(*args) - mean) < 2e-3 * spread).all()
+
+
+def test_samples_follow_the_posterior_when_rewards_contradict_the_prior():
+    # 10 pulls that average 1.6, 0.5 and -2: 6 standard errors above and 21 below
+    seen = statistics([10, 10, 10], [16, 5, -20])
+    family = GAUSSIAN.replace(num_arms=3)
+    sampled = draws(posteriors.uniform_prior(family), seen)
+    for arm, mode in enumerate((1.6, 0.5, -2.0)):
+        law = cut_normal(mode, 0.3 / 10**0.5)
+        assert scipy.stats.kstest(sampled[:, arm], law.cdf).pvalue > 1e-3
+    assert (sampled >= 0).all()
+    assert (sampled <= 1).all()
+
+
+def test_an_arm_never_pulled_is_drawn_from_the_prior():
+    nothing = statistics([0], [0])
+    for posterior in (
+        posteriors.uniform_prior(GAUSSIAN.replace(num_arms=1)),
+        posteriors.beta(BERNOULLI.replace(num_arms=1)),
+    ):
+        sampled = draws(posterior, nothing)[:, 0]
+        assert scipy.stats.kstest(sampled, "uniform").pvalue > 1e-3
+
+
+def test_without_noise_one_pull_settles_an_arm():
+    seen = statistics([2, 0, 1, 1], [1.2, 0, 1.5, -1])
+    family = GAUSSIAN.replace(num_arms=4)
+    exact = posteriors.uniform_prior(family, noise_std=0.0)
+    sampled = draws(exact, seen, 100)
+    np.testing.assert_allclose(
+        sampled[:, [0, 2, 3]], np.tile([0.6, 1.0, 0.0], (100, 1)), atol=1e-6
+    )
+    np.testing.assert_allclose(exact.mean(seen), [0.6, 0.5, 1.0, 0.0], atol=1e-6)
+    conjugate = posteriors.gaussian(family, noise_std=0.0)
+    np.testing.assert_allclose(conjugate.mean(seen), [0.6, 0.5, 1.5, -1.0], atol=1e-6)
+    assert np.isfinite(draws(conjugate, seen, 100)).all()
+
+
+def test_without_noise_the_best_known_arm_competes_with_the_unknown_ones():
+    family = GAUSSIAN.replace(num_arms=4)
+    exact = posteriors.uniform_prior(family, noise_std=0.0)
+    seen = statistics([1, 0, 3, 0], [0.8, 0, 0.9, 0])
+    law = exact.best_arm_probabilities(seen)
+    np.testing.assert_allclose(law, [0.64, 0.18, 0, 0.18], atol=1e-6)
+    law = exact.best_arm_probabilities(statistics([0] * 4, [0] * 4))
+    np.testing.assert_allclose(law, [0.25] * 4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(1, 1), (1, 200), (3, 0.5), (100, 37), (0.3, 0.2)]
+)
+def test_beta_draws_follow_their_law(a, b):
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    parameters = jnp.asarray([a], jnp.float32), jnp.asarray([b], jnp.float32)
+    draw = jax.jit(jax.vmap(beta_law.sample, (0, None, None)))
+    sampled = np.asarray(draw(keys, *parameters), np.float64)[:, 0]
+    if b < 1:  # float32 rounds draws to 1, which the law never gives
+        sampled = sampled[sampled < 1 - 1e-6]
+        top = scipy.stats.beta.cdf(1 - 1e-6, a, b)
+    else:
+        top = 1.0
+    cdf = scipy.stats.beta(a, b).cdf
+    assert scipy.stats.kstest(sampled, lambda x: cdf(x) / top).pvalue > 1e-3
+
+
+def test_beta_quantiles_agree_with_scipy():
+    grid = np.meshgrid(
+        [0.5, 1, 2, 30, 200], [0.5, 1, 3, 100, 400], [0.01, 0.5, 0.9, 0.998]
+    )
+    a, b, p = (x.ravel().astype(np.float32) for x in grid)
+    quantile = jax.jit(jax.vmap(lambda p, a, b: beta_law.quantile(p, a[None], b[None])))
+    found = np.asarray(quantile(*map(jnp.asarray, (p, a, b))))[:, 0]
+    a, b, p = (x.astype(np.float64) for x in (a, b, p))
+    error = abs(found - scipy.stats.beta.ppf(p, a, b)) / scipy.stats.beta.std(a, b)
+    assert error.max() < 2e-3
+    ends = [quantile(jnp.full(1, p), jnp.full(1, 3.0), jnp.ones(1)) for p in (0.0, 1.0)]
+    assert np.ravel(ends).tolist() == [0, 1]
+
+
+def test_the_conjugate_posterior_is_the_one_of_the_textbook():
+    seen = statistics([0, 1, 10, 500], [0, 0.9, 4, 260])
+    posterior = posteriors.gaussian(GAUSSIAN.replace(num_arms=4))
+    precision = 12 + np.asarray(seen.pulls) / 0.09
+    mean = (12 * 0.5 + np.asarray(seen.total) / 0.09) / precision
+    np.testing.assert_allclose(posterior.mean(seen), mean, rtol=1e-5)
+    p = jnp.asarray(0.9)
+    expected = scipy.stats.norm(mean, precision**-0.5).ppf(0.9)
+    np.testing.assert_allclose(posterior.quantile(seen, p), expected, rtol=1e-5)
+    sampled = draws(posterior, seen)
+    np.testing.assert_allclose(sampled.std(0), precision**-0.5, rtol=0.03)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("noise_std", [0.3, 0.01])
+def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
+    random = np.random.default_rng(seed)
+    pulls = random.choice([0, 0, 1, 2, 5, 20, 100, 500], 5)
+    wins = np.floor(random.random(5) * (pulls + 1))
+    law = posteriors.beta(BERNOULLI).best_arm_probabilities(statistics(pulls, wins))
+    betas = [
+        scipy.stats.beta(1 + w, 1 + n - w) for n, w in zip(pulls, wins, strict=True)
+    ]
+    np.testing.assert_allclose(law, probabilities_by_brute_force(betas), atol=1e-5)
+
+    means = random.uniform(-0.05, 1.05, 5)
+    seen = statistics(pulls, pulls * means)
+    std = noise_std / np.sqrt(np.maximum(pulls, 1))
+    exact = [
+        cut_normal(m, s) if n else scipy.stats.uniform()
+        for n, m, s in zip(pulls, means, std, strict=True)
+    ]
+    posterior = posteriors.uniform_prior(GAUSSIAN, noise_std=noise_std)
+    law = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(law, probabilities_by_brute_force(exact), atol=1e-5)
+
+    precision = 12 + pulls / noise_std**2
+    centre = (6 + pulls * means / noise_std**2) / precision
+    normals = [
+        scipy.stats.norm(m, p**-0.5) for m, p in zip(centre, precision, strict=True)
+    ]
+    posterior = posteriors.gaussian(GAUSSIAN, noise_std=noise_std)
+    law = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(law, probabilities_by_brute_force(normals), atol=1e-5)
+
+
+def test_exact_posteriors_take_the_prior_of_their_family():
+    family = envs.family("BernoulliBandit-DPT-v0", num_arms=1, alpha=2.0, beta=5.0)
+    seen = statistics([3], [1])
+    assert posteriors.exact(family).mean(seen)[0] == pytest.approx(3 / 10)
+    family = envs.family("GaussianBandit-DPT-v0", num_arms=1, low=2.0, high=4.0)
+    assert posteriors.exact(family).mean(statistics([0], [0]))[0] == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: posteriors.beta(GAUSSIAN), "a Beta posterior needs a Bernoulli"),
+        (lambda: posteriors.beta(BERNOULLI, alpha=0.0), "alpha must be positive, got"),
+        (lambda: posteriors.gaussian(BERNOULLI), "noise_std must be given"),
+        (
+            lambda: posteriors.gaussian(GAUSSIAN, noise_std=-0.1),
+            "noise_std must not be negative, got -0.1",
+        ),
+        (
+            lambda: posteriors.gaussian(GAUSSIAN, prior_variance=0.0),
+            "prior_variance must be positive, got 0.0",
+        ),
+        (
+            lambda: posteriors.uniform_prior(GAUSSIAN, low=2.0),
+            "low must be below high, got",
+        ),
+        (
+            lambda: posteriors.exact(envs.family("LinearBandit-DPT-v0")),
+            "an exact posterior needs a BernoulliBanditFamily or Gaussian",
+        ),
+    ],
+)
+def test_bad_beliefs_are_refused_in_one_line(make, line):
+    with pytest.raises(ValueError, match=line) as error:
+        make()
+    assert "\n" not in str(error.value)

@@ -1,0 +1,201 @@
+import dataclasses
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+import toy_experiment
+
+from icrl import files, provenance, results, saved, serialization
+from icrl.errors import RunError
+
+TOY = toy_experiment.EXPERIMENT
+
+
+@pytest.fixture(autouse=True)
+def same_machine(monkeypatch):
+    """Describes a machine without starting jax's devices."""
+    here = dict.fromkeys(provenance.DECISIVE, "1")
+    monkeypatch.setattr(provenance, "describe", lambda: dict(here))
+    return here
+
+
+def open_toy(root, preset="smoke", **changes):
+    config = dataclasses.replace(TOY.presets[preset], **changes)
+    return results.open_run(TOY, preset, config, root)
+
+
+def finish(run):
+    rows = [
+        saved.row(
+            panel="online",
+            agent="dpt",
+            metric="final_regret",
+            mean=2.0,
+            low=1.0,
+            high=float("inf"),
+            seeds=1,
+            tasks=8,
+        )
+    ]
+    run.finish(rows, {"curve": np.arange(3.0)}, train_tokens=7)
+
+
+def test_a_finished_run_leaves_its_config_versions_numbers_and_figure(tmp_path):
+    with open_toy(tmp_path) as run:
+        assert not run.done
+        finish(run)
+    left = {path.name for path in run.folder.iterdir()} - {".lock"}
+    assert left == {
+        *("config.json", "env.json", "summary.json", "figure.npz"),
+        *("regret.png", "regret.pdf", "DONE"),
+    }
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert summary["rows"][0]["high"] is None  # JSON has no infinity
+    assert summary["rows"][0]["published"] is None
+    assert summary["train_tokens"] == 7
+    assert run.folder.name == f"smoke-{summary['config_hash']}"
+
+
+def test_a_finished_run_is_left_alone_and_opened_as_done(tmp_path):
+    with open_toy(tmp_path) as run:
+        finish(run)
+    with open_toy(tmp_path) as again:
+        assert again.done
+        assert again.folder == run.folder
+
+
+def test_seeds_added_to_a_finished_run_form_a_cohort_of_their_own(tmp_path):
+    with open_toy(tmp_path, seeds=(0, 1)) as run:
+        finish(run)
+    with open_toy(tmp_path, seeds=(1, 2)) as more:
+        assert not more.done
+        assert more.cohorts == ((0, 1), (2,))
+        assert more.config.seeds == (0, 1, 2)
+        finish(more)
+    with open_toy(tmp_path, seeds=(2,)) as again:
+        assert again.done
+
+
+def test_another_config_gets_another_folder_but_seeds_and_loggers_do_not(tmp_path):
+    names = []
+    for changes in ({}, {"seeds": (5,)}, {"log": ("wandb",)}, {"num_steps": 9}):
+        with open_toy(tmp_path, **changes) as run:
+            names.append(run.folder.name)
+    assert names[0] == names[1] == names[2] != names[3]
+
+
+def test_a_folder_with_another_config_is_refused_by_its_first_difference(tmp_path):
+    with open_toy(tmp_path) as run:
+        path = run.folder / "config.json"
+    content = json.loads(path.read_text())
+    content["config"]["model"]["width"] = 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"model\.width is 64 there and 4 here"):
+        open_toy(tmp_path)
+
+
+def test_an_unfinished_run_is_not_resumed_with_other_versions(tmp_path, same_machine):
+    with open_toy(tmp_path) as run:
+        (run.folder / "checkpoints" / "20").mkdir(parents=True)
+    same_machine["jax"] = "2"
+    with pytest.raises(RunError, match=r"jax 1 \(here 2\)"):
+        open_toy(tmp_path)
+    (run.folder / "checkpoints" / "20").rmdir()
+    open_toy(tmp_path).close()  # nothing to resume, so nothing to refuse
+    assert json.loads((run.folder / "env.json").read_text())["jax"] == "2"
+
+
+def _try_to_open(root, said):
+    try:
+        open_toy(root)
+    except RunError as error:
+        said.put(str(error))
+
+
+def test_two_processes_cannot_write_to_one_folder(tmp_path, same_machine):
+    context = multiprocessing.get_context("spawn")
+    said = context.Queue()
+    with open_toy(tmp_path):
+        other = context.Process(target=_try_to_open, args=(tmp_path, said))
+        other.start()
+        assert "is in use by process" in said.get(timeout=60)
+        other.join()
+
+
+def test_seconds_add_up_over_sessions(tmp_path):
+    with open_toy(tmp_path) as run:
+        files.write_json(run.folder / "clock.json", {"wall_seconds": 100.0})
+    with open_toy(tmp_path) as run:
+        assert 100.0 < run.wall_seconds < 200.0
+
+
+def test_a_row_without_an_entry_is_refused(tmp_path):
+    with open_toy(tmp_path) as run, pytest.raises(ValueError, match="low"):
+        run.finish([{"panel": "online"}], {})
+    assert not (run.folder / "DONE").exists()
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "summary.json"
+    files.write_atomic(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device.*summary\.json"):
+        files.write_atomic(path, b"new")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_config_read_back_equals_the_one_written():
+    config = dataclasses.replace(
+        TOY.presets["cpu"], seeds=(3, 4), model=toy_experiment.Model(width=6, heads=3)
+    )
+    text = json.dumps(serialization.encode(config))
+    assert serialization.decode(toy_experiment.Config, json.loads(text)) == config
+
+
+def test_a_union_of_configs_is_read_back_by_its_type():
+    kind = toy_experiment.Config | toy_experiment.Model
+    data = {"type": "Model", "width": 8, "heads": 2}
+    assert serialization.decode(kind, data) == toy_experiment.Model(width=8)
+    with pytest.raises(ValueError, match="Nonsense"):
+        serialization.decode(kind, {"type": "Nonsense"})
+
+
+def test_a_number_written_as_1_or_as_1_point_0_is_the_same_config():
+    whole = dataclasses.replace(TOY.presets["cpu"], pause=1)
+    decimal = dataclasses.replace(TOY.presets["cpu"], pause=1.0)
+    assert serialization.config_hash(whole) == serialization.config_hash(decimal)
+
+
+def test_the_newest_finished_run_is_found_else_the_reference(tmp_path):
+    reference = tmp_path / TOY.name / "reference-cpu"
+    files.write_json(reference / "summary.json", {"rows": []})
+    assert saved.find(TOY.name, tmp_path) == reference
+    with open_toy(tmp_path) as run:
+        finish(run)
+    assert saved.find(TOY.name, tmp_path) == run.folder
+    assert saved.find(str(reference), tmp_path) == reference
+    with pytest.raises(RunError, match="no folder or experiment 'nothing'"):
+        saved.find("nothing", tmp_path)
+
+
+def test_a_broken_file_of_numbers_is_named(tmp_path):
+    (tmp_path / "figure.npz").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(RunError, match=r"figure\.npz cannot be read"):
+        saved.read_arrays(tmp_path)
+    (tmp_path / "summary.json").write_text('{"rows": [')
+    with pytest.raises(RunError, match=r"summary\.json cannot be read"):
+        saved.read_summary(tmp_path)
+
+
+def test_a_figure_drawn_twice_has_the_same_bytes(tmp_path):
+    with open_toy(tmp_path) as run:
+        finish(run)
+    first = [path.read_bytes() for path in saved.draw(TOY, run.folder)]
+    second = [path.read_bytes() for path in saved.draw(TOY, run.folder)]
+    assert first == second
+    assert len(first) == 2

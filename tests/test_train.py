@@ -1,0 +1,242 @@
+"""Training: it learns, resumes exactly, and stops where it must."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icrl import algorithms, dpt, results, train
+from icrl.agent import Recipe
+from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
+from icrl.errors import RunError
+from icrl.experiment import Experiment
+from icrl.metrics import read_metrics
+
+TRAINING = TrainingConfig(
+    num_steps=40, batch_size=8, steps_per_call=10, checkpoint_every=20
+)
+RECIPE = Recipe(
+    family="GaussianBandit-DPT-v0",
+    changes={"horizon": 8},
+    model=TransformerConfig(width=16, num_layers=1, num_heads=2),
+)
+
+
+def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
+    """Opens a run of a throw-away experiment and trains its models."""
+    config = ExperimentConfig(seeds=seeds)
+    experiment = Experiment(
+        name="throwaway",
+        question="Does it train?",
+        presets={"cpu": config},
+        costs={"cpu": "seconds"},
+        run=lambda run, config: None,
+    )
+    family = recipe.make_family()
+    choices = dpt.pretraining(
+        recipe, context or (lambda task: algorithms.uniform(family))
+    )
+    with results.open_run(experiment, "cpu", config, root=folder) as run:
+        trained = dpt.train_model(run, recipe, choices, training)
+        return trained, run
+
+
+def same(one, two):
+    return all(
+        np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)
+    )
+
+
+def test_training_lowers_the_loss_below_chance(tmp_path):
+    training = dataclasses.replace(
+        TRAINING, num_steps=400, learning_rate=1e-2, batch_size=32, checkpoint_every=400
+    )
+    _, run = fit(tmp_path, training=training)
+    lines = read_metrics(run.folder / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(10, 401, 10))
+    assert lines[-1]["loss"][0] < 1.5 < lines[0]["loss"][0]  # chance is log 5 = 1.609
+
+
+def test_seeds_train_side_by_side_and_differ(tmp_path):
+    trained, _ = fit(tmp_path, seeds=(3, 5))
+    assert trained.seeds == (3, 5)
+    assert trained.train_tokens == 2 * 40 * 8 * 9
+    leaf = jax.tree.leaves(trained.models)[0]
+    assert leaf.shape[0] == 2 and not np.allclose(leaf[0], leaf[1])
+
+
+def test_seeds_added_later_leave_the_first_ones_as_they_were(tmp_path):
+    first, _ = fit(tmp_path, seeds=(0,))
+    both, _ = fit(tmp_path, seeds=(0, 1))
+    assert both.seeds == (0, 1)
+    assert same(jax.tree.map(lambda leaf: leaf[:1], both.models), first.models)
+
+
+def test_an_accumulated_gradient_trains_the_same_model(tmp_path):
+    whole, _ = fit(tmp_path / "whole")
+    parts, _ = fit(
+        tmp_path / "parts", training=dataclasses.replace(TRAINING, micro_batch=2)
+    )
+    for a, b in zip(
+        jax.tree.leaves(whole.models), jax.tree.leaves(parts.models), strict=True
+    ):
+        assert np.allclose(a, b, atol=2e-3)
+
+
+def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path):
+    training = dataclasses.replace(TRAINING, learning_rate=1e30, checkpoint_every=10)
+    with pytest.raises(
+        RunError, match=r"no longer finite: seed 0 at step \d+; no check"
+    ):
+        fit(tmp_path, training=training)
+
+
+def test_a_seed_that_diverges_is_left_out_and_the_others_go_on(tmp_path, monkeypatch):
+    draw_rate = train.training_step
+
+    def poison(state, batch, **options):
+        """The second seed's loss is never finite."""
+        state, loss = draw_rate(state, batch, **options)
+        return state, jnp.where(state.diverged_at != -1, jnp.nan, loss)
+
+    monkeypatch.setattr(train, "training_step", poison)
+    initial = train._Trainer._initial
+
+    def marked(self, root, optimizer):
+        state = initial(self, root, optimizer)
+        bad = jax.random.key_data(root)[1] == 1
+        return state._replace(diverged_at=jnp.where(bad, -2, state.diverged_at))
+
+    monkeypatch.setattr(train._Trainer, "_initial", marked)
+    trained, run = fit(tmp_path, seeds=(0, 1))
+    assert trained.seeds == (0,)
+    last = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["loss"][1] is None and last["loss"][0] is not None
+
+
+SCRIPT = """
+import sys, pathlib
+sys.path.insert(0, {tests!r})
+import test_train
+from icrl import runtime
+runtime.enable_compilation_cache()
+test_train.fit(pathlib.Path(sys.argv[1]), seeds=(0, 1), training=test_train.LONG)
+"""
+LONG = dataclasses.replace(TRAINING, num_steps=1500, checkpoint_every=50)
+
+
+def start(folder, cache):
+    tests = pathlib.Path(__file__).parent
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
+    script = SCRIPT.format(tests=str(tests))
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        cwd=tests.parent,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def metrics_of(folder):
+    return next(iter(folder.glob("throwaway/*/metrics.jsonl")), None)
+
+
+def wait_for_lines(process, folder, count):
+    for _ in range(1200):
+        path = metrics_of(folder)
+        if process.poll() is not None:
+            return
+        if path is not None and len(path.read_text().splitlines()) >= count:
+            return
+        time.sleep(0.05)
+
+
+def weights_of(folder):
+    return [
+        path.read_bytes()
+        for path in sorted(folder.glob("throwaway/*/weights/*.safetensors"))
+    ]
+
+
+def test_a_run_killed_three_times_ends_bit_for_bit_as_an_undisturbed_one(tmp_path):
+    cache, quiet, killed = (tmp_path / n for n in ("cache", "quiet", "killed"))
+    undisturbed = start(quiet, cache)
+    assert undisturbed.wait(timeout=300) == 0
+    chance = random.Random(0)
+    kills = 0
+    for least in (8, 50, 90):  # chunks of 10 steps that were logged, of 150
+        process = start(killed, cache)
+        wait_for_lines(process, killed, least + chance.randrange(20))
+        time.sleep(chance.random() * 0.1)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills == 3
+    assert not weights_of(killed)
+    assert start(killed, cache).wait(timeout=300) == 0
+    assert len(weights_of(quiet)) == 2 and weights_of(killed) == weights_of(quiet)
+
+    def losses(folder):
+        lines = metrics_of(folder).read_text().splitlines()
+        return [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines]
+
+    assert losses(killed) == losses(quiet)
+
+
+def test_sigterm_saves_and_exits(tmp_path):
+    process = start(tmp_path / "run", tmp_path / "cache")
+    wait_for_lines(process, tmp_path / "run", 12)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    last = metrics_of(tmp_path / "run").read_text().splitlines()[-1]
+    saved = tmp_path.glob("run/throwaway/*/checkpoints/*")
+    assert json.loads(last)["step"] in [int(p.name) for p in saved if p.name.isdigit()]
+
+
+def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
+    """Two devices on one machine: the same losses as one, to rounding."""
+    script = (
+        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_train, jax;"
+        "assert jax.device_count() == int(sys.argv[2]);"
+        "test_train.fit(pathlib.Path(sys.argv[1]))"
+    )
+    losses = []
+    for count in (1, 2):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        folder = tmp_path / str(count)
+        subprocess.run(
+            [sys.executable, "-c", script, str(folder), str(count)],
+            env={**os.environ, "XLA_FLAGS": flags},
+            cwd=pathlib.Path(__file__).parent.parent,
+            check=True,
+            capture_output=True,
+        )
+        lines = metrics_of(folder).read_text().splitlines()
+        losses.append([json.loads(line)["loss"][0] for line in lines])
+    assert np.allclose(*losses, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive, got -1.0"),
+        ({"batch_size": 6, "micro_batch": 4}, r"batch_size \(6\) must be a multiple"),
+        ({"num_steps": 45}, r"num_steps \(45\) must be a multiple of steps_per_call"),
+        ({"beta1": 1.5}, r"beta1 must lie in \[0, 1\], got 1.5"),
+        ({"warmup_steps": 40}, r"warmup_steps must lie in \[0, num_steps=40\)"),
+    ],
+)
+def test_a_bad_size_is_one_clear_line(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TRAINING, **changes)

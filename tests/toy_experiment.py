@@ -1,0 +1,98 @@
+"""A tiny experiment for tests: a random walk that saves, resumes and draws."""
+
+import dataclasses
+import time
+
+from icrl import cli, config, saved
+from icrl.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model:
+    width: int = 4
+    heads: int = 2
+
+    def __post_init__(self):
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide width, got {self.heads}, {self.width}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(config.ExperimentConfig):
+    num_steps: int = 6
+    pause: float = 0.0  # seconds per step
+    model: Model = Model()
+
+
+def run(run, config):
+    import numpy as np
+
+    from icrl.checkpoint import save_weights
+
+    for cohort in run.cohorts:
+        if not run.is_trained(cohort):
+            walk = train(run, config, cohort)
+            for position, seed in enumerate(cohort):
+                save_weights(run.weights(seed), {"walk": walk[position]})
+    row = saved.row(
+        panel="online",
+        agent="dpt",
+        metric="final_regret",
+        mean=1.25,
+        low=1.0,
+        high=float("nan"),
+        seeds=len(config.seeds),
+        tasks=4,
+    )
+    run.finish([row], {"curve": np.arange(3.0)}, train_tokens=3)
+
+
+def train(run, config, cohort):
+    import jax
+    import jax.numpy as jnp
+
+    from icrl.metrics import Preemption, Progress
+
+    walk = jnp.zeros((len(cohort), config.model.width))
+    with run.checkpoints(cohort) as checkpoints, Preemption() as preemption:
+        start = checkpoints.latest() or 0
+        if start:
+            walk = checkpoints.restore(start, like=walk)
+        with (
+            run.metrics(cohort, resume_step=start) as log,
+            Progress(config.num_steps, start=start) as progress,
+        ):
+            for step in range(start + 1, config.num_steps + 1):
+                key = jax.random.fold_in(jax.random.key(0), step)
+                walk = walk + jax.random.normal(key, walk.shape)
+                time.sleep(config.pause)
+                log.log(step, position=walk[:, 0])
+                checkpoints.save(step, walk, metric=float(jnp.abs(walk).mean()))
+                progress.update(step, position=float(walk[0, 0]))
+                print("step", step, flush=True)
+                if preemption.requested:
+                    checkpoints.wait()
+                    preemption.exit()
+    return walk
+
+
+def figure(summary, arrays):
+    from matplotlib import pyplot
+
+    drawn, axes = pyplot.subplots(figsize=(2, 2))
+    axes.plot(arrays["curve"])
+    axes.set_title(summary["experiment"])
+    return drawn
+
+
+EXPERIMENT = Experiment(
+    name="toy_experiment",
+    question="Does a run leave what it should?",
+    presets={"smoke": Config(num_steps=3), "cpu": Config()},
+    costs={"smoke": "1 s", "cpu": "2 s"},
+    run=run,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
