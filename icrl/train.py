@@ -72,8 +72,12 @@ def training_step(
     layout: Layout,
     optimizer: optax.GradientTransformation,
     micro_batch: int | None,
-) -> tuple[TrainState, Float[Array, ""]]:
-    """One step of one seed; returns the new state and the loss before it, in nats."""
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One step of one seed; returns the new state and what the log says of the step.
+
+    That is the loss (nats a label) and the gradient's norm, both before the step and
+    the norm before clipping.
+    """
     total_weight = jnp.sum(batch.weights)
 
     def loss(model: Any, examples: Example) -> Float[Array, ""]:
@@ -85,7 +89,8 @@ def training_step(
     value, grads = value_and_grad_accumulated(loss, state.model, batch, micro_batch)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.model)
     model = optax.apply_updates(state.model, updates)
-    return state._replace(model=model, opt_state=opt_state), value
+    logged = {"loss": value, "gradient_norm": optax.tree.norm(grads)}
+    return state._replace(model=model, opt_state=opt_state), logged
 
 
 def train(
@@ -170,16 +175,17 @@ class _Trainer(NamedTuple):
             Progress(config.num_steps, start=first, label=label) as progress,
         ):
             for step in range(first, config.num_steps, config.steps_per_call):
-                state, losses = steps(state, roots, step, self.data)
+                state, logged = steps(state, roots, step, self.data)
                 step += config.steps_per_call
                 alive = np.asarray(state.diverged_at) < 0
-                loss = np.asarray(losses).mean(axis=1)
+                means = {k: np.asarray(v).mean(axis=1) for k, v in logged.items()}
                 _require_alive(alive, state, cohort, checkpoints)
-                log.log(step, loss=loss)
-                progress.update(step, loss=float(loss[alive].mean()))
+                loss = float(means["loss"][alive].mean())
+                log.log(step, **means)
+                progress.update(step, loss=loss)
                 stop = preemption.requested
                 if stop or step % config.checkpoint_every == 0:
-                    checkpoints.save(step, state, float(loss[alive].mean()))
+                    checkpoints.save(step, state, loss)
                 if stop:
                     checkpoints.wait()
                     preemption.exit()
@@ -206,23 +212,23 @@ class _Trainer(NamedTuple):
         first: Int[Array, ""],
         data: Any,
         optimizer: optax.GradientTransformation,
-    ) -> tuple[TrainState, Float[Array, " steps"]]:
-        """`steps_per_call` steps of one seed."""
+    ) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
+        """`steps_per_call` steps of one seed, with what the log says of each."""
 
         def one(state: TrainState, step: Int[Array, ""]):
             key = jax.random.fold_in(jax.random.fold_in(root, DATA), step)
             keys = _over_devices(jax.random.split(key, self.config.batch_size))
             batch = jax.vmap(self.draw, (None, 0))(data, keys)
-            state, loss = training_step(
+            state, logged = training_step(
                 state,
                 batch,
                 layout=self.layout,
                 optimizer=optimizer,
                 micro_batch=self.config.micro_batch,
             )
-            fresh = (state.diverged_at < 0) & ~jnp.isfinite(loss)
+            fresh = (state.diverged_at < 0) & ~jnp.isfinite(logged["loss"])
             diverged_at = jnp.where(fresh, step, state.diverged_at)
-            return state._replace(diverged_at=diverged_at), loss
+            return state._replace(diverged_at=diverged_at), logged
 
         return jax.lax.scan(one, state, first + jnp.arange(self.config.steps_per_call))
 
