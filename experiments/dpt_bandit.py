@@ -20,7 +20,14 @@ posterior sampling (6.1 at H=100), which noise shift moves as the frozen prior p
 import dataclasses
 
 from icrl import cli
-from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    ExperimentConfig,
+    TrainingConfig,
+    TransformerConfig,
+    cosine_training,
+)
 from icrl.experiment import Experiment
 
 NOISES = (0.0, 0.3, 0.5)  # standard deviations
@@ -264,10 +271,8 @@ EXPERIMENT = Experiment(
         "smoke": Config(
             seeds=(0, 1),
             horizon=10,
-            model=TransformerConfig(num_layers=1, width=16, num_heads=2),
-            training=TrainingConfig(
-                num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
-            ),
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
             num_tasks=50,
             num_datasets=50,
             num_contexts=50,
@@ -276,31 +281,14 @@ EXPERIMENT = Experiment(
             seeds=(0, 1, 2),
             horizon=100,
             model=TransformerConfig(num_layers=2),
-            training=TrainingConfig(
-                num_steps=8000,
-                batch_size=64,
-                learning_rate=1e-2,
-                warmup_steps=200,
-                schedule="cosine",
-                final_fraction=0.01,
-                clip_norm=1.0,
-                micro_batch=8,
-                checkpoint_every=1000,
-            ),
+            training=cosine_training(8000, 1e-2, micro_batch=8),
             num_datasets=2000,
             num_contexts=2000,
         ),
         "paper": Config(
             seeds=(0, 1, 2),
-            training=TrainingConfig(
-                num_steps=375_000,
-                batch_size=64,
-                learning_rate=1e-3,
-                warmup_steps=2000,
-                schedule="cosine",
-                final_fraction=0.01,
-                clip_norm=1.0,
-                checkpoint_every=5000,
+            training=cosine_training(
+                375_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
             ),
             num_tasks=20_000,
             num_datasets=20_000,

@@ -17,7 +17,14 @@ exact posterior sampling's (3.4); argmax play can get stuck on one arm.
 import dataclasses
 
 from icrl import cli
-from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    ExperimentConfig,
+    TrainingConfig,
+    TransformerConfig,
+    cosine_training,
+)
 from icrl.experiment import Experiment
 
 # Read out of the paper's vector figures: one model, 200 tasks.
@@ -172,10 +179,8 @@ EXPERIMENT = Experiment(
     presets={
         "smoke": Config(
             horizon=10,
-            model=TransformerConfig(num_layers=1, width=16, num_heads=2),
-            training=TrainingConfig(
-                num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
-            ),
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
             num_tasks=50,
             num_datasets=50,
             num_contexts=50,
@@ -184,31 +189,14 @@ EXPERIMENT = Experiment(
             seeds=(0, 1, 2),
             horizon=100,
             model=TransformerConfig(num_layers=2),
-            training=TrainingConfig(
-                num_steps=10000,
-                batch_size=64,
-                learning_rate=1e-2,
-                warmup_steps=200,
-                schedule="cosine",
-                final_fraction=0.01,
-                clip_norm=1.0,
-                micro_batch=8,
-                checkpoint_every=1000,
-            ),
+            training=cosine_training(10000, 1e-2, micro_batch=8),
             num_datasets=2000,
             num_contexts=1000,
         ),
         "paper": Config(
             seeds=(0, 1, 2),
-            training=TrainingConfig(
-                num_steps=500_000,
-                batch_size=64,
-                learning_rate=1e-3,
-                warmup_steps=2000,
-                schedule="cosine",
-                final_fraction=0.01,
-                clip_norm=1.0,
-                checkpoint_every=5000,
+            training=cosine_training(
+                500_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
             ),
             num_tasks=20_000,
             num_datasets=20_000,

@@ -15,7 +15,14 @@ One training seed, so its intervals are over tasks alone.
 import dataclasses
 
 from icrl import cli
-from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    ExperimentConfig,
+    TrainingConfig,
+    TransformerConfig,
+    cosine_training,
+)
 from icrl.experiment import Experiment
 
 
@@ -97,23 +104,14 @@ EXPERIMENT = Experiment(
     presets={
         "smoke": Config(
             horizon=10,
-            model=TransformerConfig(num_layers=1, width=16, num_heads=2),
-            training=TrainingConfig(
-                num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
-            ),
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
             num_tasks=50,
         ),
         "cpu": Config(
             model=TransformerConfig(num_layers=2, num_heads=4),
-            training=TrainingConfig(
-                num_steps=2500,
-                batch_size=128,
-                learning_rate=1e-2,
-                warmup_steps=100,
-                schedule="cosine",
-                final_fraction=0.01,
-                clip_norm=1.0,
-                checkpoint_every=500,
+            training=cosine_training(
+                2500, 1e-2, warmup_steps=100, batch_size=128, checkpoint_every=500
             ),
         ),
     },

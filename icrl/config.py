@@ -4,7 +4,7 @@ Nothing here imports jax, so that the command line answers at once.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,3 +113,31 @@ class TrainingConfig:
                 f"batch_size ({self.batch_size}) must be a multiple of "
                 f"micro_batch ({self.micro_batch})"
             )
+
+
+def cosine_training(
+    num_steps: int, learning_rate: float, **changes: Any
+) -> TrainingConfig:
+    """What the presets train with: warm-up, cosine to 1 % of the peak, clipping at 1.
+
+    Args:
+        num_steps: optimiser steps.
+        learning_rate: at its peak.
+        changes: to the other fields.
+    """
+    settings: dict[str, Any] = {
+        "warmup_steps": 200,
+        "schedule": "cosine",
+        "final_fraction": 0.01,
+        "clip_norm": 1.0,
+    }
+    return TrainingConfig(
+        num_steps=num_steps, learning_rate=learning_rate, **{**settings, **changes}
+    )
+
+
+# A run of seconds, which shows that everything works and nothing else.
+SMOKE_MODEL = TransformerConfig(width=16, num_layers=1, num_heads=2)
+SMOKE_TRAINING = TrainingConfig(
+    num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
+)

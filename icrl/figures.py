@@ -94,7 +94,7 @@ def draw_curves(
     for agent in agents:
         style = STYLE.get(agent, {})
         mean = arrays[f"{panel}/{agent}/mean"]
-        label = f"{LABELS.get(agent, agent)}  {mean[-1]:.3g}"
+        label = f"{LABELS.get(agent, agent)}  {mean[-1]:#.3g}"
         (line,) = ax.plot(steps, mean, **{"linewidth": 1.6, **style}, label=label)
         low, high = arrays[f"{panel}/{agent}/low"], arrays[f"{panel}/{agent}/high"]
         ax.fill_between(

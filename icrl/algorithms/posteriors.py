@@ -89,7 +89,7 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         init=lambda: no_pulls(family),
         update=count_pull,
         mean=mean,
-        sample=lambda key, statistics: beta_law.sample(key, *parameters(statistics)),
+        sample=lambda key, statistics: jax.random.beta(key, *parameters(statistics)),
         quantile=lambda statistics, p: beta_law.quantile(p, *parameters(statistics)),
         best_arm_probabilities=law_of_best,
     )
