@@ -3,9 +3,12 @@
 Nothing heavy is imported here: `icrl --help` must answer at once.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icrl.gymnasium_ids import register_ids_with_gymnasium
+
+if TYPE_CHECKING:
+    from icrl.agent import load_agent
 
 __all__ = ["load_agent"]
 
