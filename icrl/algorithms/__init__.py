@@ -13,6 +13,7 @@ from typing import Any
 
 from envs.base import Family
 from icrl.algorithms.base import Algorithm, most_likely, require_family
+from icrl.algorithms.bayes_optimal import bayes_optimal, bayes_optimal_regret
 from icrl.algorithms.bayes_ucb import bayes_ucb
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS, dirichlet_point_mass
 from icrl.algorithms.empirical_mean import empirical_mean
@@ -32,6 +33,7 @@ from icrl.algorithms.ucb import ucb
 from icrl.algorithms.uniform import uniform
 
 AGENTS: dict[str, Callable[..., Algorithm]] = {
+    "bayes_optimal": bayes_optimal,
     "bayes_ucb": bayes_ucb,
     "dirichlet_point_mass": dirichlet_point_mass,
     "empirical_mean": empirical_mean,
@@ -76,6 +78,8 @@ __all__ = [
     "AGENTS",
     "PAPER_WEIGHTS",
     "Algorithm",
+    "bayes_optimal",
+    "bayes_optimal_regret",
     "bayes_ucb",
     "dirichlet_point_mass",
     "empirical_mean",
