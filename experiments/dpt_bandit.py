@@ -12,7 +12,7 @@ Source: Lee et al. 2023, arXiv 2306.14892, Figure 2 and the Bernoulli panels of 
 appendix. Ours differs where the paper's code is wrong: four heads that are heads, no
 absolute positions, the loss at the empty context too. `paper` keeps its sizes (H=500).
 Command: icrl run dpt_bandit cpu
-Cost: about 20 minutes on 2 cores (cpu, H=100, 3 training seeds).
+Cost: about 11 minutes on 2 cores (cpu, H=100, 3 training seeds).
 Expect (cpu): loss within 0.03 nats of the floor, final regret within 10 % of exact
 posterior sampling (6.1 at H=100), which noise shift moves as the frozen prior predicts.
 """
@@ -297,7 +297,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "40 s on 2 cores",
-        "cpu": "20 min on 2 cores",
+        "cpu": "11 min on 2 cores",
         "paper": "hours on one GPU (12 billion tokens a seed)",
     },
     run=run,

@@ -38,6 +38,9 @@ class TransformerConfig:
     num_layers: int = 4
     num_heads: int = 4
     mlp_ratio: int = 4  # hidden units of an MLP, over the width
+    attention: Literal["softmax", "relu"] = "softmax"  # relu: weights relu(q·k) / i
+    norm: Literal["pre", "post"] = "pre"  # layer norm before or after each addition
+    activation: Literal["gelu", "relu"] = "gelu"  # of the MLP
     positions: Literal["none", "learned"] = "none"
     init: Literal["fan_in", "gpt2"] = "fan_in"  # of block weights; gpt2: N(0, 0.02)
     dtype: Literal["float32", "bfloat16"] = "float32"  # of activations
@@ -135,6 +138,20 @@ def cosine_training(
         num_steps=num_steps, learning_rate=learning_rate, **{**settings, **changes}
     )
 
+
+# The decoder of Lin, Bai and Mei 2023 (arXiv 2310.08566, Section 5: 8 layers, 4 heads,
+# width 32), and the one that their code makes of it: it ignores the number of heads.
+LIN2023_MODEL = TransformerConfig(
+    width=32,
+    num_layers=8,
+    num_heads=4,
+    mlp_ratio=1,
+    attention="relu",
+    norm="post",
+    activation="relu",
+    positions="learned",
+)
+LIN2023_RELEASED_MODEL = dataclasses.replace(LIN2023_MODEL, num_heads=1)
 
 # A run of seconds, which shows that everything works and nothing else.
 SMOKE_MODEL = TransformerConfig(width=16, num_layers=1, num_heads=2)

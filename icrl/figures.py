@@ -181,7 +181,8 @@ def draw_bars(
     ax.set_xticks(range(len(panels)), list(panels.values()))
     ax.set_title(title, loc="left", fontsize=10)
     ax.set_ylabel(ylabel)
-    ax.legend(frameon=False, fontsize=8)
+    ax.set_ylim(top=1.3 * ax.get_ylim()[1])  # room for the legend
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
 
 
 def find_row(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from icrl.config import TransformerConfig
+from icrl.config import LIN2023_MODEL, LIN2023_RELEASED_MODEL, TransformerConfig
 from icrl.models import SequenceModel, TokenMixer, Transformer
-from icrl.models.attention import causal_attention
+from icrl.models.attention import relu_attention, softmax_attention
 
 TIME, TOKEN, ACTIONS = 37, 8, 5  # no multiple of the query block
 
@@ -17,6 +17,8 @@ CONFIGS = [
     TransformerConfig(num_layers=1, num_heads=1, query_block=16),
     TransformerConfig(num_layers=2, num_heads=4, query_block=16, positions="learned"),
     TransformerConfig(num_layers=1, num_heads=4, query_block=64, init="gpt2"),
+    dataclasses.replace(LIN2023_MODEL, num_layers=2, query_block=16),
+    TransformerConfig(num_layers=1, attention="relu", query_block=16),
 ]
 
 
@@ -80,15 +82,39 @@ def test_attention_is_the_masked_softmax():
     scores = np.array(queries @ keys.swapaxes(1, 2))
     scores[:, ~np.tril(np.ones((TIME, TIME), bool))] = -np.inf
     expected = jax.nn.softmax(scores, axis=-1) @ values
-    mixed = causal_attention(queries, keys, values, 16)
+    mixed = softmax_attention(queries, keys, values, 16)
     np.testing.assert_allclose(mixed, expected, atol=1e-6)
+
+
+def test_relu_attention_is_a_mean_over_the_tokens_so_far():
+    queries, keys, values = jax.random.normal(jax.random.key(0), (3, 2, TIME, 4))
+    weights = np.tril(np.maximum(queries @ keys.swapaxes(1, 2), 0))
+    expected = weights @ np.asarray(values) / np.arange(1, TIME + 1)[:, None]
+    mixed = relu_attention(queries, keys, values, 16)
+    np.testing.assert_allclose(mixed, expected, atol=1e-6)
+
+
+def test_the_released_model_has_the_papers_size():
+    """70.6 thousand weights for 10 arms of 5 features (lin2023.md, Section 3.1). Ours
+    has a shorter table of positions, and no constant and raw position in its input."""
+    size, actions, tokens = 5 * 10 + 10 + 1, 10, 2 * 200
+    model = Transformer(
+        LIN2023_RELEASED_MODEL,
+        token_size=size,
+        num_actions=actions,
+        max_tokens=tokens,
+        rngs=nnx.Rngs(0),
+    )
+    count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model)))
+    longer_table, inputs = (4 * 201 - tokens) * 32, 2 * 32
+    assert round(count + longer_table + inputs, -2) == 70_600
 
 
 def test_large_scores_neither_overflow_nor_vanish():
     queries, keys, values = jax.random.normal(jax.random.key(0), (3, 1, TIME, 4))
 
     def total(queries):
-        return causal_attention(300 * queries, 300 * keys, values, 16).sum()
+        return softmax_attention(300 * queries, 300 * keys, values, 16).sum()
 
     value, gradient = jax.value_and_grad(total)(queries)
     assert jnp.isfinite(value)

@@ -1,5 +1,6 @@
-"""Causal softmax attention, in parallel and with a cache of keys and values."""
+"""Causal attention, softmax or ReLU, in parallel and with cached keys and values."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,21 +23,36 @@ class AttentionCache(NamedTuple):
 
 
 class CausalAttention(nnx.Module):
-    """Multi-head softmax attention to this token and those before it.
+    """Multi-head attention to this token and those before it, `config.attention` style.
 
-    Source: Vaswani et al. 2017, Section 3.2; biases as in GPT-2 (Radford et al. 2019).
+    "softmax": weights softmax(q·k / √dim), with biases as in GPT-2.
+    "relu": weights relu(q·k) / i for token i = 1, 2, ..., without biases of queries,
+    keys and values. A sum over tokens divided by their number: what the theory's
+    transformers use.
+
+    Source: Vaswani et al. 2017, Section 3.2, and Radford et al. 2019; Lin, Bai and Mei
+    2023, arXiv 2310.08566, Section 2 and its code, which ignores its number of heads.
     """
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         width, dtype = config.width, config.dtype
-        self.num_heads = config.num_heads
+        self.width, self.num_heads = width, config.num_heads
         self.query_block = config.query_block
         self.dtype = dtype
+        self.relu = config.attention == "relu"
         self.project = linear(
-            width, 3 * width, std=weight_std(config), dtype=dtype, rngs=rngs
+            width,
+            3 * width,
+            std=weight_std(config),
+            bias=not self.relu,
+            dtype=dtype,
+            rngs=rngs,
         )
-        self.combine = linear(
-            width, width, std=residual_std(config), dtype=dtype, rngs=rngs
+        # Lin et al.'s values have the full width: one head's are the output itself
+        self.combine = (
+            None
+            if self.relu and config.num_heads == 1
+            else linear(width, width, std=residual_std(config), dtype=dtype, rngs=rngs)
         )
 
     def parallel(self, x: Float[Array, "time width"]) -> Float[Array, "time width"]:
@@ -45,8 +61,7 @@ class CausalAttention(nnx.Module):
 
     def init_cache(self, max_tokens: int) -> AttentionCache:
         """Returns the memory of no tokens, with room for `max_tokens`."""
-        heads, width = self.num_heads, self.combine.out_features
-        dim = width // heads
+        heads, dim = self.num_heads, self.width // self.num_heads
         return AttentionCache(
             keys=jnp.zeros((heads, dim, max_tokens), self.dtype),
             values=jnp.zeros((heads, max_tokens, dim), self.dtype),
@@ -77,24 +92,31 @@ class CausalAttention(nnx.Module):
                 cache.values, value, position, axis=1
             ),
         )
-        mixed = read_cache(cache, position, query[:, 0])
-        return cache, self.combine(mixed.reshape(-1))
+        weigh = relu_weights if self.relu else softmax_weights
+        mixed = read_cache(cache, position, query[:, 0], weigh)
+        return cache, self._combine(mixed.reshape(-1))
 
     def _project(self, x: Float[Array, "time width"]):
-        """Queries (scaled), keys and values, each `[heads, time, dim]`."""
+        """Queries (scaled for softmax), keys, values, each `[heads, time, dim]`."""
         time, width = x.shape
         dim = width // self.num_heads
         projected = self.project(x).reshape(time, 3, self.num_heads, dim)
         queries, keys, values = projected.transpose(1, 2, 0, 3)
-        return queries * dim**-0.5, keys, values
+        return queries if self.relu else queries * dim**-0.5, keys, values
 
     def _attend(self, queries: Array, keys: Array, values: Array):
-        mixed = causal_attention(queries, keys, values, self.query_block)
+        attend = relu_attention if self.relu else softmax_attention
+        mixed = attend(queries, keys, values, self.query_block)
         heads, time, dim = mixed.shape
-        return self.combine(mixed.swapaxes(0, 1).reshape(time, heads * dim))
+        return self._combine(mixed.swapaxes(0, 1).reshape(time, heads * dim))
+
+    def _combine(
+        self, heads: Float[Array, "*time width"]
+    ) -> Float[Array, "*time width"]:
+        return heads if self.combine is None else self.combine(heads)
 
 
-def causal_attention(
+def softmax_attention(
     queries: Float[Array, "heads time dim"],
     keys: Float[Array, "heads time dim"],
     values: Float[Array, "heads time dim"],
@@ -137,13 +159,71 @@ def causal_attention(
     return jnp.concatenate(mixed, axis=1).astype(values.dtype)
 
 
+def relu_attention(
+    queries: Float[Array, "heads time dim"],
+    keys: Float[Array, "heads time dim"],
+    values: Float[Array, "heads time dim"],
+    block: int,
+) -> Float[Array, "heads time dim"]:
+    """mask(relu(Q Kᵀ)) V / i for token i = 1, 2, ...; blocks as `softmax_attention`.
+
+    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Definition of masked attention.
+    """
+    time = queries.shape[1]
+    mixed = []
+    for start in range(0, time, block):
+        end = min(start + block, time)
+        scores = jnp.einsum(
+            "hqd,hkd->hqk",
+            queries[:, start:end],
+            keys[:, :end],
+            preferred_element_type=jnp.float32,
+        )
+        at = jnp.arange(start, end)[None, :, None]
+        seen = jnp.arange(end)[None, None] <= at
+        weights = jnp.where(seen, jax.nn.relu(scores), 0.0).astype(values.dtype)
+        sums = jnp.einsum(
+            "hqk,hkd->hqd",
+            weights,
+            values[:, :end],
+            preferred_element_type=jnp.float32,
+        )
+        mixed.append(sums / (at + 1))
+    return jnp.concatenate(mixed, axis=1).astype(values.dtype)
+
+
+def softmax_weights(
+    scores: Float[Array, "heads tokens"], position: Int[Array, ""]
+) -> Float[Array, "heads tokens"]:
+    """The weights of the tokens 0 to `position`; those of later ones are 0."""
+    seen = jnp.arange(scores.shape[1])[None] <= position
+    return jax.nn.softmax(jnp.where(seen, scores, -1e30), axis=-1)
+
+
+def relu_weights(
+    scores: Float[Array, "heads tokens"], position: Int[Array, ""]
+) -> Float[Array, "heads tokens"]:
+    """The same for attention without softmax: relu(scores) over their number."""
+    seen = jnp.arange(scores.shape[1])[None] <= position
+    return jnp.where(seen, jax.nn.relu(scores), 0.0) / (position + 1)
+
+
 def read_cache(
-    cache: AttentionCache, position: Int[Array, ""], query: Float[Array, "heads dim"]
+    cache: AttentionCache,
+    position: Int[Array, ""],
+    query: Float[Array, "heads dim"],
+    weigh: Callable[[Array, Array], Array] = softmax_weights,
 ) -> Float[Array, "heads dim"]:
     """Attention of one query to the tokens 0 to `position`.
 
     Reads the shortest of a few static lengths of the cache that holds them, so a step
     early in a game is cheap.
+
+    Args:
+        cache: keys and values.
+        position: of the last token that is read.
+        query: what is asked.
+        weigh: `(scores, position) -> weights`.
     """
     max_tokens = cache.values.shape[1]
     stride = max(MIN_READ, -(-max_tokens // READ_STEPS))
@@ -155,9 +235,8 @@ def read_cache(
             scores = jnp.einsum(
                 "hd,hdk->hk", query, keys, preferred_element_type=jnp.float32
             )
-            seen = jnp.arange(length)[None] <= position
-            weights = jax.nn.softmax(jnp.where(seen, scores, -1e30), axis=-1)
-            return jnp.einsum("hk,hkd->hd", weights.astype(values.dtype), values)
+            weights = weigh(scores, position).astype(values.dtype)
+            return jnp.einsum("hk,hkd->hd", weights, values)
 
         return read
 

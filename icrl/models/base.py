@@ -84,19 +84,23 @@ def linear(
     size_out: int,
     *,
     std: float | None = None,
+    bias: bool = True,
     dtype: str,
     rngs: nnx.Rngs,
 ) -> nnx.Linear:
-    """Makes a linear map with biases of zero.
+    """Makes a linear map, with biases that start at zero.
 
     Args:
         size_in: features in.
         size_out: features out.
         std: of the normal weights; None: 1/sqrt(size_in), truncated at two of it.
+        bias: whether there are any.
         dtype: of the activations; weights are float32 always.
         rngs: its `params` stream draws the weights.
     """
-    layer = nnx.Linear(size_in, size_out, dtype=jnp.dtype(dtype), rngs=rngs)
+    layer = nnx.Linear(
+        size_in, size_out, use_bias=bias, dtype=jnp.dtype(dtype), rngs=rngs
+    )
     if std is not None:
         layer.kernel = nnx.Param(std * rngs.params.normal((size_in, size_out)))
     return layer

@@ -1,7 +1,8 @@
 """A causal transformer over tokens of real features: embed, blocks, norm, head.
 
 Source: the pre-norm block of GPT-2 (Radford et al. 2019); the embedding, the head and
-the default sizes of DPT (Lee et al. 2023, https://arxiv.org/abs/2306.14892).
+the default sizes of DPT (Lee et al. 2023, https://arxiv.org/abs/2306.14892); post-norm
+blocks with ReLU attention of Lin, Bai and Mei 2023, https://arxiv.org/abs/2310.08566.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,11 @@ class TransformerCache(NamedTuple):
 
 
 class Block(nnx.Module):
-    """Pre-norm block: token mixer, then MLP, each added to its input."""
+    """Token mixer, then MLP, each added to its input.
+
+    Layer norm stands before each of the two ("pre", as in GPT-2), or after each sum
+    ("post", as in the original transformer).
+    """
 
     def __init__(
         self,
@@ -43,6 +48,8 @@ class Block(nnx.Module):
     ):
         width, dtype = config.width, config.dtype
         hidden = config.mlp_ratio * width
+        self.post_norm = config.norm == "post"
+        self.activation = config.activation
         self.norm_mixer = layer_norm(width, rngs=rngs)
         self.mixer = mixer(config, rngs=rngs)
         self.norm_mlp = layer_norm(width, rngs=rngs)
@@ -55,26 +62,39 @@ class Block(nnx.Module):
 
     def __call__(self, x: Float[Array, "time width"]) -> Float[Array, "time width"]:
         """Mixes tokens, then features."""
-        return self.mlp(x + self.mixer.parallel(self.norm_mixer(x)))
+        return self._finish(x, self.mixer.parallel(self._before(self.norm_mixer, x)))
 
     def step(
         self, cache: Cache, position: Int[Array, ""], x: Float[Array, " width"]
     ) -> tuple[Cache, Float[Array, " width"]]:
         """The same for the next token alone."""
-        cache, mixed = self.mixer.step(cache, position, self.norm_mixer(x))
-        return cache, self.mlp(x + mixed)
+        shown = self._before(self.norm_mixer, x)
+        cache, mixed = self.mixer.step(cache, position, shown)
+        return cache, self._finish(x, mixed)
 
     def prefill(
         self, x: Float[Array, "time width"], max_tokens: int
     ) -> tuple[Cache, Float[Array, "time width"]]:
         """The same for all tokens, with the cache after them."""
-        cache, mixed = self.mixer.prefill(self.norm_mixer(x), max_tokens)
-        return cache, self.mlp(x + mixed)
+        shown = self._before(self.norm_mixer, x)
+        cache, mixed = self.mixer.prefill(shown, max_tokens)
+        return cache, self._finish(x, mixed)
 
-    def mlp(self, x: Float[Array, "*time width"]) -> Float[Array, "*time width"]:
-        """Adds the MLP; its activation is GPT-2's approximation of GELU."""
-        hidden = nnx.gelu(self.expand(self.norm_mlp(x)), approximate=True)
-        return x + self.contract(hidden)
+    def _finish(self, x: Array, mixed: Array) -> Array:
+        """What follows the mixer. GELU is GPT-2's approximation of it."""
+        x = self._after(self.norm_mixer, x + mixed)
+        hidden = self.expand(self._before(self.norm_mlp, x))
+        if self.activation == "relu":
+            hidden = nnx.relu(hidden)
+        else:
+            hidden = nnx.gelu(hidden, approximate=True)
+        return self._after(self.norm_mlp, x + self.contract(hidden))
+
+    def _before(self, norm: nnx.LayerNorm, x: Array) -> Array:
+        return x if self.post_norm else norm(x)
+
+    def _after(self, norm: nnx.LayerNorm, x: Array) -> Array:
+        return norm(x) if self.post_norm else x
 
 
 class Transformer(nnx.Module):
@@ -109,7 +129,9 @@ class Transformer(nnx.Module):
         self.blocks = nnx.List(
             [Block(config, mixer, rngs=rngs) for _ in range(config.num_layers)]
         )
-        self.norm = layer_norm(config.width, rngs=rngs)
+        # after the last block, which has normed its output itself if norms are "post"
+        pre_norm = config.norm == "pre"
+        self.norm = layer_norm(config.width, rngs=rngs) if pre_norm else None
         self.head = linear(config.width, num_actions, dtype="float32", rngs=rngs)
 
     def __call__(
@@ -123,7 +145,7 @@ class Transformer(nnx.Module):
         x = self._embed(tokens)
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x))
+        return self._read_out(x)
 
     def init_cache(self) -> TransformerCache:
         """Returns the memory of an empty context."""
@@ -150,7 +172,7 @@ class Transformer(nnx.Module):
             memory, x = block.step(memory, position, x)
             mixers.append(memory)
         cache = TransformerCache(position=position + 1, mixers=tuple(mixers))
-        return cache, self.head(self.norm(x))
+        return cache, self._read_out(x)
 
     def prefill(
         self, tokens: Float[Array, "time token"]
@@ -167,7 +189,12 @@ class Transformer(nnx.Module):
             mixers.append(memory)
         position = jnp.full((), tokens.shape[0], jnp.int32)
         cache = TransformerCache(position=position, mixers=tuple(mixers))
-        return cache, self.head(self.norm(x))
+        return cache, self._read_out(x)
+
+    def _read_out(
+        self, x: Float[Array, "*time width"]
+    ) -> Float[Array, "*time actions"]:
+        return self.head(x if self.norm is None else self.norm(x))
 
     def _embed(self, tokens: Float[Array, "time token"]) -> Float[Array, "time width"]:
         time = tokens.shape[0]
