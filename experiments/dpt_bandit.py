@@ -105,7 +105,7 @@ def run(run, config: Config) -> None:
 
     import envs
     from envs.splits import split_prior
-    from icrl import algorithms, dpt, evaluation, panels
+    from icrl import algorithms, evaluation, imitation, panels
     from icrl.agent import Recipe
 
     recipe = Recipe(
@@ -114,12 +114,12 @@ def run(run, config: Config) -> None:
         model=config.model,
     )
     family = recipe.make_family()
-    choices = dpt.pretraining(
+    choices = imitation.decision_pretraining(
         recipe,
         lambda task: algorithms.dirichlet_point_mass(family),
         empty_context=config.training.empty_context_loss,
     )
-    trained = dpt.train_model(run, recipe, choices, config.training)
+    trained = imitation.train_models(run, recipe, choices, config.training)
     parts = []
     for noise in NOISES:
         tested = family.replace(name="", noise_std=noise)

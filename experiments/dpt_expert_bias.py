@@ -69,7 +69,7 @@ def run(run, config: Config) -> None:
     import numpy as np
 
     from envs.splits import split_prior
-    from icrl import algorithms, dpt, evaluation, panels
+    from icrl import algorithms, evaluation, imitation, panels
     from icrl.agent import Recipe
 
     recipe = Recipe(
@@ -98,10 +98,12 @@ def run(run, config: Config) -> None:
     }
     learned, tokens = {}, 0
     for name, context in contexts.items():
-        choices = dpt.pretraining(
+        choices = imitation.decision_pretraining(
             recipe, context, empty_context=config.training.empty_context_loss
         )
-        trained = dpt.train_model(run, recipe, choices, config.training, name=name)
+        trained = imitation.train_models(
+            run, recipe, choices, config.training, name=name
+        )
         agents[name] = evaluation.trained(trained.models, choices.layout, greedy=True)
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens

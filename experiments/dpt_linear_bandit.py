@@ -65,7 +65,7 @@ def run(run, config: Config) -> None:
     import numpy as np
 
     from envs.splits import split_prior
-    from icrl import algorithms, dpt, evaluation, panels
+    from icrl import algorithms, evaluation, imitation, panels
     from icrl.agent import Recipe
 
     recipe = Recipe(
@@ -75,10 +75,10 @@ def run(run, config: Config) -> None:
     )
     family = recipe.make_family()
     source = algorithms.make("thompson_sampling", family)  # independent arms, N(0, 1)
-    choices = dpt.pretraining(
+    choices = imitation.decision_pretraining(
         recipe, lambda task: source, empty_context=config.training.empty_context_loss
     )
-    trained = dpt.train_model(run, recipe, choices, config.training)
+    trained = imitation.train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)
     learned = {"dpt": seeds, "dpt_argmax": seeds}
     dpt_argmax = evaluation.trained(trained.models, choices.layout, greedy=True)

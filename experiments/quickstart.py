@@ -41,7 +41,7 @@ def run(run, config: Config) -> None:
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, dpt, evaluation, panels
+    from icrl import algorithms, evaluation, imitation, panels
     from icrl.agent import Recipe
 
     recipe = Recipe(
@@ -50,10 +50,10 @@ def run(run, config: Config) -> None:
         model=config.model,
     )
     family = recipe.make_family()
-    choices = dpt.pretraining(
+    choices = imitation.decision_pretraining(
         recipe, lambda task: algorithms.dirichlet_point_mass(family)
     )
-    trained = dpt.train_model(run, recipe, choices, config.training)
+    trained = imitation.train_models(run, recipe, choices, config.training)
     agents = {"dpt": evaluation.trained(trained.models, choices.layout)}
     agents["dpt_argmax"] = evaluation.trained(
         trained.models, choices.layout, greedy=True

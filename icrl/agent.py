@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from envs.base import Family, Key
 from icrl import files, serialization, tokens
 from icrl.algorithms.base import Algorithm
 from icrl.checkpoint import load_weights
-from icrl.config import TransformerConfig
+from icrl.config import LayoutName, TransformerConfig
 from icrl.errors import RunError
 from icrl.in_context import in_context
 from icrl.models.transformer import Transformer
@@ -26,7 +26,7 @@ class Recipe:
     family: str  # registered name of the family that it was trained on
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # to its fields
     num_episodes: int = 1  # in a context
-    layout: Literal["query_first", "step", "interleaved"] = "query_first"
+    layout: LayoutName = "query_first"
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
 
     def make_family(self, **changes: Any) -> Family:

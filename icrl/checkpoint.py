@@ -11,6 +11,7 @@ import hashlib
 import logging
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -95,7 +96,7 @@ class Checkpoints:
         from orbax.checkpoint import args
 
         self.wait()
-        with self._errors("restore", step):
+        with self._errors("restore", step), _late_reads_ignored():
             arrays = self._manager.restore(step, args=args.StandardRestore())
             stored = arrays.pop(DIGEST)
             if not np.array_equal(stored, _digest(arrays)):
@@ -241,6 +242,25 @@ def _manager(folder: pathlib.Path) -> Any:
         preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
     )
     return ocp.CheckpointManager(folder.absolute(), options=options)
+
+
+@contextlib.contextmanager
+def _late_reads_ignored() -> Iterator[None]:
+    """Keeps a failed restore to its one line.
+
+    Reads that are under way when orbax gives up report to its event loop, which is
+    closed by then, from threads of their own and at any later time: they are ignored
+    for good.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    yield  # an error leaves the hook in place
+    sys.unraisablehook = before
 
 
 def _name(path: Any) -> str:

@@ -6,6 +6,10 @@ Nothing here imports jax, so that the command line answers at once.
 import dataclasses
 from typing import Any, Literal
 
+LayoutName = Literal[
+    "query_first", "step", "step_features", "interleaved", "interleaved_features"
+]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
@@ -80,7 +84,8 @@ class TrainingConfig:
     steps_per_call: int = 50  # steps between two looks at the loss
     checkpoint_every: int = 1000  # steps
     empty_context_loss: bool = True  # DPT's code leaves decision 0 untrained
-    dataset: str | None = None  # folder of a frozen data set; None: fresh data for ever
+    num_examples: int | None = None  # made once and kept; None: fresh data for ever
+    dataset: str | None = None  # folder of a frozen data set, instead of either
 
     def __post_init__(self):
         for name in ("num_steps", "batch_size", "steps_per_call", "checkpoint_every"):
@@ -111,6 +116,10 @@ class TrainingConfig:
                     f"{name} ({value}) must be a multiple of "
                     f"steps_per_call ({self.steps_per_call})"
                 )
+        if self.num_examples is not None and self.num_examples < 1:
+            raise ValueError(
+                f"num_examples must be at least 1, got {self.num_examples}"
+            )
         if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise ValueError(
                 f"batch_size ({self.batch_size}) must be a multiple of "

@@ -19,6 +19,7 @@ from envs import registry
 from envs.base import Key
 from envs.splits import split_prior
 from icrl import algorithms, files, tokens
+from icrl.config import TrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining import Example, Pretraining, optimal_expert, sample
 from icrl.train import Draw
@@ -145,18 +146,26 @@ def load(folder: pathlib.Path) -> Example:
     return Example(**{k: np.load(io.BytesIO(v)) for k, v in arrays.items()})
 
 
-def source(pretraining: Pretraining, folder: str | None) -> tuple[Draw, Any]:
+def source(pretraining: Pretraining, config: TrainingConfig) -> tuple[Draw, Any]:
     """Where training examples come from: `draw` and the data that it reads.
 
+    Rows of a data set, made here or frozen, are drawn with replacement. One made here
+    is the same for all training seeds.
+
     Args:
-        pretraining: the generator of fresh examples, if `folder` is None.
-        folder: of a frozen data set, whose rows are drawn with replacement.
+        pretraining: the generator.
+        config: its `dataset` and `num_examples` choose.
 
     Raises:
-        RunError: if the data set is broken or was frozen for other sizes.
+        RunError: if a frozen data set is broken or was frozen for other sizes.
     """
-    if folder is None:
+    folder = config.dataset
+    if folder is None and config.num_examples is None:
         return _draw_fresh(pretraining), None
+    if folder is None:
+        assert config.num_examples is not None  # for type checkers
+        made = _generate(pretraining, config.num_examples, seed=0)
+        return _draw_row, Example(**jax.tree.map(jnp.asarray, made))
     data = jax.tree.map(jnp.asarray, load(pathlib.Path(folder)))
     expected = jax.eval_shape(functools.partial(sample, pretraining), jax.random.key(0))
     for name, have, want in zip(Example._fields, data, expected, strict=True):

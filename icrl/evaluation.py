@@ -18,10 +18,11 @@ from envs.splits import TaskSet, split_prior
 from icrl.algorithms.base import Algorithm
 from icrl.in_context import in_context
 from icrl.pretraining import Pretraining
-from icrl.rollout import predictions, replay, rollout
+from icrl.rollout import Trajectory, predictions, replay, rollout
 from icrl.tokens import Layout, decisions, encode
 
 Regrets = Float[np.ndarray, "_ _ _"]  # seeds, tasks, time
+Law = Float[Array, "decisions actions"]
 TASKS, AGENTS, CONTEXTS = 0, 1, 2  # key purposes
 
 
@@ -31,16 +32,29 @@ class Agent(NamedTuple):
     Attributes:
         make: `(model, task) -> Algorithm`, called inside the jitted function.
         models: trained models stacked over seeds, or None for an algorithm.
+        parallel_law: `(model, trajectory) -> Float[decisions, actions]`, where there
+            is a faster way than one prefix after another.
     """
 
     make: Callable[[Any, Task], Algorithm]
     models: Any = None
+    parallel_law: Callable[[Any, Trajectory], Law] | None = None
 
     @property
     def num_seeds(self) -> int:
         """Training seeds; 1 for an algorithm without any."""
         leaves = jax.tree.leaves(self.models)
         return leaves[0].shape[0] if leaves else 1
+
+    def law(self, model: Any, task: Task, trajectory: Trajectory) -> Law:
+        """What it would do after every prefix of a trajectory, as probabilities.
+
+        Raises:
+            ValueError: if the algorithm has no `action_probabilities`.
+        """
+        if self.parallel_law is not None:
+            return self.parallel_law(model, trajectory)
+        return predictions(self.make(model, task), trajectory)
 
 
 def fixed(algorithm: Algorithm) -> Agent:
@@ -55,7 +69,40 @@ def of_task(make: Callable[[Task], Algorithm]) -> Agent:
 
 def trained(models: Any, layout: Layout, *, greedy: bool = False) -> Agent:
     """Trained models, stacked over seeds, played in context."""
-    return Agent(lambda model, task: in_context(model, layout, greedy=greedy), models)
+
+    def law(model: Any, trajectory: Trajectory) -> Law:
+        logits = decisions(layout, model(encode(layout, trajectory)))
+        if greedy:
+            return jax.nn.one_hot(jnp.argmax(logits, axis=-1), layout.num_actions)
+        return jax.nn.softmax(logits)
+
+    return Agent(
+        lambda model, task: in_context(model, layout, greedy=greedy), models, law
+    )
+
+
+def play(
+    key: Key,
+    tasks: TaskSet,
+    agent: Agent,
+    model: Any,
+    index: Array,
+    seed: Array,
+    *,
+    num_episodes: int = 1,
+) -> tuple[Task, Trajectory]:
+    """Task `index` and the life of an agent in it.
+
+    The task and its noise depend on `key` and `index` alone: whoever is played with the
+    same two meets the same ones, in `online` as in every diagnostic.
+    """
+    key_sample, key_noise = jax.random.split(_key(key, TASKS, index))
+    task = tasks.sample(key_sample)
+    key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+    algorithm = agent.make(model, task)
+    return task, rollout(
+        key_noise, key_agent, task, algorithm, num_episodes=num_episodes
+    )
 
 
 def online(
@@ -81,19 +128,16 @@ def online(
         For every agent the regret after each step, in reward units.
     """
 
-    def regret(make: Any, model: Any, index: Array, seed: Array) -> Array:
-        key_sample, key_noise = jax.random.split(_key(key, TASKS, index))
-        task = tasks.sample(key_sample)
-        key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
-        trajectory = rollout(
-            key_noise, key_agent, task, make(model, task), num_episodes=num_episodes
-        )
-        return jnp.cumsum(trajectory.gap)
+    def regret(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            _, trajectory = play(
+                key, tasks, agent, model, index, seed, num_episodes=num_episodes
+            )
+            return jnp.cumsum(trajectory.gap)
 
-    return {
-        name: _over_seeds_and_tasks(agent, regret, num_tasks, tasks_at_once)
-        for name, agent in agents.items()
-    }
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: regret(agent) for name, agent in agents.items()}
 
 
 def offline(
@@ -120,20 +164,21 @@ def offline(
         to the horizon.
     """
 
-    def suboptimality(make: Any, model: Any, index: Array, seed: Array) -> Array:
-        key_sample, key_noise, key_data = jax.random.split(_key(key, TASKS, index), 3)
-        task = tasks.sample(key_sample)
-        data = rollout(key_noise, key_data, task, context(task))
-        key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
-        actions = replay(key_agent, make(model, task), data)
-        gaps = jax.vmap(task.gaps)(data.state)
-        gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
-        return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
+    def suboptimality(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            keys = jax.random.split(_key(key, TASKS, index), 3)
+            key_sample, key_noise, key_data = keys
+            task = tasks.sample(key_sample)
+            data = rollout(key_noise, key_data, task, context(task))
+            key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+            actions = replay(key_agent, agent.make(model, task), data)
+            gaps = jax.vmap(task.gaps)(data.state)
+            gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
+            return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
 
-    return {
-        name: _over_seeds_and_tasks(agent, suboptimality, num_tasks, tasks_at_once)
-        for name, agent in agents.items()
-    }
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: suboptimality(agent) for name, agent in agents.items()}
 
 
 def losses(
@@ -157,7 +202,8 @@ def losses(
         tasks_at_once: contexts side by side; bounds memory.
 
     Returns:
-        `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats.
+        `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
+        0 where a decision has no label.
     """
 
     def draw(index: Array):
@@ -167,37 +213,42 @@ def losses(
         task = pretraining.tasks.sample(key_sample)
         context = pretraining.context(task)
         trajectory = rollout(key_noise, key_agent, task, context)
-        return trajectory, pretraining.expert(task, trajectory)[0]
+        return task, trajectory, *pretraining.expert(task, trajectory)
 
-    def model_loss(make: Any, model: Any, index: Array, seed: Array) -> Array:
-        trajectory, labels = draw(index)
-        logits = model(encode(pretraining.layout, trajectory))
-        log_probs = jax.nn.log_softmax(decisions(pretraining.layout, logits))
-        return -jnp.sum(labels * log_probs, axis=-1)
+    def loss(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            task, trajectory, labels, weights = draw(index)
+            log_law = jnp.log(jnp.maximum(agent.law(model, task, trajectory), 1e-30))
+            return -weights * jnp.sum(labels * log_law, axis=-1)
 
-    def floor(make: Any, model: Any, index: Array, seed: Array) -> Array:
-        trajectory, labels = draw(index)
-        law = predictions(exact, trajectory)
-        return -jnp.log(jnp.maximum(jnp.sum(labels * law, axis=-1), 1e-30))
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
-    agents = {"loss": (trained(models, pretraining.layout), model_loss)}
-    agents["loss_floor"] = (fixed(exact), floor)
     return {
-        name: _over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
-        for name, (agent, score) in agents.items()
+        "loss": loss(trained(models, pretraining.layout)),
+        "loss_floor": loss(fixed(exact)),
     }
 
 
-def _over_seeds_and_tasks(
+def over_seeds_and_tasks(
     agent: Agent, score: Callable[..., Array], num_tasks: int, tasks_at_once: int
 ) -> Regrets:
-    """`score(make, model, task index, seed)` for all of both, in one compiled call."""
+    """`score(model, task index, seed)` for all of both, in one compiled call.
+
+    Args:
+        agent: whose models are scored.
+        score: its result has the same shape for all.
+        num_tasks: task indices 0, 1, ...
+        tasks_at_once: side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, ...].
+    """
 
     @jax.jit
     def run(models: Any) -> Array:
         def of_task(index: Array) -> Array:
             def of_seed(model: Any, seed: Array) -> Array:
-                return score(agent.make, model, index, seed)
+                return score(model, index, seed)
 
             return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
 

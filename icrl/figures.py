@@ -18,12 +18,16 @@ STYLE: dict[str, dict[str, Any]] = {
     "dpt": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
     "dpt_argmax": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
     "dpt_expert_biased": {"color": "#CC79A7", "linewidth": 2.2, "zorder": 5},
+    "transformer": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
+    "transformer_argmax": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
     "exact_posterior_sampling": {"color": "#000000", "linestyle": (0, (4, 2))},
     "exact_posterior_argmax": {"color": "#000000", "linestyle": (0, (4, 2))},
     "thompson_sampling": {"color": "#0072B2"},
     "ucb": {"color": "#009E73"},
     "empirical_mean": {"color": "#7F7F7F"},
     "lcb": {"color": "#56B4E9"},
+    "gittins": {"color": "#000000", "linestyle": ":"},
+    "bayes_optimal": {"color": "#000000", "linestyle": "-"},
     "linucb": {"color": "#009E73"},
     "linear_thompson": {"color": "#0072B2"},
     "ridge_greedy": {"color": "#8C6D31"},
@@ -34,12 +38,16 @@ LABELS = {
     "dpt": "DPT",
     "dpt_argmax": "DPT, argmax",
     "dpt_expert_biased": "DPT, expert-biased data",
+    "transformer": "transformer",
+    "transformer_argmax": "transformer, argmax",
     "exact_posterior_sampling": "exact posterior sampling",
     "exact_posterior_argmax": "exact posterior, argmax",
     "thompson_sampling": "Thompson sampling",
     "ucb": "UCB",
     "empirical_mean": "empirical mean",
     "lcb": "LCB",
+    "gittins": "Gittins index",
+    "bayes_optimal": "Bayes optimum",
     "linucb": "LinUCB",
     "linear_thompson": "linear Thompson sampling",
     "ridge_greedy": "ridge, greedy",
@@ -210,7 +218,12 @@ def panel_agents(arrays: Mapping[str, np.ndarray], panel: str) -> list[str]:
 
 
 def draw_loss(
-    ax: Axes, arrays: Mapping[str, np.ndarray], panel: str, *, title: str
+    ax: Axes,
+    arrays: Mapping[str, np.ndarray],
+    panel: str,
+    *,
+    title: str,
+    agent: str = "dpt",
 ) -> None:
     """Draws the loss after every prefix and the least that is possible.
 
@@ -219,11 +232,12 @@ def draw_loss(
         arrays: a run's `figure.npz`.
         panel: the panel's name in it, as `panels.loss_panel` wrote it.
         title: above the panel.
+        agent: whose loss it is.
     """
     steps = arrays[f"{panel}/steps"]
     lines = {
-        "loss": ("model", STYLE["dpt"]),
-        "loss_floor": ("exact posterior (floor)", STYLE["exact_posterior_sampling"]),
+        "loss": (LABELS[agent], STYLE[agent]),
+        "loss_floor": ("least possible", STYLE["exact_posterior_sampling"]),
     }
     for metric, (label, style) in lines.items():
         mean = arrays[f"{panel}/{metric}/mean"]
@@ -232,4 +246,33 @@ def draw_loss(
     ax.set_title(title, loc="left", fontsize=10)
     ax.set(xlabel="transitions known", ylabel="cross-entropy (nats)")
     ax.set_xlim(steps[0], steps[-1])
+    ax.legend(frameon=False, fontsize=8)
+
+
+def draw_laws(
+    ax: Axes,
+    law: np.ndarray,
+    target: np.ndarray,
+    *,
+    title: str,
+    names: tuple[str, str],
+) -> None:
+    """Draws the probability of every action along one history, twice.
+
+    Args:
+        ax: where.
+        law: [decisions, actions] of a model, drawn as lines.
+        target: the same of what it imitates, drawn dashed in the same colours.
+        title: above the panel.
+        names: of the two agents.
+    """
+    for action in range(law.shape[1]):
+        color = f"C{action % 10}"
+        ax.plot(law[:, action], color=color, linewidth=1.6)
+        ax.plot(target[:, action], color=color, linewidth=1, linestyle=(0, (3, 2)))
+    for name, style in zip(names, ("-", (0, (3, 2))), strict=True):
+        ax.plot([], [], color="black", linestyle=style, label=LABELS.get(name, name))
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.set(xlabel="transitions known", ylabel="probability", ylim=(0, 1.02))
+    ax.set_xlim(0, law.shape[0] - 1)
     ax.legend(frameon=False, fontsize=8)

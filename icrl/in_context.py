@@ -49,7 +49,7 @@ def in_context(
         context = Context(
             cache=model.init_cache(),
             logits=jnp.zeros(layout.num_actions),
-            previous=no_transition(layout.num_actions),
+            previous=no_transition(layout),
             alive=jnp.ones((), bool),
         )
         return context if layout.query is None else feed(context, layout.query())
@@ -69,7 +69,7 @@ def in_context(
             token = layout.after(obs, action, timestep)
             context = feed(context, jnp.where(context.alive, token, 0.0))
         return context._replace(
-            previous=transition(layout.num_actions, action, timestep, context.alive),
+            previous=transition(layout, obs, action, timestep, context.alive),
             alive=context.alive & ~timestep.terminated,
         )
 

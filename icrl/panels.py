@@ -65,12 +65,17 @@ def curve_panel(
             )
         )
         if reference in scores and agent != reference:
-            rows.append(_difference(common, metric, score, scores[reference]))
+            rows.append(_difference(common, metric, score, scores, reference))
     return rows, arrays
 
 
 def loss_panel(
-    scores: Mapping[str, Regrets], *, agent: str, seeds: int, panel: str = "loss"
+    scores: Mapping[str, Regrets],
+    *,
+    agent: str,
+    seeds: int,
+    panel: str = "loss",
+    target: str = REFERENCE,
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Rows of the mean loss over decisions, its floor and their paired difference.
 
@@ -79,6 +84,7 @@ def loss_panel(
         agent: whose loss it is.
         seeds: its training seeds.
         panel: name of the panel.
+        target: the algorithm whose loss is the floor.
     """
     rows, arrays = [], {}
     decisions = scores["loss"].shape[-1]
@@ -94,7 +100,7 @@ def loss_panel(
         rows.append(
             row(
                 panel=panel,
-                agent=REFERENCE if of_floor else agent,
+                agent=target if of_floor else agent,
                 metric=metric,
                 mean=float(mean),
                 low=float(low),
@@ -108,12 +114,16 @@ def loss_panel(
 
 
 def _difference(
-    common: Mapping[str, Any], metric: str, score: Regrets, reference: Regrets
+    common: Mapping[str, Any],
+    metric: str,
+    score: Regrets,
+    scores: Mapping[str, Regrets],
+    reference: str,
 ) -> dict[str, Any]:
-    mean, low, high = interval(score[..., -1] - reference[..., -1])
+    mean, low, high = interval(score[..., -1] - scores[reference][..., -1])
     return row(
         **common,
-        metric=f"{metric}_minus_{REFERENCE}",
+        metric=f"{metric}_minus_{reference}",
         mean=float(mean),
         low=float(low),
         high=float(high),

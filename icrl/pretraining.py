@@ -7,7 +7,7 @@ expert; Algorithm Distillation is a learning algorithm as both.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 
 from envs.base import Key, Task
 from envs.splits import TaskSet
-from icrl.algorithms.base import Algorithm
-from icrl.rollout import Trajectory, rollout
+from icrl.algorithms.base import Algorithm, require_law
+from icrl.rollout import Trajectory, predictions, rollout
 from icrl.tokens import Layout, decisions, encode
 
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
@@ -102,6 +102,55 @@ def taken_actions_expert(task: Task, trajectory: Trajectory):
     taken = jax.nn.one_hot(trajectory.action, task.num_actions)
     labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
+
+
+def law_expert(algorithm: Algorithm) -> Expert:
+    """An algorithm that saw the same history: labels are its action probabilities.
+
+    It may be the context algorithm (distillation with soft labels) or another one.
+
+    Raises:
+        ValueError: if it has no `action_probabilities`.
+    """
+    require_law(algorithm)
+
+    def label(task: Task, trajectory: Trajectory):
+        del task
+        weights = jnp.append(trajectory.valid, trajectory.valid[-1])
+        return predictions(algorithm, trajectory), weights.astype(jnp.float32)
+
+    return label
+
+
+def hindsight_expert(algorithm: Algorithm) -> Expert:
+    """What an algorithm would do at every step, had it seen the whole trajectory.
+
+    Approximate DPT's expert (Lin, Bai and Mei 2023, arXiv 2310.08566, Section 3): the
+    label is inferred from the data, not read off the task.
+
+    Raises:
+        ValueError: if it has no `action_probabilities`.
+    """
+    law = require_law(algorithm)
+
+    def label(task: Task, trajectory: Trajectory):
+        del task
+
+        def learn(agent: Any, now: tuple[Any, ...]):
+            return algorithm.update(agent, *now), None
+
+        steps = trajectory.obs, trajectory.action, trajectory.timestep
+        informed, _ = jax.lax.scan(learn, algorithm.init(), steps)
+        obs = jax.tree.map(
+            lambda shown, last: jnp.concatenate([shown, last[None]]),
+            trajectory.obs,
+            trajectory.final_obs,
+        )
+        weights = jnp.append(trajectory.valid, trajectory.valid[-1])
+        labels = jax.vmap(law, (None, 0))(informed, obs)
+        return labels, weights.astype(jnp.float32)
+
+    return label
 
 
 def imitation_loss(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.base import Key, Task, TimeStep
-from icrl.algorithms.base import Algorithm
+from icrl.algorithms.base import Algorithm, require_law
 
 
 class Trajectory(NamedTuple):
@@ -131,10 +131,7 @@ def predictions(
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    probabilities = algorithm.action_probabilities
-    if probabilities is None:
-        raise ValueError("the algorithm has no closed form of its action probabilities")
-
+    probabilities = require_law(algorithm)
     unused = jax.random.key(0)
 
     def ask(agent: Any, t: Int[Array, ""], obs: Any):

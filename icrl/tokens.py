@@ -6,6 +6,7 @@ one while it plays. Decision n is the one taken with n transitions known; it is 
 from the logits at token `tokens_per_step * n`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ Token = Float[Array, " token"]
 class Transition(NamedTuple):
     """The step before, as a token shows it; all zeros before the first one."""
 
-    action: Float[Array, " actions"]  # one-hot
+    action: Float[Array, " shown"]  # as the layout shows it: one-hot, or its features
     reward: Float[Array, ""]
     done: Float[Array, ""]  # 1 where the episode ended with it
 
@@ -34,6 +35,8 @@ class Layout(NamedTuple):
         num_actions: actions that logits are for.
         token_size: features of a token.
         tokens_per_step: tokens that one environment step adds.
+        action_size: numbers that a token shows an action by.
+        show_action: `(obs, action) -> Float[shown]`, how a token shows an action.
         query: the token that stands before everything, if any.
         before: `(obs, previous) -> token` fed before acting, if any.
         after: `(obs, action, timestep) -> token` fed once the step is over, if any.
@@ -42,6 +45,8 @@ class Layout(NamedTuple):
     num_actions: int
     token_size: int
     tokens_per_step: int
+    action_size: int
+    show_action: Callable[[Any, Array], Float[Array, " shown"]]
     query: Callable[[], Token] | None = None
     before: Callable[[Any, Transition], Token] | None = None
     after: Callable[[Any, Array, TimeStep], Token] | None = None
@@ -69,17 +74,18 @@ def query_first(family: Family) -> Layout:
         "interleaved",
         f"{family.name or type(family).__name__} with observations {family.obs_shape}",
     )
-    obs_size, num_actions = _obs_size(family), family.num_actions
+    obs_size = _obs_size(family)
+    show_action, size = _action_shown(family, by_features=False)
 
     def query():
         obs = _encode_obs(family, jnp.zeros((), jnp.int32))
-        return jnp.concatenate([obs, jnp.zeros(num_actions + obs_size + 1)])
+        return jnp.concatenate([obs, jnp.zeros(size + obs_size + 1)])
 
     def after(obs, action, timestep):
         return jnp.concatenate(
             [
                 _encode_obs(family, obs),
-                jax.nn.one_hot(action, num_actions),
+                show_action(obs, action),
                 _encode_obs(family, timestep.obs),
                 timestep.reward[None],
             ]
@@ -87,21 +93,32 @@ def query_first(family: Family) -> Layout:
 
     return Layout(
         num_actions=family.num_actions,
-        token_size=2 * obs_size + num_actions + 1,
+        token_size=2 * obs_size + size + 1,
         tokens_per_step=1,
+        action_size=size,
+        show_action=show_action,
         query=query,
         after=after,
     )
 
 
-def step(family: Family) -> Layout:
+def step(family: Family, *, by_features: bool = False) -> Layout:
     """RL²'s layout: one token a step, which carries what the last step brought.
 
     A token is [obs, one-hot previous action, previous reward, episode-end flag].
     Causal, so that one cache serves the whole life of the agent.
 
     Source: Duan et al. 2016, arXiv 1611.02779, Section 3.1.
+
+    Args:
+        family: what is played.
+        by_features: show an action by its features, not by its number: a model need not
+            learn to look them up in the observation.
+
+    Raises:
+        ValueError: if its actions have no features to be shown by.
     """
+    show_action, size = _action_shown(family, by_features=by_features)
 
     def before(obs, previous):
         return jnp.concatenate(
@@ -115,41 +132,59 @@ def step(family: Family) -> Layout:
 
     return Layout(
         num_actions=family.num_actions,
-        token_size=_obs_size(family) + family.num_actions + 2,
+        token_size=_obs_size(family) + size + 2,
         tokens_per_step=1,
+        action_size=size,
+        show_action=show_action,
         before=before,
     )
 
 
-def interleaved(family: Family) -> Layout:
+def interleaved(family: Family, *, by_features: bool = False) -> Layout:
     """Lin et al.'s layout: an observation token, then an action-and-reward token.
 
     They are [obs, 0, 0] and [0, one-hot a, r]. The constant and the raw position that
     the released code appends to both are left to the model (a bias; `positions`).
 
     Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 2 and its code.
+
+    Args:
+        family: what is played.
+        by_features: show an action by its features, as their text does; their code
+            shows its number.
+
+    Raises:
+        ValueError: if its actions have no features to be shown by.
     """
-    obs_size, num_actions = _obs_size(family), family.num_actions
+    obs_size = _obs_size(family)
+    show_action, size = _action_shown(family, by_features=by_features)
 
     def before(obs, previous):
         del previous
-        return jnp.concatenate([_encode_obs(family, obs), jnp.zeros(num_actions + 1)])
+        return jnp.concatenate([_encode_obs(family, obs), jnp.zeros(size + 1)])
 
     def after(obs, action, timestep):
-        del obs
-        taken = jax.nn.one_hot(action, num_actions)
+        taken = show_action(obs, action)
         return jnp.concatenate([jnp.zeros(obs_size), taken, timestep.reward[None]])
 
     return Layout(
         num_actions=family.num_actions,
-        token_size=obs_size + num_actions + 1,
+        token_size=obs_size + size + 1,
         tokens_per_step=2,
+        action_size=size,
+        show_action=show_action,
         before=before,
         after=after,
     )
 
 
-LAYOUTS = {"query_first": query_first, "step": step, "interleaved": interleaved}
+LAYOUTS: dict[str, Callable[[Family], Layout]] = {
+    "query_first": query_first,
+    "step": step,
+    "step_features": functools.partial(step, by_features=True),
+    "interleaved": interleaved,
+    "interleaved_features": functools.partial(interleaved, by_features=True),
+}
 
 
 def encode(layout: Layout, trajectory: Trajectory) -> Float[Array, "tokens token"]:
@@ -184,20 +219,20 @@ def decisions(
     return logits[:: layout.tokens_per_step]
 
 
-def no_transition(num_actions: int) -> Transition:
+def no_transition(layout: Layout) -> Transition:
     """What stands for the step before the first."""
     return Transition(
-        action=jnp.zeros(num_actions), reward=jnp.zeros(()), done=jnp.zeros(())
+        action=jnp.zeros(layout.action_size), reward=jnp.zeros(()), done=jnp.zeros(())
     )
 
 
 def transition(
-    num_actions: int, action: Array, timestep: TimeStep, valid: Array
+    layout: Layout, obs: Any, action: Array, timestep: TimeStep, valid: Array
 ) -> Transition:
     """The step just taken, as the next token shows it: zeros if it was not valid."""
     shown = valid.astype(jnp.float32)
     return Transition(
-        action=shown * jax.nn.one_hot(action, num_actions),
+        action=shown * layout.show_action(obs, action),
         reward=shown * timestep.reward,
         done=shown * timestep.done.astype(jnp.float32),
     )
@@ -207,12 +242,12 @@ def _before_each_decision(
     layout: Layout, trajectory: Trajectory
 ) -> tuple[Any, Transition]:
     """The observation and the previous transition at every decision, the last too."""
-    taken = jax.vmap(transition, (None, 0, 0, 0))(
-        layout.num_actions, trajectory.action, trajectory.timestep, trajectory.valid
+    taken = jax.vmap(functools.partial(transition, layout))(
+        trajectory.obs, trajectory.action, trajectory.timestep, trajectory.valid
     )
     previous = jax.tree.map(
         lambda first, rest: jnp.concatenate([first[None], rest]),
-        no_transition(layout.num_actions),
+        no_transition(layout),
         taken,
     )
     obs = jax.tree.map(
@@ -221,6 +256,24 @@ def _before_each_decision(
         trajectory.final_obs,
     )
     return obs, previous
+
+
+def _action_shown(
+    family: Family, *, by_features: bool
+) -> tuple[Callable[[Any, Array], Float[Array, " shown"]], int]:
+    """`show_action` of a layout, and how many numbers it gives."""
+    if not by_features:
+        size = family.num_actions
+        return lambda obs, action: jax.nn.one_hot(action, size), size
+    features = getattr(family, "features", None)
+    shows_them = features is not None and len(family.obs_shape) == 2
+    require(
+        shows_them,
+        "a layout by features needs a family whose observation is the arms' features",
+        family.name or type(family).__name__,
+    )
+    assert features is not None  # for type checkers
+    return lambda obs, action: features(obs)[action], family.obs_shape[1]
 
 
 def _obs_size(family: Family) -> int:

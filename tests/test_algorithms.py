@@ -27,6 +27,7 @@ LINEAR = FAMILIES["linear_fixed"]
 OF_ARMS = {"bernoulli", "gaussian"}
 OF_FEATURES = {"linear_fixed", "linear_per_task", "linear_per_step"}
 FITS = {
+    "bayes_optimal": {"bernoulli"},
     "bayes_ucb": OF_ARMS,
     "dirichlet_point_mass": OF_ARMS,
     "empirical_mean": OF_ARMS | {"linear_per_task"},
@@ -385,35 +386,6 @@ def test_with_one_step_left_the_gittins_index_is_the_posterior_mean():
     np.testing.assert_allclose(table[-15:], (2 + wins) / (5 + pulls), atol=1e-6)
 
 
-def bayes_optimal_regret(horizon):
-    """Least expected regret with two arms of uniform prior, by exhaustive recursion."""
-
-    @functools.cache
-    def value(arms, left):
-        if left == 0:
-            return 0.0
-        best = 0.0
-        for i, (a, b) in enumerate(arms):
-            mean, other = a / (a + b), arms[1 - i]
-            win = value(tuple(sorted([(a + 1, b), other])), left - 1)
-            loss = value(tuple(sorted([(a, b + 1), other])), left - 1)
-            best = max(best, mean * (1 + win) + (1 - mean) * loss)
-        return best
-
-    return horizon * 2 / 3 - value(((1, 1), (1, 1)), horizon)
-
-
-def test_no_algorithm_beats_exhaustive_planning_and_gittins_attains_it():
-    family = envs.family("BernoulliBandit-Lin2023-v0", num_arms=2, horizon=12)
-    least = bayes_optimal_regret(12)
-    for name in ("gittins", "posterior_mean", "ucb"):
-        regret = play(algorithms.make(name, family), family, 8000).sum(-1)
-        error = regret.std() / 8000**0.5
-        assert regret.mean() > least - 3 * error
-        if name == "gittins":
-            assert regret.mean() < 1.02 * least + 3 * error
-
-
 def test_dpt_contexts_follow_one_law_per_task():
     def law(key, **options):
         agent = algorithms.dirichlet_point_mass(GAUSSIAN, **options)
@@ -437,6 +409,47 @@ def test_expert_biased_contexts_point_at_the_best_arm():
     )
     life = rollout(jax.random.key(0), jax.random.key(1), task, agent)
     assert (life.action == 1).all()
+
+
+def test_a_mixture_draws_its_player_once_for_all_episodes():
+    class Always:
+        """Plays one arm."""
+
+        def __new__(cls, arm):
+            return algorithms.Algorithm(
+                init=tuple,
+                act=lambda key, state, obs: (state, jnp.asarray(arm)),
+                update=lambda state, *_: state,
+            )
+
+    agent = algorithms.mixture([Always(0), Always(2)], [0.25, 0.75])
+
+    def run(key):
+        task = GAUSSIAN.sample(key)
+        return rollout(key, key, task, agent, num_episodes=2).action
+
+    with jax.debug_key_reuse(False):
+        played = np.asarray(jax.vmap(run)(jax.random.split(jax.random.key(0), 2000)))
+    assert (played == played[:, :1]).all()
+    assert set(played[:, 0]) == {0, 2}
+    assert (played[:, 0] == 2).mean() == pytest.approx(0.75, abs=0.03)
+
+
+def test_a_mixture_learns_from_everybody():
+    agent = algorithms.mixture([algorithms.ucb(GAUSSIAN)] * 2, [0.5, 0.5])
+    state = agent.begin_episode(jax.random.key(0), agent.init())
+    task, arm = GAUSSIAN.task([0.1] * 4), jnp.asarray(3)
+    started, _ = task.reset(jax.random.key(2))
+    _, timestep = task.step(jax.random.key(1), started, arm)
+    state = agent.update(state, None, arm, timestep)
+    assert [float(part.pulls[3]) for part in state.states] == [1.0, 1.0]
+
+
+def test_a_mixture_wants_a_law():
+    with pytest.raises(ValueError, match="must sum to 1, got"):
+        algorithms.mixture([algorithms.ucb(GAUSSIAN)], [0.5])
+    with pytest.raises(ValueError, match="one for each of the 1 parts"):
+        algorithms.mixture([algorithms.ucb(GAUSSIAN)], [0.5, 0.5])
 
 
 def test_exact_posterior_sampling_of_a_linear_bandit_has_its_prior():

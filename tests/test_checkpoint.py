@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -152,6 +153,22 @@ def test_a_damaged_checkpoint_names_itself_and_the_one_before(tmp_path, damage):
     assert message.endswith("delete it to resume from checkpoint 20")
     assert "\n" not in message
     assert bits(restored) == bits(state)
+
+
+def test_a_read_that_outlives_its_restore_says_nothing_and_other_errors_do(
+    tmp_path, monkeypatch
+):
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"x": jnp.zeros(2)})
+        checkpoints.restore(1, {"x": np.zeros(2, np.float32)})
+        assert sys.unraisablehook == heard.append
+        with pytest.raises(RunError):
+            checkpoints.restore(2, {})
+    for message in ("Event loop is closed", "something else"):
+        sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError(message)))
+    assert [str(lost.exc_value) for lost in heard] == ["something else"]
 
 
 def test_a_checkpoint_that_never_was_is_said_so(tmp_path):

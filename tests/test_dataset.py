@@ -9,6 +9,7 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms, dataset, pretraining, tokens
+from icrl.config import TrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining import Pretraining, sample
 
@@ -22,6 +23,10 @@ def choices(family=FAMILY):
         expert=pretraining.optimal_expert(),
         layout=tokens.query_first(family),
     )
+
+
+def training(**changes):
+    return TrainingConfig(num_steps=50, **changes)
 
 
 def freeze(folder, seed=0, num_examples=30):
@@ -52,12 +57,20 @@ def test_the_same_seed_gives_the_same_hash_and_another_seed_another(tmp_path):
 
 def test_rows_are_drawn_from_the_set(tmp_path):
     freeze(tmp_path / "data")
-    draw, data = dataset.source(choices(), str(tmp_path / "data"))
+    draw, data = dataset.source(choices(), training(dataset=str(tmp_path / "data")))
     keys = jax.random.split(jax.random.key(1), 200)
     drawn = jax.vmap(draw, (None, 0))(data, keys)
     rows = {row.tobytes() for row in np.asarray(drawn.tokens)}
     known = {row.tobytes() for row in np.asarray(data.tokens)}
     assert rows <= known and len(rows) > 25
+
+
+def test_a_set_made_for_a_run_is_the_one_that_would_be_frozen(tmp_path):
+    freeze(tmp_path / "data")
+    frozen = dataset.load(tmp_path / "data")
+    _, made = dataset.source(choices(), training(num_examples=30))
+    for have, want in zip(made, frozen, strict=True):
+        np.testing.assert_array_equal(have, want)
 
 
 def test_a_set_that_is_not_its_manifests_is_refused(tmp_path):
@@ -76,7 +89,7 @@ def test_a_set_of_other_sizes_is_refused(tmp_path):
     freeze(tmp_path / "data")
     longer = choices(FAMILY.replace(name="", horizon=9))
     with pytest.raises(RunError, match=r"tokens is \(6, 8\) there and \(10, 8\) here"):
-        dataset.source(longer, str(tmp_path / "data"))
+        dataset.source(longer, training(dataset=str(tmp_path / "data")))
 
 
 def test_a_set_is_never_overwritten(tmp_path):

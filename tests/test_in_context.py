@@ -38,6 +38,8 @@ def make(name, layout_name, horizon=HORIZON, num_episodes=1):
         ("GaussianBandit-DPT-v0", "interleaved"),
         ("ContextualLinearBandit-v0", "step"),
         ("ContextualLinearBandit-v0", "interleaved"),
+        ("ContextualLinearBandit-v0", "step_features"),
+        ("ContextualLinearBandit-v0", "interleaved_features"),
     ],
 )
 def test_playing_and_training_see_the_same_predictions(name, layout_name):

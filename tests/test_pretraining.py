@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import envs
 from envs.splits import split_prior
 from icrl import algorithms, pretraining, tokens
 from icrl.pretraining import Example, Pretraining, imitation_loss, sample
+from icrl.rollout import predictions, rollout
 
 
 def choices(name="GaussianBandit-DPT-v0", horizon=6, **changes):
@@ -55,6 +57,40 @@ def test_distillation_labels_what_was_done_and_not_what_would_follow():
     shown = example.tokens[1:, 1:6]  # each token shows the action before it
     assert np.array_equal(example.labels[:-1], shown)
     assert example.weights.tolist() == [1.0] * 6 + [0.0]
+
+
+def lived(algorithm, horizon=6):
+    family = envs.family("BernoulliBandit-Lin2023-v0", horizon=horizon)
+    task = family.sample(jax.random.key(5))
+    return task, rollout(jax.random.key(6), jax.random.key(7), task, algorithm(family))
+
+
+def test_soft_labels_of_a_deterministic_algorithm_are_its_actions():
+    family = envs.family("BernoulliBandit-Lin2023-v0", horizon=6)
+    task, life = lived(algorithms.ucb)
+    hard, hard_weights = pretraining.taken_actions_expert(task, life)
+    soft, soft_weights = pretraining.law_expert(algorithms.ucb(family))(task, life)
+    np.testing.assert_array_equal(soft[:-1], hard[:-1])
+    assert hard_weights.tolist() == [1.0] * 6 + [0.0]
+    assert soft_weights.tolist() == [1.0] * 7
+
+
+def test_hindsight_labels_every_step_with_what_the_whole_trajectory_says():
+    family = envs.family("BernoulliBandit-Lin2023-v0", horizon=40)
+    task, life = lived(algorithms.uniform, horizon=40)
+    exact = algorithms.exact_posterior_sampling(family)
+    labels, weights = pretraining.hindsight_expert(exact)(task, life)
+    last = predictions(exact, life)[-1]
+    assert labels.shape == (41, 5) and weights.tolist() == [1.0] * 41
+    np.testing.assert_allclose(labels, np.broadcast_to(last, (41, 5)), atol=1e-6)
+
+
+def test_an_expert_without_a_law_is_refused():
+    family = envs.family("BernoulliBandit-Lin2023-v0")
+    silent = algorithms.ucb(family)._replace(action_probabilities=None)
+    for expert in (pretraining.law_expert, pretraining.hindsight_expert):
+        with pytest.raises(ValueError, match="no closed form of its action prob"):
+            expert(silent)
 
 
 def test_the_loss_is_the_cross_entropy_in_nats():

@@ -53,11 +53,35 @@ def test_interleaved_alternates_observation_and_action():
     assert np.array_equal(written[1::2, 50:60].argmax(1), trajectory.action)
 
 
-@pytest.mark.parametrize("name", sorted(tokens.LAYOUTS))
+def test_an_action_may_be_shown_by_its_features():
+    family, trajectory = play("ContextualLinearBandit-v0", horizon=3)
+    taken = [trajectory.obs[t, trajectory.action[t]] for t in range(3)]
+    layout = tokens.interleaved(family, by_features=True)
+    written = tokens.encode(layout, trajectory)
+    assert written.shape == (7, 50 + 5 + 1)
+    assert np.allclose(written[1::2, 50:55], np.stack(taken))
+    written = tokens.encode(tokens.step(family, by_features=True), trajectory)
+    assert written.shape == (4, 50 + 5 + 2) and np.all(written[0, 50:] == 0)
+    assert np.allclose(written[1:, 50:55], np.stack(taken))
+    for name in ("GaussianBandit-DPT-v0", "LinearBandit-DPT-v0"):  # shows no features
+        with pytest.raises(ValueError, match=f"is the arms' features, got {name}"):
+            tokens.step(envs.family(name), by_features=True)
+
+
+LAYOUTS = {  # by name, with a family that it can write
+    name: "ContextualLinearBandit-v0"
+    if name.endswith("features")
+    else "GaussianBandit-DPT-v0"
+    for name in sorted(tokens.LAYOUTS)
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_decision_n_sees_n_transitions_and_no_more(name):
-    family, trajectory = play("GaussianBandit-DPT-v0", horizon=6)
+    family, trajectory = play(LAYOUTS[name], horizon=6)
     layout = tokens.LAYOUTS[name](family)
-    other = trajectory._replace(action=trajectory.action.at[3].add(1) % 5)
+    another = (trajectory.action[3] + 1) % family.num_actions
+    other = trajectory._replace(action=trajectory.action.at[3].set(another))
     same = jnp.all(
         tokens.encode(layout, trajectory) == tokens.encode(layout, other), axis=1
     )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icrl import algorithms, dpt, results, train
+from icrl import algorithms, imitation, results, train
 from icrl.agent import Recipe
 from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
 from icrl.errors import RunError
@@ -43,11 +43,11 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
         run=lambda run, config: None,
     )
     family = recipe.make_family()
-    choices = dpt.pretraining(
+    choices = imitation.decision_pretraining(
         recipe, context or (lambda task: algorithms.uniform(family))
     )
     with results.open_run(experiment, "cpu", config, root=folder) as run:
-        trained = dpt.train_model(run, recipe, choices, training)
+        trained = imitation.train_models(run, recipe, choices, training)
         return trained, run
 
 

@@ -23,6 +23,7 @@ from icrl.algorithms.kl_ucb import kl_ucb
 from icrl.algorithms.lcb import lcb
 from icrl.algorithms.linear_thompson import linear_thompson
 from icrl.algorithms.linucb import linucb, ridge_greedy
+from icrl.algorithms.mixture import mixture
 from icrl.algorithms.optimal import optimal
 from icrl.algorithms.posterior_mean import posterior_mean
 from icrl.algorithms.thompson_sampling import (
@@ -91,6 +92,7 @@ __all__ = [
     "linear_thompson",
     "linucb",
     "make",
+    "mixture",
     "most_likely",
     "optimal",
     "posterior_mean",

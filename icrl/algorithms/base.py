@@ -52,6 +52,15 @@ def require_family(algorithm: str, family: Family, *kinds: type) -> None:
         )
 
 
+def require_law(
+    algorithm: Algorithm,
+) -> Callable[[AgentState, Any], Float[Array, " actions"]]:
+    """The algorithm's `action_probabilities`; raises `ValueError` without any."""
+    if algorithm.action_probabilities is None:
+        raise ValueError("the algorithm has no closed form of its action probabilities")
+    return algorithm.action_probabilities
+
+
 def most_likely(algorithm: Algorithm) -> Algorithm:
     """Plays the likeliest action of `algorithm` instead of sampling one.
 
@@ -61,9 +70,7 @@ def most_likely(algorithm: Algorithm) -> Algorithm:
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    law = algorithm.action_probabilities
-    if law is None:
-        raise ValueError("the algorithm has no closed form of its action probabilities")
+    law = require_law(algorithm)
 
     def act(key: jax.Array, state: AgentState, obs: Any) -> tuple[AgentState, Array]:
         del key

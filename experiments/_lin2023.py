@@ -1,0 +1,233 @@
+"""What the experiments of Lin, Bai and Mei 2023 share: train, play, score, draw.
+
+Every panel that they print: cumulative regret, suboptimality of each step, and the
+loss against its floor; and one history with the laws of the model and of what it
+imitates side by side.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from icrl.config import (
+    LIN2023_MODEL,
+    ExperimentConfig,
+    LayoutName,
+    TrainingConfig,
+    TransformerConfig,
+    cosine_training,
+)
+
+AGENT = "transformer"
+STEPS = (10, 25, 50, 100, 150, 200)  # where the paper's curves were read
+
+
+def at_steps(*values: float) -> list[tuple[int, float]]:
+    """Published regret at `STEPS`, as marks of a figure."""
+    return list(zip(STEPS, values, strict=True))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """Sizes of one experiment."""
+
+    horizon: int = 200
+    layout: LayoutName = "interleaved"
+    model: TransformerConfig = LIN2023_MODEL
+    training: TrainingConfig
+    num_tasks: int = 4000  # unseen bandits that every agent plays
+    num_contexts: int = 2000  # fresh contexts on which the loss is measured
+    soft_labels: bool = False  # the expert's law instead of its actions
+
+
+PAPER = Config(  # its sizes; the optimiser is ours, theirs is a constant 1e-3
+    seeds=(0, 1, 2),
+    training=cosine_training(
+        200_000,
+        1e-3,
+        warmup_steps=2000,
+        batch_size=128,
+        num_examples=80_000,
+        checkpoint_every=5000,
+    ),
+    num_tasks=20_000,
+)
+
+
+def run(
+    run: Any,
+    config: Config,
+    *,
+    family: str,
+    pretraining: Callable[[Any, Any], Any],
+    target: Callable[[Any], Any],
+    baselines: Callable[[Any], Mapping[str, Any]],
+    reference: str,
+    published: Mapping[str, Sequence[tuple[int, float]]],
+) -> None:
+    """Trains the theory paper's transformer, plays it and what stands beside it.
+
+    Args:
+        run: where results go.
+        config: sizes.
+        family: registered name.
+        pretraining: `(recipe, family) -> Pretraining`.
+        target: `family -> Algorithm`, which a perfectly trained model equals.
+        baselines: `family -> {agent: Algorithm}`; the target is among them.
+        reference: the target's name.
+        published: values read out of the paper's figures.
+    """
+    import jax
+
+    from envs.splits import split_prior
+    from icrl import evaluation, imitation, panels
+
+    recipe = make_recipe(config, family)
+    tasks = recipe.make_family()
+    choices = pretraining(recipe, tasks)
+    trained = imitation.train_models(run, recipe, choices, config.training)
+    seeds = len(trained.seeds)
+    keys = jax.random.split(jax.random.key(config.root_seed), 3)
+    test = split_prior(tasks).test
+    transformer = evaluation.trained(trained.models, choices.layout)
+    agents = {
+        AGENT: transformer,
+        f"{AGENT}_argmax": evaluation.trained(
+            trained.models, choices.layout, greedy=True
+        ),
+        **{name: evaluation.fixed(made) for name, made in baselines(tasks).items()},
+    }
+    losses = evaluation.losses(
+        keys[1],
+        choices._replace(tasks=test),
+        trained.models,
+        target(tasks),
+        num_tasks=config.num_contexts,
+    )
+    parts = [
+        *regret_panels(
+            evaluation.online(keys[0], test, agents, num_tasks=config.num_tasks),
+            learned={AGENT: seeds, f"{AGENT}_argmax": seeds},
+            reference=reference,
+            published=published,
+        ),
+        panels.loss_panel(losses, agent=AGENT, seeds=seeds, target=reference),
+    ]
+    rows, arrays = panels.join(parts)
+    arrays.update(_history(keys[2], test, target(tasks), transformer, reference))
+    run.finish(rows, arrays, train_tokens=trained.train_tokens)
+
+
+def make_recipe(config: Config, family: str) -> Any:
+    """What a config's models are trained for."""
+    from icrl.agent import Recipe
+
+    return Recipe(
+        family=family,
+        changes={"horizon": config.horizon},
+        layout=config.layout,
+        model=config.model,
+    )
+
+
+def regret_panels(
+    online: Mapping[str, Any],
+    *,
+    learned: Mapping[str, int],
+    reference: str,
+    published: Mapping[str, Sequence[tuple[int, float]]],
+) -> list[Any]:
+    """The two panels of each of the paper's figures, from cumulative regrets.
+
+    Args:
+        online: [seeds, tasks, time] for each agent.
+        learned: training seeds of each agent that has some.
+        reference: the agent that others are compared with.
+        published: values read out of the paper's figures.
+    """
+    import numpy as np
+
+    from icrl import panels
+
+    horizon = online[reference].shape[-1]
+    steps = {name: np.diff(r, axis=-1, prepend=0.0) for name, r in online.items()}
+    return [
+        panels.curve_panel(
+            "online",
+            online,
+            metric="final_regret",
+            learned=learned,
+            reference=reference,
+            published=panels.last(published, horizon),
+        ),
+        panels.curve_panel(
+            "suboptimality",
+            steps,
+            metric="final_suboptimality",
+            learned=learned,
+            reference=reference,
+        ),
+    ]
+
+
+def _history(key, tasks, target, agent, reference) -> dict[str, Any]:
+    """Laws of the first seed's model and of its target along one target's history."""
+    import jax
+    import numpy as np
+
+    from icrl.rollout import predictions, rollout
+
+    @jax.jit
+    def laws(models):
+        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        task = tasks.sample(key_task)
+        life = rollout(key_noise, key_agent, task, target)
+        model = jax.tree.map(lambda leaf: leaf[0], models)
+        return (
+            agent.law(model, task, life),
+            predictions(target, life),
+            life.action,
+        )
+
+    model_law, target_law, actions = laws(agent.models)
+    return {
+        f"history/{AGENT}": np.asarray(model_law),
+        f"history/{reference}": np.asarray(target_law),
+        "history/actions": np.asarray(actions),
+    }
+
+
+def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: str):
+    """Regret, suboptimality, loss, and the two laws along one history."""
+    from icrl import figures
+
+    drawn, axes = figures.new_figure(2, 2, width=5.4)
+    figures.draw_curves(
+        axes[0, 0],
+        arrays,
+        "online",
+        title="regret in unseen tasks",
+        xlabel="pulls",
+        ylabel="cumulative regret (reward units)",
+        marks=marks,
+    )
+    figures.draw_curves(
+        axes[0, 1],
+        arrays,
+        "suboptimality",
+        title="suboptimality of each pull",
+        xlabel="pulls",
+        ylabel="gap of the arm pulled (reward units)",
+    )
+    axes[0, 1].set_ylim(bottom=0)
+    figures.draw_loss(
+        axes[1, 0], arrays, "loss", title="loss against its floor", agent=AGENT
+    )
+    figures.draw_laws(
+        axes[1, 1],
+        arrays["history/" + AGENT],
+        arrays["history/" + reference],
+        title="probabilities of the arms along one history",
+        names=(AGENT, reference),
+    )
+    return drawn

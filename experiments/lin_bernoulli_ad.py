@@ -1,0 +1,101 @@
+"""Does a transformer that watches UCB become UCB?
+
+Algorithm distillation on Bernoulli bandits, 5 arms, 200 pulls: UCB plays every context,
+and the labels are the actions it took. The theory says that the model learns UCB
+itself, whatever UCB's merits: here it is better than Thompson sampling, and so is the
+model.
+
+Source: Lin, Bai and Mei 2023, arXiv 2310.08566, appendix (Bernoulli bandits, AD of
+UCB). The UCB is that of the released code, s/(1+n) + 1/√(1+n).
+Command: icrl run lin_bernoulli_ad cpu
+Cost: COST
+Expect (cpu): final regret within 8 % of UCB's 6.7, below Thompson sampling's 10.6.
+"""
+
+from experiments import _lin2023
+from icrl import cli
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.experiment import Experiment
+
+# Read out of the paper's vector figures: one model, 500 tasks.
+PUBLISHED = {
+    "transformer": _lin2023.at_steps(1.6, 2.6, 3.5, 4.6, 5.5, 6.1),
+    "thompson_sampling": _lin2023.at_steps(2.4, 4.3, 6.0, 8.0, 9.4, 10.4),
+    "ucb": _lin2023.at_steps(1.7, 2.8, 3.6, 4.7, 5.5, 6.2),
+    "empirical_mean": [(200, 13.2)],
+}
+
+
+def run(run, config: _lin2023.Config) -> None:
+    """Trains, plays, scores."""
+    from icrl import algorithms, imitation
+
+    def expert(family):
+        return algorithms.ucb(family, form="shrunken")
+
+    def pretraining(recipe, family):
+        return imitation.algorithm_distillation(
+            recipe, expert(family), soft_labels=config.soft_labels
+        )
+
+    def baselines(family):
+        return {
+            "ucb": expert(family),
+            "thompson_sampling": algorithms.thompson_sampling(family),
+            "gittins": algorithms.gittins(family),
+            "empirical_mean": algorithms.empirical_mean(family),
+        }
+
+    _lin2023.run(
+        run,
+        config,
+        family="BernoulliBandit-Lin2023-v0",
+        pretraining=pretraining,
+        target=expert,
+        baselines=baselines,
+        reference="ucb",
+        published=PUBLISHED,
+    )
+
+
+def figure(summary, arrays):
+    """The paper's panel, its suboptimality, the loss and one history."""
+    del summary
+    return _lin2023.figure(arrays, PUBLISHED, reference="ucb")
+
+
+EXPERIMENT = Experiment(
+    name="lin_bernoulli_ad",
+    question="Does a transformer that watches UCB become UCB?",
+    presets={
+        "smoke": _lin2023.Config(
+            horizon=10,
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
+            num_tasks=50,
+            num_contexts=50,
+        ),
+        "cpu": _lin2023.Config(
+            seeds=(0, 1),
+            layout="step",
+            model=TransformerConfig(num_layers=4, attention="relu"),
+            training=cosine_training(8000, 5e-3, micro_batch=4),
+        ),
+        "paper": _lin2023.PAPER,
+    },
+    costs={
+        "smoke": "40 s on 2 cores",
+        "cpu": "COST",
+        "paper": "hours on one GPU (10 billion tokens a seed)",
+    },
+    run=run,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)

@@ -1,0 +1,101 @@
+"""Does a transformer that is shown optimal actions become Thompson sampling?
+
+Bernoulli bandits, 5 arms, 200 pulls. Contexts come from Thompson sampling in half of
+the trajectories and from uniform play in the other half; labels are the best arm. The
+theory says that the model learns the posterior over the best arm: its play is Thompson
+sampling with the uniform prior.
+
+Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Figure 1 right. The UCB of that figure
+is the one of the released code, s/(1+n) + 1/√(1+n) (its text's formula gives 8.6).
+Command: icrl run lin_bernoulli_dpt cpu
+Cost: about 25 minutes on 2 cores (cpu, 2 training seeds).
+Expect (cpu): final regret within 8 % of Thompson sampling's 10.6.
+"""
+
+from experiments import _lin2023
+from icrl import cli
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.experiment import Experiment
+
+SHARE = 0.5  # of the trajectories that Thompson sampling plays
+# Read out of the paper's vector figures: one model, 500 tasks.
+PUBLISHED = {
+    "transformer": _lin2023.at_steps(2.5, 4.5, 6.4, 8.7, 10.1, 11.1),
+    "thompson_sampling": _lin2023.at_steps(2.5, 4.5, 6.3, 8.3, 9.7, 10.7),
+    "ucb": _lin2023.at_steps(1.7, 2.8, 3.7, 5.0, 5.8, 6.5),
+    "empirical_mean": _lin2023.at_steps(2.2, 3.3, 4.7, 7.1, 9.4, 11.6),
+}
+
+
+def run(run, config: _lin2023.Config) -> None:
+    """Trains, plays, scores."""
+    from icrl import algorithms, imitation
+
+    def pretraining(recipe, family):
+        context = algorithms.mixture(
+            [algorithms.thompson_sampling(family), algorithms.uniform(family)],
+            [SHARE, 1 - SHARE],
+        )
+        return imitation.decision_pretraining(recipe, lambda task: context)
+
+    def baselines(family):
+        return {
+            "thompson_sampling": algorithms.thompson_sampling(family),
+            "ucb": algorithms.ucb(family, form="shrunken"),
+            "gittins": algorithms.gittins(family),
+            "empirical_mean": algorithms.empirical_mean(family),
+        }
+
+    _lin2023.run(
+        run,
+        config,
+        family="BernoulliBandit-Lin2023-v0",
+        pretraining=pretraining,
+        target=algorithms.thompson_sampling,
+        baselines=baselines,
+        reference="thompson_sampling",
+        published=PUBLISHED,
+    )
+
+
+def figure(summary, arrays):
+    """The paper's panel, its suboptimality, the loss and one history."""
+    del summary
+    return _lin2023.figure(arrays, PUBLISHED, reference="thompson_sampling")
+
+
+EXPERIMENT = Experiment(
+    name="lin_bernoulli_dpt",
+    question="Does a transformer shown optimal actions become Thompson sampling?",
+    presets={
+        "smoke": _lin2023.Config(
+            horizon=10,
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
+            num_tasks=50,
+            num_contexts=50,
+        ),
+        "cpu": _lin2023.Config(
+            seeds=(0, 1),
+            layout="step",
+            model=TransformerConfig(num_layers=4, attention="relu"),
+            training=cosine_training(8000, 5e-3, micro_batch=4),
+        ),
+        "paper": _lin2023.PAPER,
+    },
+    costs={
+        "smoke": "40 s on 2 cores",
+        "cpu": "25 min on 2 cores",
+        "paper": "hours on one GPU (10 billion tokens a seed)",
+    },
+    run=run,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)

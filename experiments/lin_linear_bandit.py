@@ -1,0 +1,102 @@
+"""Does a transformer that watches LinUCB become LinUCB?
+
+Algorithm distillation on linear bandits (5 dimensions, 10 arms that are drawn with the
+task and shown, noise 1.5), 200 pulls: LinUCB plays every context, and the labels are
+the actions it took. The theory builds a ReLU transformer that is LinUCB: ridge
+regression by gradient descent, one step a layer.
+
+Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Figure 1 left. Its Thompson sampling
+believes in N(0, I) where theta is uniform on [0, 1]^5, on purpose. The cpu preset shows
+an arm that was pulled by its features, as the paper's text does; `paper` shows its
+number, as the released code does.
+Command: icrl run lin_linear_bandit cpu
+Cost: COST
+Expect (cpu): final regret less than 20 % above LinUCB's 33.0.
+"""
+
+from experiments import _lin2023
+from icrl import cli
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.experiment import Experiment
+
+# Read out of the paper's vector figures: one model, 500 tasks.
+PUBLISHED = {
+    "transformer": _lin2023.at_steps(7.5, 14.0, 20.7, 29.1, 35.0, 39.6),
+    "linucb": _lin2023.at_steps(7.4, 12.9, 18.3, 24.9, 29.3, 32.8),
+    "linear_thompson": _lin2023.at_steps(8.5, 16.8, 26.0, 37.6, 45.4, 51.5),
+    "empirical_mean": _lin2023.at_steps(11.3, 18.3, 25.4, 36.3, 46.7, 56.9),
+}
+
+
+def run(run, config: _lin2023.Config) -> None:
+    """Trains, plays, scores."""
+    from icrl import algorithms, imitation
+
+    def expert(family):
+        return algorithms.linucb(family, width=2.0)
+
+    def pretraining(recipe, family):
+        return imitation.algorithm_distillation(
+            recipe, expert(family), soft_labels=config.soft_labels
+        )
+
+    def baselines(family):
+        return {
+            "linucb": expert(family),
+            "linear_thompson": algorithms.linear_thompson(family),
+            "empirical_mean": algorithms.empirical_mean(family),
+        }
+
+    _lin2023.run(
+        run,
+        config,
+        family="LinearBandit-Lin2023-v0",
+        pretraining=pretraining,
+        target=expert,
+        baselines=baselines,
+        reference="linucb",
+        published=PUBLISHED,
+    )
+
+
+def figure(summary, arrays):
+    """The paper's panel, its suboptimality, the loss and one history."""
+    del summary
+    return _lin2023.figure(arrays, PUBLISHED, reference="linucb")
+
+
+EXPERIMENT = Experiment(
+    name="lin_linear_bandit",
+    question="Does a transformer that watches LinUCB become LinUCB?",
+    presets={
+        "smoke": _lin2023.Config(
+            horizon=10,
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
+            num_tasks=50,
+            num_contexts=50,
+        ),
+        "cpu": _lin2023.Config(
+            seeds=(0, 1),
+            layout="step_features",
+            model=TransformerConfig(num_layers=4, attention="relu"),
+            training=cosine_training(8000, 5e-3, micro_batch=4),
+        ),
+        "paper": _lin2023.PAPER,
+    },
+    costs={
+        "smoke": "40 s on 2 cores",
+        "cpu": "COST",
+        "paper": "hours on one GPU (10 billion tokens a seed)",
+    },
+    run=run,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)

@@ -1,0 +1,128 @@
+"""Pretraining by imitation, end to end: the named choices, the training, the agents.
+
+Who acts, who labels and how it is written are three values (`icrl.pretraining`). The
+literature's names are settings of them:
+
+| name | context | expert | what is learnt |
+| --- | --- | --- | --- |
+| AD, algorithm distillation | a learning algorithm | the same | the algorithm |
+| DPT, decision pretraining | anything | the optimal action | posterior sampling |
+| approximate DPT | anything | its guess in hindsight | about posterior sampling |
+
+Source: Lin, Bai and Mei 2023, "Transformers as Decision Makers", arXiv 2310.08566,
+Section 2; Laskin et al. 2022, arXiv 2210.14215 (AD); Lee et al. 2023, arXiv 2306.14892
+(DPT).
+"""
+
+from collections.abc import Callable
+
+from envs.base import Task
+from envs.splits import split_prior
+from icrl.agent import Recipe, save_recipe
+from icrl.algorithms.base import Algorithm
+from icrl.config import TrainingConfig
+from icrl.dataset import source
+from icrl.pretraining import (
+    Expert,
+    Pretraining,
+    hindsight_expert,
+    law_expert,
+    optimal_expert,
+    taken_actions_expert,
+)
+from icrl.results import Run
+from icrl.train import Trained, train
+
+Context = Callable[[Task], Algorithm]  # who acts; most ignore the task
+
+
+def choices(recipe: Recipe, context: Context, expert: Expert) -> Pretraining:
+    """Any context algorithm with any expert, on the recipe's training tasks."""
+    return Pretraining(
+        tasks=split_prior(recipe.make_family()).train,
+        context=context,
+        expert=expert,
+        layout=recipe.make_layout(),
+        num_episodes=recipe.num_episodes,
+    )
+
+
+def decision_pretraining(
+    recipe: Recipe, context: Context, *, empty_context: bool = True
+) -> Pretraining:
+    """DPT: some context algorithm, the optimal policy as expert.
+
+    Args:
+        recipe: the family and the layout.
+        context: who acts.
+        empty_context: whether decision 0 is trained; DPT's code leaves it out.
+    """
+    return choices(recipe, context, optimal_expert(empty_context=empty_context))
+
+
+def algorithm_distillation(
+    recipe: Recipe, algorithm: Algorithm, *, soft_labels: bool = False
+) -> Pretraining:
+    """AD: a learning algorithm acts, and its own actions are the labels.
+
+    Args:
+        recipe: the family and the layout.
+        algorithm: what is distilled.
+        soft_labels: label with its action probabilities instead of its actions: the
+            same minimum, reached with less variance.
+
+    Raises:
+        ValueError: for soft labels of an algorithm without `action_probabilities`.
+    """
+    expert = law_expert(algorithm) if soft_labels else taken_actions_expert
+    return choices(recipe, lambda task: algorithm, expert)
+
+
+def approximate_decision_pretraining(
+    recipe: Recipe, context: Context, inference: Algorithm
+) -> Pretraining:
+    """Approximate DPT: the best action is inferred from the whole trajectory.
+
+    No label needs the task. Lin et al. 2023 bound the gap to DPT by how far the law of
+    the inferred action is from the posterior over the best one.
+
+    Args:
+        recipe: the family and the layout.
+        context: who acts.
+        inference: its law after the last step labels every step; `most_likely` of
+            exact posterior sampling is the best guess there is.
+
+    Raises:
+        ValueError: if `inference` has no `action_probabilities`.
+    """
+    return choices(recipe, context, hindsight_expert(inference))
+
+
+def train_models(
+    run: Run,
+    recipe: Recipe,
+    pretraining: Pretraining,
+    config: TrainingConfig,
+    *,
+    name: str = "",
+) -> Trained:
+    """Trains the models of all of a run's seeds, or loads those that are trained.
+
+    Args:
+        run: whose folder holds them.
+        recipe: family, layout and model; saved beside the weights.
+        pretraining: who acts and who labels.
+        config: how they are fitted.
+        name: tells models apart where a run trains several.
+    """
+    draw, data = source(pretraining, config)
+    save_recipe(run.folder, recipe, name)
+    return train(
+        run,
+        make_model=recipe.make_model,
+        draw=draw,
+        layout=pretraining.layout,
+        config=config,
+        data=data,
+        name=name,
+    )
