@@ -44,7 +44,9 @@ class TransformerConfig:
     mlp_ratio: int = 4  # hidden units of an MLP, over the width
     attention: Literal["softmax", "relu"] = "softmax"  # relu: weights relu(q·k) / i
     norm: Literal["pre", "post"] = "pre"  # layer norm before or after each addition
-    activation: Literal["gelu", "relu"] = "gelu"  # of the MLP
+    # of the MLP; gated: gelu(x U) * (x V), which can multiply features (Shazeer 2020,
+    # arXiv 2002.05202), with half as many weights more as the others
+    activation: Literal["gelu", "relu", "gated"] = "gelu"
     positions: Literal["none", "learned"] = "none"
     init: Literal["fan_in", "gpt2"] = "fan_in"  # of block weights; gpt2: N(0, 0.02)
     dtype: Literal["float32", "bfloat16"] = "float32"  # of activations

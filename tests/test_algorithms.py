@@ -13,7 +13,7 @@ from icrl.algorithms.arm_statistics import ArmStatistics
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS
 from icrl.algorithms.gittins import gittins_table
 from icrl.algorithms.ridge import ridge_norms, ridge_prior, ridge_update
-from icrl.rollout import rollout
+from icrl.rollout import predictions, rollout
 
 FAMILIES = {
     "bernoulli": envs.family("BernoulliBandit-Lin2023-v0", horizon=12, num_arms=4),
@@ -443,6 +443,72 @@ def test_a_mixture_learns_from_everybody():
     _, timestep = task.step(jax.random.key(1), started, arm)
     state = agent.update(state, None, arm, timestep)
     assert [float(part.pulls[3]) for part in state.states] == [1.0, 1.0]
+
+
+def one_law(*law):
+    """Draws every action from one law, whatever it learns."""
+    base = algorithms.ucb(GAUSSIAN)  # for its state
+    return base._replace(action_probabilities=lambda state, obs: jnp.asarray(law))
+
+
+def told(agent, actions):
+    """The state of an agent that saw somebody play these arms and earn nothing."""
+    state, nothing = agent.init(), GAUSSIAN.task([0.0] * 4)
+    started, _ = nothing.reset(jax.random.key(2))
+    _, timestep = nothing.step(jax.random.key(1), started, jnp.asarray(0))
+    for action in actions:
+        state = agent.update(state, None, jnp.asarray(action), timestep)
+    return state
+
+
+def test_the_law_of_a_mixture_weighs_its_parts_by_what_was_played():
+    parts = [one_law(0.7, 0.1, 0.1, 0.1), one_law(0.25, 0.25, 0.25, 0.25)]
+    agent = algorithms.mixture(parts, [0.2, 0.8])
+    first = agent.action_probabilities(told(agent, []), None)
+    np.testing.assert_allclose(first, [0.34, 0.22, 0.22, 0.22], atol=1e-6)
+    weights = np.array([0.2 * 0.7 * 0.7 * 0.1, 0.8 * 0.25**3])
+    later = agent.action_probabilities(told(agent, [0, 0, 3]), None)
+    share = weights[0] / weights.sum()
+    assert np.isclose(later[0], 0.7 * share + 0.25 * (1 - share))
+    certain = agent.action_probabilities(told(agent, [0] * 100), None)
+    np.testing.assert_allclose(certain, [0.7, 0.1, 0.1, 0.1], atol=1e-6)
+
+
+def test_a_part_that_would_never_play_so_is_ruled_out():
+    parts = [one_law(1.0, 0.0, 0.0, 0.0), one_law(0.25, 0.25, 0.25, 0.25)]
+    agent = algorithms.mixture(parts, [0.999, 0.001])
+    after = agent.action_probabilities(told(agent, [0, 1, 0]), None)
+    np.testing.assert_allclose(after, 0.25, atol=1e-6)
+
+
+def test_a_mixture_without_a_law_of_every_part_has_none():
+    silent = algorithms.ucb(GAUSSIAN)._replace(action_probabilities=None)
+    agent = algorithms.mixture([algorithms.uniform(GAUSSIAN), silent], [0.5, 0.5])
+    assert agent.action_probabilities is None
+    assert told(agent, [1]).log_likelihoods.tolist() == [0.0, 0.0]
+
+
+def test_playing_a_mixture_costs_nothing_for_its_law():
+    """Training plays it at every step: XLA must drop what only the law reads."""
+
+    def marked(state, obs):
+        return jax.nn.softmax(jnp.sin(state.pulls))  # a sine that nothing else has
+
+    part = algorithms.ucb(GAUSSIAN)._replace(action_probabilities=marked)
+    agent = algorithms.mixture([part, algorithms.uniform(GAUSSIAN)], [0.5, 0.5])
+
+    def life(key, num_episodes):
+        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        task = GAUSSIAN.sample(key_task)
+        return rollout(key_noise, key_agent, task, agent, num_episodes=num_episodes)
+
+    def compiled(function):
+        many = jax.vmap(function)
+        keys = jax.random.split(jax.random.key(0), 3)
+        return jax.jit(many).lower(keys).compile().as_text()
+
+    assert " sine(" not in compiled(lambda key: life(key, 2))
+    assert " sine(" in compiled(lambda key: predictions(agent, life(key, 1)))
 
 
 def test_a_mixture_wants_a_law():

@@ -18,7 +18,9 @@ CONFIGS = [
     TransformerConfig(num_layers=2, num_heads=4, query_block=16, positions="learned"),
     TransformerConfig(num_layers=1, num_heads=4, query_block=64, init="gpt2"),
     dataclasses.replace(LIN2023_MODEL, num_layers=2, query_block=16),
-    TransformerConfig(num_layers=1, attention="relu", query_block=16),
+    TransformerConfig(
+        num_layers=1, attention="relu", activation="gated", query_block=16
+    ),
 ]
 
 
@@ -172,6 +174,16 @@ def test_bfloat16_is_close_and_leaves_weights_and_logits_in_float32():
 def test_two_models_of_one_config_have_equal_structures():
     structures = {jax.tree.structure(transformer(CONFIGS[1], seed)) for seed in (0, 1)}
     assert len(structures) == 1
+
+
+def test_a_gated_mlp_is_a_product_of_two_projections():
+    block = transformer(TransformerConfig(num_layers=1, activation="gated")).blocks[0]
+    x = jax.random.normal(jax.random.key(2), (3, 32))
+    gate, value = jnp.split(block.expand(block.norm_mlp(x)), 2, axis=-1)
+    assert gate.shape == value.shape == (3, 128)
+    expected = x + block.contract(jax.nn.gelu(gate) * value)
+    got = block._finish(x, jnp.zeros_like(x))
+    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_gpt2_weights_have_its_deviations():

@@ -53,8 +53,9 @@ class Block(nnx.Module):
         self.norm_mixer = layer_norm(width, rngs=rngs)
         self.mixer = mixer(config, rngs=rngs)
         self.norm_mlp = layer_norm(width, rngs=rngs)
+        gated = config.activation == "gated"
         self.expand = linear(
-            width, hidden, std=weight_std(config), dtype=dtype, rngs=rngs
+            width, (1 + gated) * hidden, std=weight_std(config), dtype=dtype, rngs=rngs
         )
         self.contract = linear(
             hidden, width, std=residual_std(config), dtype=dtype, rngs=rngs
@@ -86,6 +87,9 @@ class Block(nnx.Module):
         hidden = self.expand(self._before(self.norm_mlp, x))
         if self.activation == "relu":
             hidden = nnx.relu(hidden)
+        elif self.activation == "gated":
+            gate, hidden = jnp.split(hidden, 2, axis=-1)
+            hidden = nnx.gelu(gate, approximate=True) * hidden
         else:
             hidden = nnx.gelu(hidden, approximate=True)
         return self._after(self.norm_mlp, x + self.contract(hidden))
