@@ -7,7 +7,7 @@ imitates side by side.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from icrl.config import (
     LIN2023_MODEL,
@@ -112,6 +112,14 @@ def run(
             published=published,
         ),
         panels.loss_panel(losses, agent=AGENT, seeds=seeds, target=reference),
+        *divergence_panels(
+            config,
+            test,
+            {AGENT: transformer},
+            evaluation.fixed(target(tasks)),
+            evaluation.Agent(lambda model, task: choices.context(task)),
+            learned={AGENT: seeds},
+        ),
     ]
     rows, arrays = panels.join(parts)
     arrays.update(_history(keys[2], test, target(tasks), transformer, reference))
@@ -130,12 +138,43 @@ def make_recipe(config: Config, family: str) -> Any:
     )
 
 
+class Trained(NamedTuple):
+    """Several trained agents, and what they took."""
+
+    agents: dict[str, Any]
+    learned: dict[str, int]  # training seeds
+    tokens: int
+
+
+def train_each(
+    run: Any, choices: Mapping[str, tuple[Any, Any]], training: Mapping[str, Any] | Any
+) -> Trained:
+    """Trains a model for each name.
+
+    Args:
+        run: where weights go.
+        choices: `(recipe, pretraining)` of each.
+        training: how all are fitted, or how each is.
+    """
+    from icrl import evaluation, imitation
+
+    found = Trained(agents={}, learned={}, tokens=0)
+    for name, (recipe, pretraining) in choices.items():
+        config = training[name] if isinstance(training, Mapping) else training
+        trained = imitation.train_models(run, recipe, pretraining, config, name=name)
+        found.agents[name] = evaluation.trained(trained.models, pretraining.layout)
+        found.learned[name] = len(trained.seeds)
+        found = found._replace(tokens=found.tokens + trained.train_tokens)
+    return found
+
+
 def regret_panels(
     online: Mapping[str, Any],
     *,
     learned: Mapping[str, int],
     reference: str,
-    published: Mapping[str, Sequence[tuple[int, float]]],
+    published: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    prefix: str = "",
 ) -> list[Any]:
     """The two panels of each of the paper's figures, from cumulative regrets.
 
@@ -144,6 +183,7 @@ def regret_panels(
         learned: training seeds of each agent that has some.
         reference: the agent that others are compared with.
         published: values read out of the paper's figures.
+        prefix: of the panels' names.
     """
     import numpy as np
 
@@ -153,20 +193,52 @@ def regret_panels(
     steps = {name: np.diff(r, axis=-1, prepend=0.0) for name, r in online.items()}
     return [
         panels.curve_panel(
-            "online",
+            f"{prefix}online",
             online,
             metric="final_regret",
             learned=learned,
             reference=reference,
-            published=panels.last(published, horizon),
+            published=panels.last(published or {}, horizon),
         ),
         panels.curve_panel(
-            "suboptimality",
+            f"{prefix}suboptimality",
             steps,
             metric="final_suboptimality",
             learned=learned,
             reference=reference,
         ),
+    ]
+
+
+def divergence_panels(
+    config: Config,
+    tasks: Any,
+    agents: Mapping[str, Any],
+    target: Any,
+    context: Any,
+    *,
+    learned: Mapping[str, int],
+    prefix: str = "",
+) -> list[Any]:
+    """How far agents are from their target, where they go and where data came from."""
+    import jax
+
+    from icrl import panels
+    from icrl.theory.divergence import divergences
+
+    key = jax.random.key(config.root_seed)
+    return [
+        panels.divergence_panel(
+            prefix + panel,
+            {
+                name: divergences(
+                    key, tasks, agent, target, who, num_tasks=config.num_contexts
+                )
+                for name, agent in agents.items()
+            },
+            learned=learned,
+        )
+        for panel, who in (("on_own_histories", None), ("on_contexts", context))
     ]
 
 
@@ -198,10 +270,10 @@ def _history(key, tasks, target, agent, reference) -> dict[str, Any]:
 
 
 def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: str):
-    """Regret, suboptimality, loss, and the two laws along one history."""
-    from icrl import figures
+    """The paper's two panels, loss, divergence, and the two laws on one history."""
+    from icrl import figures, styles
 
-    drawn, axes = figures.new_figure(2, 2, width=5.4)
+    drawn, axes = figures.new_figure(3, 2)
     figures.draw_curves(
         axes[0, 0],
         arrays,
@@ -221,10 +293,23 @@ def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: st
     )
     axes[0, 1].set_ylim(bottom=0)
     figures.draw_loss(
-        axes[1, 0], arrays, "loss", title="loss against its floor", agent=AGENT
+        axes[0, 2], arrays, "loss", title="loss against its floor", agent=AGENT
     )
+    for ax, panel, title in (
+        (axes[1, 0], "on_own_histories", "distance on the model's own histories"),
+        (axes[1, 1], "on_contexts", "distance on the context algorithm's histories"),
+    ):
+        figures.draw_curves(
+            ax,
+            arrays,
+            f"{panel}_tv",
+            title=title,
+            xlabel="transitions known",
+            ylabel=f"total variation to {styles.LABELS[reference]}",
+        )
+        ax.set_ylim(bottom=0)
     figures.draw_laws(
-        axes[1, 1],
+        axes[1, 2],
         arrays["history/" + AGENT],
         arrays["history/" + reference],
         title="probabilities of the arms along one history",

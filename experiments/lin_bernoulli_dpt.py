@@ -83,8 +83,8 @@ EXPERIMENT = Experiment(
         "cpu": _lin2023.Config(
             seeds=(0, 1),
             layout="step",
-            model=TransformerConfig(num_layers=4, attention="relu"),
-            training=cosine_training(8000, 5e-3, micro_batch=4),
+            model=TransformerConfig(num_layers=3, attention="relu"),
+            training=cosine_training(4000, 1e-2, micro_batch=4, num_examples=80_000),
         ),
         "paper": _lin2023.PAPER,
     },

@@ -84,8 +84,14 @@ EXPERIMENT = Experiment(
         "cpu": _lin2023.Config(
             seeds=(0, 1),
             layout="step_features",
-            model=TransformerConfig(num_layers=4, attention="relu"),
-            training=cosine_training(8000, 5e-3, micro_batch=4),
+            model=TransformerConfig(
+                num_layers=3,
+                attention="relu",
+                activation="gated",
+                mlp_ratio=2,
+                head="features",
+            ),
+            training=cosine_training(4000, 5e-3, micro_batch=4),
         ),
         "paper": _lin2023.PAPER,
     },

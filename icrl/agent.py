@@ -53,6 +53,7 @@ class Recipe:
             token_size=layout.token_size,
             num_actions=layout.num_actions,
             max_tokens=layout.num_tokens(num_steps),
+            arm_features=layout.arm_features,
             rngs=nnx.Rngs(key),
         )
 

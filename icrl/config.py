@@ -43,6 +43,9 @@ class TransformerConfig:
     num_heads: int = 4
     mlp_ratio: int = 4  # hidden units of an MLP, over the width
     attention: Literal["softmax", "relu"] = "softmax"  # relu: weights relu(q·k) / i
+    # linear: a row of weights for each action; features: one shared map scores every
+    # action by the features that the token shows
+    head: Literal["linear", "features"] = "linear"
     norm: Literal["pre", "post"] = "pre"  # layer norm before or after each addition
     # of the MLP; gated: gelu(x U) * (x V), which can multiply features (Shazeer 2020,
     # arXiv 2002.05202), with half as many weights more as the others

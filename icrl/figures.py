@@ -12,46 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers. Learned agents are
-# warm and thick, the exact reference is black.
-STYLE: dict[str, dict[str, Any]] = {
-    "dpt": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
-    "dpt_argmax": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
-    "dpt_expert_biased": {"color": "#CC79A7", "linewidth": 2.2, "zorder": 5},
-    "transformer": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
-    "transformer_argmax": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
-    "exact_posterior_sampling": {"color": "#000000", "linestyle": (0, (4, 2))},
-    "exact_posterior_argmax": {"color": "#000000", "linestyle": (0, (4, 2))},
-    "thompson_sampling": {"color": "#0072B2"},
-    "ucb": {"color": "#009E73"},
-    "empirical_mean": {"color": "#7F7F7F"},
-    "lcb": {"color": "#56B4E9"},
-    "gittins": {"color": "#000000", "linestyle": ":"},
-    "bayes_optimal": {"color": "#000000", "linestyle": "-"},
-    "linucb": {"color": "#009E73"},
-    "linear_thompson": {"color": "#0072B2"},
-    "ridge_greedy": {"color": "#8C6D31"},
-    "uniform": {"color": "#BBBBBB"},
-    "optimal": {"color": "#BBBBBB", "linestyle": ":"},
-}
-LABELS = {
-    "dpt": "DPT",
-    "dpt_argmax": "DPT, argmax",
-    "dpt_expert_biased": "DPT, expert-biased data",
-    "transformer": "transformer",
-    "transformer_argmax": "transformer, argmax",
-    "exact_posterior_sampling": "exact posterior sampling",
-    "exact_posterior_argmax": "exact posterior, argmax",
-    "thompson_sampling": "Thompson sampling",
-    "ucb": "UCB",
-    "empirical_mean": "empirical mean",
-    "lcb": "LCB",
-    "gittins": "Gittins index",
-    "bayes_optimal": "Bayes optimum",
-    "linucb": "LinUCB",
-    "linear_thompson": "linear Thompson sampling",
-    "ridge_greedy": "ridge, greedy",
-}
+from icrl.styles import LABELS, STYLE
 
 Marks = Mapping[str, Sequence[tuple[int, float]]]  # agent -> (step, published value)
 
@@ -209,11 +170,15 @@ def find_row(
 
 def panel_agents(arrays: Mapping[str, np.ndarray], panel: str) -> list[str]:
     """The agents of a panel, in the order they were saved."""
-    suffix = "/mean"
+    return names_in(arrays, f"{panel}/", "/mean")
+
+
+def names_in(arrays: Mapping[str, np.ndarray], start: str, end: str) -> list[str]:
+    """What stands between `start` and `end` in the arrays' names, as saved."""
     return [
-        name[len(panel) + 1 : -len(suffix)]
+        name[len(start) : -len(end)]
         for name in arrays
-        if name.startswith(f"{panel}/") and name.endswith(suffix)
+        if name.startswith(start) and name.endswith(end)
     ]
 
 

@@ -44,6 +44,20 @@ def interval(
         seed: of the resampling.
     """
     values = np.asarray(values, np.float64)
+    means = resampled_means(values, resamples=resamples, seed=seed)
+    tails = 50 * (1 - level)
+    low, high = np.percentile(means, [tails, 100 - tails], axis=0)
+    return Interval(values.mean((0, 1)), low, high)
+
+
+def resampled_means(
+    values: Float[np.ndarray, "seeds tasks *rest"],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Float[np.ndarray, "resamples *rest"]:
+    """The means that `interval` takes percentiles of, for functions of several."""
+    values = np.asarray(values, np.float64)
     random = np.random.default_rng(seed)
     seed_weights = _weights(random, values.shape[0], resamples)
     task_weights = _weights(random, values.shape[1], resamples)
@@ -51,12 +65,7 @@ def interval(
     means = np.zeros((resamples, flat.shape[-1]))
     for row, weight in zip(flat, seed_weights.T, strict=True):
         means += weight[:, None] * (task_weights @ row)
-    tails = 50 * (1 - level)
-    low, high = np.percentile(means, [tails, 100 - tails], axis=0)
-    shape = values.shape[2:]
-    return Interval(
-        values.mean((0, 1)).reshape(shape), low.reshape(shape), high.reshape(shape)
-    )
+    return means.reshape(resamples, *values.shape[2:])
 
 
 def _weights(

@@ -37,6 +37,8 @@ class Layout(NamedTuple):
         tokens_per_step: tokens that one environment step adds.
         action_size: numbers that a token shows an action by.
         show_action: `(obs, action) -> Float[shown]`, how a token shows an action.
+        arm_features: (arms, dim) of what stands first in every token that decides, if
+            that is the features of all arms.
         query: the token that stands before everything, if any.
         before: `(obs, previous) -> token` fed before acting, if any.
         after: `(obs, action, timestep) -> token` fed once the step is over, if any.
@@ -47,6 +49,7 @@ class Layout(NamedTuple):
     tokens_per_step: int
     action_size: int
     show_action: Callable[[Any, Array], Float[Array, " shown"]]
+    arm_features: tuple[int, int] | None = None
     query: Callable[[], Token] | None = None
     before: Callable[[Any, Transition], Token] | None = None
     after: Callable[[Any, Array, TimeStep], Token] | None = None
@@ -136,6 +139,7 @@ def step(family: Family, *, by_features: bool = False) -> Layout:
         tokens_per_step=1,
         action_size=size,
         show_action=show_action,
+        arm_features=_arm_features(family),
         before=before,
     )
 
@@ -173,6 +177,7 @@ def interleaved(family: Family, *, by_features: bool = False) -> Layout:
         tokens_per_step=2,
         action_size=size,
         show_action=show_action,
+        arm_features=_arm_features(family),
         before=before,
         after=after,
     )
@@ -265,15 +270,20 @@ def _action_shown(
     if not by_features:
         size = family.num_actions
         return lambda obs, action: jax.nn.one_hot(action, size), size
-    features = getattr(family, "features", None)
-    shows_them = features is not None and len(family.obs_shape) == 2
+    arms = _arm_features(family)
     require(
-        shows_them,
+        arms is not None,
         "a layout by features needs a family whose observation is the arms' features",
         family.name or type(family).__name__,
     )
-    assert features is not None  # for type checkers
-    return lambda obs, action: features(obs)[action], family.obs_shape[1]
+    assert arms is not None  # for type checkers
+    return lambda obs, action: obs[action], arms[1]
+
+
+def _arm_features(family: Family) -> tuple[int, int] | None:
+    """(arms, dim) if the family's observation is the features of its arms."""
+    shape = family.obs_shape
+    return (*shape,) if hasattr(family, "features") and len(shape) == 2 else None
 
 
 def _obs_size(family: Family) -> int:

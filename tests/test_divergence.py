@@ -12,7 +12,7 @@ from envs.splits import FiniteTasks, split_prior, stack_tasks
 from icrl import algorithms
 from icrl.evaluation import Agent, fixed, of_task, online
 from icrl.theory import divergence
-from icrl.theory.divergence import divergences
+from icrl.theory.divergence import disagreement, divergences
 
 FAMILY = envs.family("BernoulliBandit-Lin2023-v0", horizon=8, num_arms=3)
 TASKS = split_prior(FAMILY).test
@@ -141,6 +141,21 @@ class Ending:
 
     def state_from_obs(self, step, obs):
         return self.bandit.state_from_obs(step, obs)
+
+
+def test_two_trained_agents_are_compared_seed_by_seed():
+    def trained(*laws):
+        return Agent(lambda model, task: constant(model), jnp.asarray(laws))
+
+    one = trained([0.5, 0.5, 0.0], [1.0, 0.0, 0.0])
+    other = trained([0.5, 0.5, 0.0], [0.0, 1.0, 0.0])
+    histories = fixed(algorithms.uniform(FAMILY))
+    found = disagreement(KEY, TASKS, one, other, histories, num_tasks=3)
+    assert found.tv.shape == (2, 3, 9)
+    assert (found.tv[0] == 0).all() and (found.tv[1] == 1).all()
+    single = trained([1.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match=r"as many seeds, got \(2, 1\)"):
+        disagreement(KEY, TASKS, one, single, histories, num_tasks=3)
 
 
 def test_no_decision_counts_after_the_episode_ended():

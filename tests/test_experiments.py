@@ -49,7 +49,7 @@ def test_a_finished_run_is_left_alone(finished, monkeypatch, capsys):
     before = (folder / "summary.json").stat().st_mtime_ns
     cli.main(["run", name, "smoke"])
     assert (folder / "summary.json").stat().st_mtime_ns == before
-    assert "dpt" in capsys.readouterr().out
+    assert "summary.json" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", experiment.names())

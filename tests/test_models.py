@@ -21,6 +21,7 @@ CONFIGS = [
     TransformerConfig(
         num_layers=1, attention="relu", activation="gated", query_block=16
     ),
+    TransformerConfig(num_layers=1, head="features", query_block=16),
 ]
 
 
@@ -30,6 +31,7 @@ def transformer(config, seed=0, max_tokens=TIME + 3):
         token_size=TOKEN,
         num_actions=ACTIONS,
         max_tokens=max_tokens,
+        arm_features=(ACTIONS, 1) if config.head == "features" else None,
         rngs=nnx.Rngs(seed),
     )
 
@@ -174,6 +176,26 @@ def test_bfloat16_is_close_and_leaves_weights_and_logits_in_float32():
 def test_two_models_of_one_config_have_equal_structures():
     structures = {jax.tree.structure(transformer(CONFIGS[1], seed)) for seed in (0, 1)}
     assert len(structures) == 1
+
+
+def test_a_feature_head_scores_every_arm_by_the_same_function():
+    model, tokens = (
+        transformer(TransformerConfig(num_layers=1, head="features")),
+        context(),
+    )
+    stream = jax.random.normal(jax.random.key(3), (TIME, 32))
+    turned = tokens.at[:, :ACTIONS].set(tokens[:, :ACTIONS][:, ::-1])  # one number each
+    logits = model.head(stream, tokens)
+    np.testing.assert_allclose(model.head(stream, turned), logits[:, ::-1], atol=1e-6)
+    assert logits.std() > 0
+    with pytest.raises(ValueError, match="needs tokens that show the arms' features"):
+        Transformer(
+            TransformerConfig(head="features"),
+            token_size=TOKEN,
+            num_actions=ACTIONS,
+            max_tokens=TIME,
+            rngs=nnx.Rngs(0),
+        )
 
 
 def test_a_gated_mlp_is_a_product_of_two_projections():

@@ -101,6 +101,51 @@ class Block(nnx.Module):
         return norm(x) if self.post_norm else x
 
 
+class LinearHead(nnx.Module):
+    """Logits as linear maps of the stream, a row of weights for each action."""
+
+    def __init__(self, width: int, num_actions: int, *, rngs: nnx.Rngs):
+        self.score = linear(width, num_actions, dtype="float32", rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "*time width"], tokens: Float[Array, "*time token"]
+    ) -> Float[Array, "*time actions"]:
+        """Logits of every token; what it shows is not read again."""
+        del tokens
+        return self.score(x)
+
+
+class FeatureHead(nnx.Module):
+    """Logits query · MLP(features of the arm), with one MLP for all arms.
+
+    Linear bandits score every arm by the same function of its features. A linear head
+    learns that function once for each arm, through a stream that holds all arms'
+    features at once; this one learns it once.
+    """
+
+    def __init__(
+        self, width: int, arm_features: tuple[int, int] | None, *, rngs: nnx.Rngs
+    ):
+        if arm_features is None:
+            raise ValueError(
+                "head 'features' needs tokens that show the arms' features, got none"
+            )
+        self.arms, self.dim = arm_features
+        self.query = linear(width, width, dtype="float32", rngs=rngs)
+        self.expand = linear(self.dim, 2 * width, dtype="float32", rngs=rngs)
+        self.contract = linear(2 * width, width, dtype="float32", rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "*time width"], tokens: Float[Array, "*time token"]
+    ) -> Float[Array, "*time actions"]:
+        """Logits of every token that shows the arms; of others they mean nothing."""
+        shown = tokens[..., : self.arms * self.dim]
+        features = shown.reshape(*shown.shape[:-1], self.arms, self.dim)
+        keys = self.contract(nnx.gelu(self.expand(features)))
+        query = self.query(x)
+        return jnp.einsum("...w,...aw->...a", query, keys) / query.shape[-1] ** 0.5
+
+
 class Transformer(nnx.Module):
     """Logits of the action after every prefix of the context.
 
@@ -109,8 +154,13 @@ class Transformer(nnx.Module):
         token_size: features of one token.
         num_actions: logits at each position.
         max_tokens: longest context.
+        arm_features: (arms, dim) of the arms' features that stand first in every token
+            that decides, which the head "features" reads; None where there are none.
         mixer: makes the token mixer of a block: `mixer(config, rngs=rngs)`.
         rngs: its `params` stream draws the weights.
+
+    Raises:
+        ValueError: if the head needs features that the tokens do not show.
     """
 
     def __init__(
@@ -120,6 +170,7 @@ class Transformer(nnx.Module):
         token_size: int,
         num_actions: int,
         max_tokens: int,
+        arm_features: tuple[int, int] | None = None,
         mixer: Callable[..., TokenMixer] = CausalAttention,
         rngs: nnx.Rngs,
     ):
@@ -136,7 +187,10 @@ class Transformer(nnx.Module):
         # after the last block, which has normed its output itself if norms are "post"
         pre_norm = config.norm == "pre"
         self.norm = layer_norm(config.width, rngs=rngs) if pre_norm else None
-        self.head = linear(config.width, num_actions, dtype="float32", rngs=rngs)
+        if config.head == "features":
+            self.head = FeatureHead(config.width, arm_features, rngs=rngs)
+        else:
+            self.head = LinearHead(config.width, num_actions, rngs=rngs)
 
     def __call__(
         self, tokens: Float[Array, "time token"]
@@ -149,7 +203,7 @@ class Transformer(nnx.Module):
         x = self._embed(tokens)
         for block in self.blocks:
             x = block(x)
-        return self._read_out(x)
+        return self._read_out(x, tokens)
 
     def init_cache(self) -> TransformerCache:
         """Returns the memory of an empty context."""
@@ -176,7 +230,7 @@ class Transformer(nnx.Module):
             memory, x = block.step(memory, position, x)
             mixers.append(memory)
         cache = TransformerCache(position=position + 1, mixers=tuple(mixers))
-        return cache, self._read_out(x)
+        return cache, self._read_out(x, token)
 
     def prefill(
         self, tokens: Float[Array, "time token"]
@@ -193,12 +247,12 @@ class Transformer(nnx.Module):
             mixers.append(memory)
         position = jnp.full((), tokens.shape[0], jnp.int32)
         cache = TransformerCache(position=position, mixers=tuple(mixers))
-        return cache, self._read_out(x)
+        return cache, self._read_out(x, tokens)
 
     def _read_out(
-        self, x: Float[Array, "*time width"]
+        self, x: Float[Array, "*time width"], tokens: Float[Array, "*time token"]
     ) -> Float[Array, "*time actions"]:
-        return self.head(x if self.norm is None else self.norm(x))
+        return self.head(x if self.norm is None else self.norm(x), tokens)
 
     def _embed(self, tokens: Float[Array, "time token"]) -> Float[Array, "time width"]:
         time = tokens.shape[0]

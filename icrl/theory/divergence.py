@@ -10,11 +10,13 @@ from jaxtyping import Array, Float
 from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.evaluation import Agent, over_seeds_and_tasks, play
+from icrl.rollout import Trajectory
 
 LEAST_PROBABILITY = 1e-30  # float32 has no logarithm, and no quotient, far below
 
 PerDecision = Float[np.ndarray, "seeds tasks decisions"]
 Laws = Float[Array, "*batch actions"]
+Measures = Float[Array, " measures_and_decisions"]
 
 
 def kullback_leibler(p: Laws, q: Laws) -> Float[Array, "*batch"]:
@@ -81,21 +83,60 @@ def divergences(
     if histories is not None:
         require_algorithm("player of the histories", histories)
 
-    def score(
-        model: Any, index: Array, seed: Array
-    ) -> Float[Array, " measures_and_decisions"]:
+    def score(model: Any, index: Array, seed: Array) -> Measures:
         if histories is None:
             task, life = play(key, tasks, agent, model, index, seed)
         else:
             first = jnp.zeros_like(seed)
             task, life = play(key, tasks, histories, None, index, first)
         p, q = target.law(None, task, life), agent.law(model, task, life)
-        measures = (kullback_leibler, hellinger_squared, total_variation, chi_squared)
-        valid = jnp.append(life.valid, life.valid[-1])
-        return jnp.concatenate([jnp.where(valid, of(p, q), 0.0) for of in measures])
+        return _measures(p, q, life)
 
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
     return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
+
+
+def disagreement(
+    key: Key,
+    tasks: TaskSet,
+    one: Agent,
+    other: Agent,
+    histories: Agent,
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> Divergences:
+    """How far two trained agents are from each other, seed by seed.
+
+    As `divergences` from `other` to `one`, each training seed of one beside the same
+    seed of the other.
+
+    Raises:
+        ValueError: if the agents differ in their number of seeds, or who plays the
+            histories is a trained model.
+    """
+    seeds = one.num_seeds, other.num_seeds
+    require(seeds[0] == seeds[1], "both agents must have as many seeds", seeds)
+    require_algorithm("who plays the histories", histories)
+    both = Agent(
+        lambda model, task: one.make(model[0], task), (one.models, other.models)
+    )
+
+    def score(model: Any, index: Array, seed: Array) -> Measures:
+        first = jnp.zeros_like(seed)
+        task, life = play(key, tasks, histories, None, index, first)
+        p, q = other.law(model[1], task, life), one.law(model[0], task, life)
+        return _measures(p, q, life)
+
+    found = over_seeds_and_tasks(both, score, num_tasks, tasks_at_once)
+    return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
+
+
+def _measures(p: Array, q: Array, life: Trajectory) -> Measures:
+    """All measures, one after the other: [measures * decisions]."""
+    measures = (kullback_leibler, hellinger_squared, total_variation, chi_squared)
+    valid = jnp.append(life.valid, life.valid[-1])
+    return jnp.concatenate([jnp.where(valid, of(p, q), 0.0) for of in measures])
 
 
 def require_algorithm(what: str, agent: Agent) -> None:

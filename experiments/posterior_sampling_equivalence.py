@@ -1,0 +1,222 @@
+"""Is a decision-pretrained transformer a posterior sampler, whoever collected its data?
+
+DPT's theorem says that its prediction is the posterior over the best arm, and its
+proposition that this does not depend on who collected the contexts, as long as they
+could have been collected without knowing the task. Here three models see the same
+bandits through three eyes: the Dirichlet mixture of DPT, uniform play and Thompson
+sampling. Each is compared with the exact posterior, decision by decision, on its own
+histories and on uniform ones, and with each other.
+
+Source: Lee et al. 2023, arXiv 2306.14892, Theorem 1 and the proposition on compliant
+contexts in Section 6; neither is checked there.
+Command: icrl run posterior_sampling_equivalence cpu
+Cost: COST
+Expect (cpu): EXPECT
+"""
+
+import dataclasses
+import itertools
+
+from experiments import _lin2023
+from icrl import cli
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.experiment import Experiment
+
+TARGET = "exact_posterior_sampling"
+FAMILY = "GaussianBandit-DPT-v0"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(_lin2023.Config):
+    """Sizes of the experiment."""
+
+    num_orders: int = 4  # reorderings of each history
+
+
+def run(run, config: Config) -> None:
+    """Trains a model for each context algorithm, plays, compares."""
+    import jax
+
+    from envs.splits import split_prior
+    from icrl import algorithms, evaluation, imitation, panels
+
+    recipe = _lin2023.make_recipe(config, FAMILY)
+    family = recipe.make_family()
+    contexts = {
+        "dpt_dirichlet": algorithms.dirichlet_point_mass(family),
+        "dpt_uniform": algorithms.uniform(family),
+        "dpt_thompson": algorithms.thompson_sampling(family),
+    }
+    choices = {
+        name: (
+            recipe,
+            imitation.decision_pretraining(recipe, lambda task, played=played: played),
+        )
+        for name, played in contexts.items()
+    }
+    trained = _lin2023.train_each(run, choices, config.training)
+    test = split_prior(family).test
+    exact = evaluation.fixed(algorithms.exact_posterior_sampling(family))
+    uniform = evaluation.fixed(contexts["dpt_uniform"])
+    online = evaluation.online(
+        jax.random.key(config.root_seed),
+        test,
+        {**trained.agents, TARGET: exact},
+        num_tasks=config.num_tasks,
+    )
+    parts = [
+        *_lin2023.regret_panels(online, learned=trained.learned, reference=TARGET),
+        *_lin2023.divergence_panels(
+            config, test, trained.agents, exact, uniform, learned=trained.learned
+        ),
+        _invariance(config, test, trained, uniform),
+        _reordering(config, test, trained, uniform),
+    ]
+    rows, arrays = panels.join(parts)
+    run.finish(rows, arrays, train_tokens=trained.tokens)
+
+
+def _invariance(config: Config, tasks, trained, histories):
+    """Distance between every two models, on uniform histories."""
+    import jax
+
+    from icrl import panels
+    from icrl.theory.divergence import disagreement
+
+    pairs = {
+        f"{one}_and_{other}": disagreement(
+            jax.random.key(config.root_seed),
+            tasks,
+            trained.agents[one],
+            trained.agents[other],
+            histories,
+            num_tasks=config.num_contexts,
+        )
+        for one, other in itertools.combinations(trained.agents, 2)
+    }
+    seeds = dict.fromkeys(pairs, len(config.seeds))
+    return panels.divergence_panel("between_models", pairs, learned=seeds)
+
+
+def _reordering(config: Config, tasks, trained, histories):
+    """How much a model's last prediction depends on the order of its history."""
+    import jax
+    from icrl.theory.exchangeability import order_sensitivity
+
+    from icrl.saved import row
+    from icrl.statistics import interval
+
+    rows = []
+    for name, agent in trained.agents.items():
+        moved = order_sensitivity(
+            jax.random.key(config.root_seed),
+            tasks,
+            agent,
+            histories,
+            num_tasks=config.num_contexts,
+            num_orders=config.num_orders,
+        )
+        mean, low, high = interval(moved)
+        rows.append(
+            row(
+                panel="reordering",
+                agent=name,
+                metric="tv_mean",
+                mean=float(mean),
+                low=float(low),
+                high=float(high),
+                seeds=trained.learned[name],
+                tasks=config.num_contexts,
+                exact=0.0,
+            )
+        )
+    return rows, {}
+
+
+def figure(summary, arrays):
+    """Regret, distance to the exact posterior, and between the models."""
+    del summary
+    from icrl import figures
+
+    drawn, axes = figures.new_figure(2, 2, width=5.4)
+    figures.draw_curves(
+        axes[0, 0],
+        arrays,
+        "online",
+        title="regret, by who collected the contexts",
+        xlabel="pulls",
+        ylabel="cumulative regret (reward units)",
+    )
+    for ax, panel, title, ylabel in (
+        (
+            axes[0, 1],
+            "on_own_histories_kl",
+            "is it a posterior sampler? on its own histories",
+            "KL from the exact posterior (nats)",
+        ),
+        (
+            axes[1, 0],
+            "on_contexts_kl",
+            "the same on uniform histories",
+            "KL from the exact posterior (nats)",
+        ),
+        (
+            axes[1, 1],
+            "between_models_tv",
+            "does it matter who collected? on uniform histories",
+            "total variation between two models",
+        ),
+    ):
+        figures.draw_curves(
+            ax, arrays, panel, title=title, xlabel="transitions known", ylabel=ylabel
+        )
+        ax.set_ylim(bottom=0)
+    return drawn
+
+
+EXPERIMENT = Experiment(
+    name="posterior_sampling_equivalence",
+    question="Is a DPT a posterior sampler, whoever collected its data?",
+    presets={
+        "smoke": Config(
+            horizon=10,
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
+            num_tasks=50,
+            num_contexts=50,
+        ),
+        "cpu": Config(
+            seeds=(0, 1),
+            horizon=50,
+            layout="query_first",
+            model=TransformerConfig(num_layers=2),
+            training=cosine_training(5000, 1e-2, micro_batch=16),
+            num_contexts=1000,
+        ),
+        "paper": Config(
+            seeds=(0, 1, 2),
+            horizon=500,
+            layout="query_first",
+            model=TransformerConfig(),
+            training=cosine_training(
+                375_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
+            ),
+            num_tasks=20_000,
+        ),
+    },
+    costs={
+        "smoke": "1 min on 2 cores",
+        "cpu": "COST",
+        "paper": "hours on one GPU (12 billion tokens a seed and model)",
+    },
+    run=run,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)

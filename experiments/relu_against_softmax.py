@@ -1,0 +1,212 @@
+"""Is the theory's ReLU attention as good a learner as softmax attention?
+
+The theory is about attention without softmax: weights relu(q·k) / i. Its experiments
+use it too, with one head where the text says four. Nobody has compared the two for
+in-context reinforcement learning at equal parameters and tokens. Here both, with four
+heads and with one, learn from the same data: Thompson sampling from optimal labels (as
+in lin_bernoulli_dpt), and UCB from its own actions (as in lin_bernoulli_ad).
+
+Source: ours; models and settings of Lin, Bai and Mei 2023, arXiv 2310.08566, Section 5.
+Sizes are equal but for the biases of queries, keys and values, which ReLU attention has
+not, and for its output map, which it lacks with one head: the table counts them.
+Command: icrl run relu_against_softmax cpu
+Cost: COST
+Expect (cpu): EXPECT
+"""
+
+import dataclasses
+
+from experiments import _lin2023
+from icrl import cli
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.experiment import Experiment
+
+TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(_lin2023.Config):
+    """Sizes of the experiment; each model changes `model` in attention and heads."""
+
+    heads: tuple[int, ...] = (1, 4)
+
+
+def run(run, config: Config) -> None:
+    """Trains every kind of attention on both tasks, plays and measures."""
+    from icrl import panels
+
+    parts, tokens = [], 0
+    for teaching in TARGETS:
+        found, trained_on = _teach(run, config, teaching)
+        parts += found
+        tokens += trained_on
+    rows, arrays = panels.join(parts)
+    run.finish(rows, arrays, train_tokens=tokens)
+
+
+def _teach(run, config: Config, teaching: str):
+    """The panels of one pretraining, and its tokens."""
+    import jax
+
+    from envs.splits import split_prior
+    from icrl import algorithms, evaluation, imitation
+
+    recipes = {
+        f"transformer_{attention}_{heads}": _recipe(config, attention, heads)
+        for attention in ("relu", "softmax")
+        for heads in config.heads
+    }
+    family = next(iter(recipes.values())).make_family()
+    thompson = algorithms.thompson_sampling(family)
+    ucb = algorithms.ucb(family, form="shrunken")
+    mixed = algorithms.mixture([thompson, algorithms.uniform(family)], [0.5, 0.5])
+    if teaching == "dpt":
+        target, context = evaluation.fixed(thompson), evaluation.fixed(mixed)
+    else:
+        target = context = evaluation.fixed(ucb)
+    choices = {
+        f"{teaching}_{name}": (
+            recipe,
+            imitation.decision_pretraining(recipe, lambda task: mixed)
+            if teaching == "dpt"
+            else imitation.algorithm_distillation(recipe, ucb),
+        )
+        for name, recipe in recipes.items()
+    }
+    trained = _lin2023.train_each(run, choices, config.training)
+    agents = {name: trained.agents[f"{teaching}_{name}"] for name in recipes}
+    learned = {name: trained.learned[f"{teaching}_{name}"] for name in recipes}
+    test = split_prior(family).test
+    reference = TARGETS[teaching]
+    online = evaluation.online(
+        jax.random.key(config.root_seed),
+        test,
+        {**agents, reference: target},
+        num_tasks=config.num_tasks,
+    )
+    parts = [
+        *_lin2023.regret_panels(
+            online, learned=learned, reference=reference, prefix=f"{teaching}_"
+        ),
+        *_lin2023.divergence_panels(
+            config,
+            test,
+            agents,
+            target,
+            context,
+            learned=learned,
+            prefix=f"{teaching}_",
+        ),
+        _parameters(teaching, agents, learned),
+    ]
+    return parts, trained.tokens
+
+
+def _recipe(config: Config, attention: str, heads: int):
+    """The recipe of one kind of attention."""
+    model = dataclasses.replace(config.model, attention=attention, num_heads=heads)
+    one = dataclasses.replace(config, model=model)
+    return _lin2023.make_recipe(one, "BernoulliBandit-Lin2023-v0")
+
+
+def _parameters(teaching: str, agents, learned):
+    """How many numbers each model has."""
+    import jax
+
+    from icrl.saved import row
+
+    rows = []
+    for name, agent in agents.items():
+        leaves = jax.tree.leaves(agent.models)
+        count = sum(leaf.size for leaf in leaves) // learned[name]
+        rows.append(
+            row(
+                panel=f"{teaching}_size",
+                agent=name,
+                metric="parameters",
+                mean=count,
+                low=count,
+                high=count,
+                seeds=learned[name],
+                tasks=0,
+            )
+        )
+    return rows, {}
+
+
+def figure(summary, arrays):
+    """Regret and distance from the target, for both pretrainings."""
+    del summary
+    from icrl import figures, styles
+
+    drawn, axes = figures.new_figure(3, 2)
+    titles = {"dpt": "from optimal labels", "ad": "from UCB's actions"}
+    for line, teaching in zip(axes, TARGETS, strict=True):
+        reference = styles.LABELS[TARGETS[teaching]]
+        figures.draw_curves(
+            line[0],
+            arrays,
+            f"{teaching}_online",
+            title=f"regret, taught {titles[teaching]}",
+            xlabel="pulls",
+            ylabel="cumulative regret (reward units)",
+        )
+        for ax, panel, whose in (
+            (line[1], "on_own_histories", "the model's own"),
+            (line[2], "on_contexts", "the context algorithm's"),
+        ):
+            figures.draw_curves(
+                ax,
+                arrays,
+                f"{teaching}_{panel}_tv",
+                title=f"distance on {whose} histories",
+                xlabel="transitions known",
+                ylabel=f"total variation to {reference}",
+            )
+            ax.set_ylim(bottom=0)
+    return drawn
+
+
+EXPERIMENT = Experiment(
+    name="relu_against_softmax",
+    question="Is the theory's ReLU attention as good a learner as softmax attention?",
+    presets={
+        "smoke": Config(
+            horizon=10,
+            heads=(2,),
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
+            num_tasks=50,
+            num_contexts=50,
+        ),
+        "cpu": Config(
+            seeds=(0, 1, 2),
+            horizon=100,
+            layout="step",
+            model=TransformerConfig(num_layers=2),
+            training=cosine_training(3000, 1e-2, micro_batch=8),
+            num_tasks=2000,
+            num_contexts=500,
+        ),
+        "paper": Config(
+            seeds=_lin2023.PAPER.seeds,
+            training=_lin2023.PAPER.training,
+            num_tasks=_lin2023.PAPER.num_tasks,
+        ),
+    },
+    costs={
+        "smoke": "1 min on 2 cores",
+        "cpu": "COST",
+        "paper": "hours on one GPU (10 billion tokens a seed and model)",
+    },
+    run=run,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
