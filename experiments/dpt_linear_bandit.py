@@ -9,8 +9,8 @@ Source: Lee et al. 2023, arXiv 2306.14892, Figures 3a and 3b. The source algorit
 follows its text (prior variance 1); its printed curve (18.3 at 200 pulls) needs a
 variance near 0.3, and the text's gives 16.3.
 Command: icrl run dpt_linear_bandit cpu
-Cost: about 8 minutes on 2 cores (cpu, H=100, 2 training seeds).
-Expect (cpu): the DPT's regret (6.3 at 100 pulls) far below its source's (14.3), above
+Cost: about 15 minutes on 2 free cores (cpu, H=100, 3 training seeds).
+Expect (cpu): the DPT's regret (4.5 at 100 pulls) far below its source's (14.2), above
 exact posterior sampling's (3.4); argmax play can get stuck on one arm.
 """
 
@@ -205,7 +205,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "40 s on 2 cores",
-        "cpu": "8 min on 2 cores",
+        "cpu": "15 min on 2 cores",
         "paper": "hours on one GPU (6.4 billion tokens a seed)",
     },
     run=run,

@@ -255,6 +255,7 @@ EXPERIMENT = Experiment(
     question="What does it cost that the data is not the target algorithm's own?",
     presets={
         "smoke": Config(
+            alphas=(0.0, 1.0),
             horizon=10,
             model=SMOKE_MODEL,
             training=dataclasses.replace(SMOKE_TRAINING, num_examples=100),

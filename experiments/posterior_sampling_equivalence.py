@@ -121,7 +121,7 @@ def _reordering(config: Config, tasks, trained, histories):
             num_tasks=config.num_contexts,
             num_orders=config.num_orders,
         )
-        mean, low, high = interval(moved)
+        mean, low, high = interval(moved.mean(-1))
         rows.append(
             row(
                 panel="reordering",

@@ -229,8 +229,8 @@ EXPERIMENT = Experiment(
     presets={
         "smoke": Config(
             horizon=10,
-            num_examples=100,
-            sweep_examples=(50, 100),
+            num_examples=50,
+            sweep_examples=(50,),
             sweep_horizon=(10,),
             sweep_arms=(5,),
             model=SMOKE_MODEL,
