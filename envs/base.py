@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_ch
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Key = jax.Array
 State = Any  # a pytree; each task defines its own
 FamilyT = TypeVar("FamilyT", bound="Family")
 Observation = Any  # an array of shape `Family.obs_shape`
+Scalar = float | Float[Array, ""]  # a number, or one that JAX traces
 
 
 class TimeStep(NamedTuple):
@@ -148,9 +150,12 @@ class Family:
         return dataclasses.replace(self, **changes)
 
 
-def require(rule_holds: bool, rule: str, value: Any) -> None:
-    """Raises `ValueError("<rule>, got <value>")` unless the rule holds."""
-    if not rule_holds:
+def require(rule_holds: bool | Bool[Array, ""], rule: str, value: Any) -> None:
+    """Raises `ValueError("<rule>, got <value>")` unless the rule holds.
+
+    A traced value is not checked: it has no value yet.
+    """
+    if not isinstance(rule_holds, Tracer) and not rule_holds:
         raise ValueError(f"{rule}, got {value}")
 
 

@@ -12,7 +12,6 @@ Cost: COST
 Expect (cpu): final regret within 8 % of UCB's 6.7, below Thompson sampling's 10.6.
 """
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -21,17 +20,18 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
-    "transformer": _lin2023.at_steps(1.6, 2.6, 3.5, 4.6, 5.5, 6.1),
-    "thompson_sampling": _lin2023.at_steps(2.4, 4.3, 6.0, 8.0, 9.4, 10.4),
-    "ucb": _lin2023.at_steps(1.7, 2.8, 3.6, 4.7, 5.5, 6.2),
+    "transformer": protocol.at_steps(1.6, 2.6, 3.5, 4.6, 5.5, 6.1),
+    "thompson_sampling": protocol.at_steps(2.4, 4.3, 6.0, 8.0, 9.4, 10.4),
+    "ucb": protocol.at_steps(1.7, 2.8, 3.6, 4.7, 5.5, 6.2),
     "empirical_mean": [(200, 13.2)],
 }
 
 
-def run(run, config: _lin2023.Config) -> None:
+def run(run, config: protocol.Config) -> None:
     """Trains, plays, scores."""
     from icrl import algorithms, imitation
 
@@ -51,7 +51,7 @@ def run(run, config: _lin2023.Config) -> None:
             "empirical_mean": algorithms.empirical_mean(family),
         }
 
-    _lin2023.run(
+    protocol.run(
         run,
         config,
         family="BernoulliBandit-Lin2023-v0",
@@ -66,27 +66,27 @@ def run(run, config: _lin2023.Config) -> None:
 def figure(summary, arrays):
     """The paper's panel, its suboptimality, the loss and one history."""
     del summary
-    return _lin2023.figure(arrays, PUBLISHED, reference="ucb")
+    return protocol.figure(arrays, PUBLISHED, reference="ucb")
 
 
 EXPERIMENT = Experiment(
     name="lin_bernoulli_ad",
     question="Does a transformer that watches UCB become UCB?",
     presets={
-        "smoke": _lin2023.Config(
+        "smoke": protocol.Config(
             horizon=10,
             model=SMOKE_MODEL,
             training=SMOKE_TRAINING,
             num_tasks=50,
             num_contexts=50,
         ),
-        "cpu": _lin2023.Config(
+        "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step",
             model=TransformerConfig(num_layers=3, attention="relu"),
             training=cosine_training(4000, 1e-2, micro_batch=4),
         ),
-        "paper": _lin2023.PAPER,
+        "paper": protocol.PAPER,
     },
     costs={
         "smoke": "40 s on 2 cores",

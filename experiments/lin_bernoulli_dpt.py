@@ -12,7 +12,6 @@ Cost: about 25 minutes on 2 cores (cpu, 2 training seeds).
 Expect (cpu): final regret within 8 % of Thompson sampling's 10.6.
 """
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -21,18 +20,19 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 SHARE = 0.5  # of the trajectories that Thompson sampling plays
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
-    "transformer": _lin2023.at_steps(2.5, 4.5, 6.4, 8.7, 10.1, 11.1),
-    "thompson_sampling": _lin2023.at_steps(2.5, 4.5, 6.3, 8.3, 9.7, 10.7),
-    "ucb": _lin2023.at_steps(1.7, 2.8, 3.7, 5.0, 5.8, 6.5),
-    "empirical_mean": _lin2023.at_steps(2.2, 3.3, 4.7, 7.1, 9.4, 11.6),
+    "transformer": protocol.at_steps(2.5, 4.5, 6.4, 8.7, 10.1, 11.1),
+    "thompson_sampling": protocol.at_steps(2.5, 4.5, 6.3, 8.3, 9.7, 10.7),
+    "ucb": protocol.at_steps(1.7, 2.8, 3.7, 5.0, 5.8, 6.5),
+    "empirical_mean": protocol.at_steps(2.2, 3.3, 4.7, 7.1, 9.4, 11.6),
 }
 
 
-def run(run, config: _lin2023.Config) -> None:
+def run(run, config: protocol.Config) -> None:
     """Trains, plays, scores."""
     from icrl import algorithms, imitation
 
@@ -51,7 +51,7 @@ def run(run, config: _lin2023.Config) -> None:
             "empirical_mean": algorithms.empirical_mean(family),
         }
 
-    _lin2023.run(
+    protocol.run(
         run,
         config,
         family="BernoulliBandit-Lin2023-v0",
@@ -66,27 +66,27 @@ def run(run, config: _lin2023.Config) -> None:
 def figure(summary, arrays):
     """The paper's panel, its suboptimality, the loss and one history."""
     del summary
-    return _lin2023.figure(arrays, PUBLISHED, reference="thompson_sampling")
+    return protocol.figure(arrays, PUBLISHED, reference="thompson_sampling")
 
 
 EXPERIMENT = Experiment(
     name="lin_bernoulli_dpt",
     question="Does a transformer shown optimal actions become Thompson sampling?",
     presets={
-        "smoke": _lin2023.Config(
+        "smoke": protocol.Config(
             horizon=10,
             model=SMOKE_MODEL,
             training=SMOKE_TRAINING,
             num_tasks=50,
             num_contexts=50,
         ),
-        "cpu": _lin2023.Config(
+        "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step",
             model=TransformerConfig(num_layers=3, attention="relu"),
             training=cosine_training(4000, 1e-2, micro_batch=4, num_examples=80_000),
         ),
-        "paper": _lin2023.PAPER,
+        "paper": protocol.PAPER,
     },
     costs={
         "smoke": "40 s on 2 cores",

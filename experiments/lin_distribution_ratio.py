@@ -22,7 +22,6 @@ Expect (cpu): regret far the highest for alpha = 0, then 0.1, and 0.5 about 1.
 
 import dataclasses
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -31,6 +30,7 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 TARGET = "thompson_sampling"
 # Read out of the paper's vector figures: one model, 500 tasks.
@@ -44,7 +44,7 @@ PUBLISHED = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_lin2023.Config):
+class Config(protocol.Config):
     """Sizes of the experiment.
 
     Raises:
@@ -70,7 +70,7 @@ def run(run, config: Config) -> None:
     from envs.splits import split_prior
     from icrl import algorithms, evaluation, imitation, panels
 
-    recipe = _lin2023.make_recipe(config, "BernoulliBandit-Lin2023-v0")
+    recipe = protocol.make_recipe(config, "BernoulliBandit-Lin2023-v0")
     family = recipe.make_family()
     thompson = algorithms.thompson_sampling(family)
     contexts = {
@@ -86,7 +86,7 @@ def run(run, config: Config) -> None:
         )
         for alpha, played in contexts.items()
     }
-    agents, learned, tokens = _lin2023.train_each(run, choices, config.training)
+    agents, learned, tokens = protocol.train_each(run, choices, config.training)
     test = split_prior(family).test
     target = evaluation.fixed(thompson)
     online = evaluation.online(
@@ -96,10 +96,10 @@ def run(run, config: Config) -> None:
         num_tasks=config.num_tasks,
     )
     parts = [
-        *_lin2023.regret_panels(
+        *protocol.regret_panels(
             online, learned=learned, reference=TARGET, published=PUBLISHED
         ),
-        *_lin2023.divergence_panels(
+        *protocol.divergence_panels(
             config, test, agents, target, target, learned=learned
         ),
     ]
@@ -227,27 +227,33 @@ def figure(summary, arrays):
         xlabel="transitions known",
         ylabel="total variation to Thompson sampling",
     )
+    axes[1, 0].set_ylim(bottom=0)
     measured, predicted = arrays["departure/measured"], arrays["departure/predicted"]
-    axes[1, 0].axvline(measured, color="black", linewidth=1)
-    axes[1, 0].text(measured, 0.02, f" leaves at {measured}", fontsize=8)
+    _draw_step(axes[1, 0], int(measured), "alpha 0 leaves at")
     ax = axes[1, 1]
     steps = arrays["ratio/steps"]
     for name in figures.names_in(arrays, "ratio/", "/kl"):
         style = styles.STYLE.get(f"transformer_{name}", {})
-        label = name.replace("_", " ")
+        label = styles.LABELS.get(f"transformer_{name}", name)
         ax.plot(steps, arrays[f"ratio/{name}/kl"], **style, label=label)
     log_n = float(arrays["departure/log_num_examples"])
     ax.axhline(log_n, color="black", linewidth=1, linestyle=":")
     ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
     if predicted >= 0:
-        ax.axvline(predicted, color="black", linewidth=1, linestyle=":")
-        ax.text(predicted, 1, f" predicted {predicted}", fontsize=8)
+        _draw_step(ax, int(predicted), "alpha 0 should leave at")
     ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", yscale="symlog")
     ax.set_title(
         "Thompson sampling's histories seen from the data", loc="left", size=10
     )
     ax.legend(frameon=False, fontsize=8)
     return drawn
+
+
+def _draw_step(ax, step: int, text: str) -> None:
+    """A vertical line that says what happens at a step."""
+    ax.axvline(step, color="black", linewidth=1, linestyle=":")
+    place = ax.get_xaxis_transform()
+    ax.text(step, 0.02, f" {text} {step}", fontsize=8, transform=place)
 
 
 EXPERIMENT = Experiment(
@@ -269,9 +275,9 @@ EXPERIMENT = Experiment(
             num_contexts=1000,
         ),
         "paper": Config(
-            seeds=_lin2023.PAPER.seeds,
-            training=_lin2023.PAPER.training,
-            num_tasks=_lin2023.PAPER.num_tasks,
+            seeds=protocol.PAPER.seeds,
+            training=protocol.PAPER.training,
+            num_tasks=protocol.PAPER.num_tasks,
         ),
     },
     costs={

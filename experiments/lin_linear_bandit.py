@@ -14,7 +14,6 @@ Cost: COST
 Expect (cpu): final regret less than 20 % above LinUCB's 33.0.
 """
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -23,17 +22,18 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
-    "transformer": _lin2023.at_steps(7.5, 14.0, 20.7, 29.1, 35.0, 39.6),
-    "linucb": _lin2023.at_steps(7.4, 12.9, 18.3, 24.9, 29.3, 32.8),
-    "linear_thompson": _lin2023.at_steps(8.5, 16.8, 26.0, 37.6, 45.4, 51.5),
-    "empirical_mean": _lin2023.at_steps(11.3, 18.3, 25.4, 36.3, 46.7, 56.9),
+    "transformer": protocol.at_steps(7.5, 14.0, 20.7, 29.1, 35.0, 39.6),
+    "linucb": protocol.at_steps(7.4, 12.9, 18.3, 24.9, 29.3, 32.8),
+    "linear_thompson": protocol.at_steps(8.5, 16.8, 26.0, 37.6, 45.4, 51.5),
+    "empirical_mean": protocol.at_steps(11.3, 18.3, 25.4, 36.3, 46.7, 56.9),
 }
 
 
-def run(run, config: _lin2023.Config) -> None:
+def run(run, config: protocol.Config) -> None:
     """Trains, plays, scores."""
     from icrl import algorithms, imitation
 
@@ -52,7 +52,7 @@ def run(run, config: _lin2023.Config) -> None:
             "empirical_mean": algorithms.empirical_mean(family),
         }
 
-    _lin2023.run(
+    protocol.run(
         run,
         config,
         family="LinearBandit-Lin2023-v0",
@@ -67,21 +67,21 @@ def run(run, config: _lin2023.Config) -> None:
 def figure(summary, arrays):
     """The paper's panel, its suboptimality, the loss and one history."""
     del summary
-    return _lin2023.figure(arrays, PUBLISHED, reference="linucb")
+    return protocol.figure(arrays, PUBLISHED, reference="linucb")
 
 
 EXPERIMENT = Experiment(
     name="lin_linear_bandit",
     question="Does a transformer that watches LinUCB become LinUCB?",
     presets={
-        "smoke": _lin2023.Config(
+        "smoke": protocol.Config(
             horizon=10,
             model=SMOKE_MODEL,
             training=SMOKE_TRAINING,
             num_tasks=50,
             num_contexts=50,
         ),
-        "cpu": _lin2023.Config(
+        "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step_features",
             model=TransformerConfig(
@@ -93,7 +93,7 @@ EXPERIMENT = Experiment(
             ),
             training=cosine_training(4000, 5e-3, micro_batch=4),
         ),
-        "paper": _lin2023.PAPER,
+        "paper": protocol.PAPER,
     },
     costs={
         "smoke": "40 s on 2 cores",

@@ -17,7 +17,6 @@ Expect (cpu): EXPECT
 import dataclasses
 import itertools
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -26,13 +25,14 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 TARGET = "exact_posterior_sampling"
 FAMILY = "GaussianBandit-DPT-v0"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_lin2023.Config):
+class Config(protocol.Config):
     """Sizes of the experiment."""
 
     num_orders: int = 4  # reorderings of each history
@@ -45,7 +45,7 @@ def run(run, config: Config) -> None:
     from envs.splits import split_prior
     from icrl import algorithms, evaluation, imitation, panels
 
-    recipe = _lin2023.make_recipe(config, FAMILY)
+    recipe = protocol.make_recipe(config, FAMILY)
     family = recipe.make_family()
     contexts = {
         "dpt_dirichlet": algorithms.dirichlet_point_mass(family),
@@ -59,7 +59,7 @@ def run(run, config: Config) -> None:
         )
         for name, played in contexts.items()
     }
-    trained = _lin2023.train_each(run, choices, config.training)
+    trained = protocol.train_each(run, choices, config.training)
     test = split_prior(family).test
     exact = evaluation.fixed(algorithms.exact_posterior_sampling(family))
     uniform = evaluation.fixed(contexts["dpt_uniform"])
@@ -70,8 +70,8 @@ def run(run, config: Config) -> None:
         num_tasks=config.num_tasks,
     )
     parts = [
-        *_lin2023.regret_panels(online, learned=trained.learned, reference=TARGET),
-        *_lin2023.divergence_panels(
+        *protocol.regret_panels(online, learned=trained.learned, reference=TARGET),
+        *protocol.divergence_panels(
             config, test, trained.agents, exact, uniform, learned=trained.learned
         ),
         _invariance(config, test, trained, uniform),
@@ -106,10 +106,10 @@ def _invariance(config: Config, tasks, trained, histories):
 def _reordering(config: Config, tasks, trained, histories):
     """How much a model's last prediction depends on the order of its history."""
     import jax
-    from icrl.theory.exchangeability import order_sensitivity
 
     from icrl.saved import row
     from icrl.statistics import interval
+    from icrl.theory.exchangeability import order_sensitivity
 
     rows = []
     for name, agent in trained.agents.items():

@@ -16,7 +16,6 @@ Expect (cpu): EXPECT
 
 import dataclasses
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -25,12 +24,13 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_lin2023.Config):
+class Config(protocol.Config):
     """Sizes of the experiment; each model changes `model` in attention and heads."""
 
     heads: tuple[int, ...] = (1, 4)
@@ -78,7 +78,7 @@ def _teach(run, config: Config, teaching: str):
         )
         for name, recipe in recipes.items()
     }
-    trained = _lin2023.train_each(run, choices, config.training)
+    trained = protocol.train_each(run, choices, config.training)
     agents = {name: trained.agents[f"{teaching}_{name}"] for name in recipes}
     learned = {name: trained.learned[f"{teaching}_{name}"] for name in recipes}
     test = split_prior(family).test
@@ -90,10 +90,10 @@ def _teach(run, config: Config, teaching: str):
         num_tasks=config.num_tasks,
     )
     parts = [
-        *_lin2023.regret_panels(
+        *protocol.regret_panels(
             online, learned=learned, reference=reference, prefix=f"{teaching}_"
         ),
-        *_lin2023.divergence_panels(
+        *protocol.divergence_panels(
             config,
             test,
             agents,
@@ -111,7 +111,7 @@ def _recipe(config: Config, attention: str, heads: int):
     """The recipe of one kind of attention."""
     model = dataclasses.replace(config.model, attention=attention, num_heads=heads)
     one = dataclasses.replace(config, model=model)
-    return _lin2023.make_recipe(one, "BernoulliBandit-Lin2023-v0")
+    return protocol.make_recipe(one, "BernoulliBandit-Lin2023-v0")
 
 
 def _parameters(teaching: str, agents, learned):
@@ -194,9 +194,9 @@ EXPERIMENT = Experiment(
             num_contexts=500,
         ),
         "paper": Config(
-            seeds=_lin2023.PAPER.seeds,
-            training=_lin2023.PAPER.training,
-            num_tasks=_lin2023.PAPER.num_tasks,
+            seeds=protocol.PAPER.seeds,
+            training=protocol.PAPER.training,
+            num_tasks=protocol.PAPER.num_tasks,
         ),
     },
     costs={

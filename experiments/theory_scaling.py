@@ -21,7 +21,6 @@ Expect (cpu): EXPECT
 
 import dataclasses
 
-from experiments import _lin2023
 from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
@@ -30,10 +29,11 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
+from icrl.theory import protocol
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_lin2023.Config):
+class Config(protocol.Config):
     """Sizes of the experiment; each sweep changes one of the three from its base."""
 
     num_arms: int = 5
@@ -87,7 +87,7 @@ def run(run, config: Config) -> None:
         pretraining = imitation.decision_pretraining(
             recipe, lambda task, played=context: played
         )
-        trained = _lin2023.train_each(run, {name: (recipe, pretraining)}, training)
+        trained = protocol.train_each(run, {name: (recipe, pretraining)}, training)
         tokens += trained.tokens
         gap = performance_gap(
             jax.random.key(config.root_seed),
@@ -184,9 +184,9 @@ def figure(summary, arrays):
 
     drawn, axes = figures.new_figure(2, 2, width=5.0)
     sweeps = (
-        (axes[0, 0], "mixed_n", "trajectories n", -0.5, "n^{-1/2}"),
+        (axes[0, 0], "mixed_n", "number of trajectories n", -0.5, "n^{-1/2}"),
         (axes[0, 1], "horizon_", "horizon T", 2.0, "T^2"),
-        (axes[1, 0], "arms_", "arms", None, None),
+        (axes[1, 0], "arms_", "number of arms", None, None),
     )
     for ax, start, xlabel, slope, shape in sweeps:
         _draw_sweep(ax, arrays, start, xlabel, slope, shape)
@@ -218,7 +218,8 @@ def _draw_sweep(ax, arrays, start, xlabel, slope, shape) -> None:
         line = bounds[-1] * (np.array(at) / at[-1]) ** slope
         ax.plot(at, line, "k:", label=f"shape of the theorem, ${shape}$")
     ax.set(xlabel=xlabel, ylabel="regret above the target (reward units)")
-    ax.set(xscale="log", yscale="log")
+    ax.set_xscale("log")
+    ax.set_yscale("log", nonpositive="clip")  # a gap may be none
     ax.set_title(f"gap against the {xlabel}", loc="left", size=10)
     ax.legend(frameon=False, fontsize=8)
 
@@ -249,7 +250,7 @@ EXPERIMENT = Experiment(
             num_examples=80_000,
             sweep_examples=(1000, 5000, 20_000, 80_000),
             sweep_horizon=(50, 100, 200),
-            training=dataclasses.replace(_lin2023.PAPER.training, num_examples=None),
+            training=dataclasses.replace(protocol.PAPER.training, num_examples=None),
         ),
     },
     costs={

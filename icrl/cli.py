@@ -126,6 +126,35 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Diagnose:
+    """Measures what a trained run has learnt: RUN [--target NAME] [--model NAME]."""
+
+    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder or experiment
+    target: str = "exact_posterior_sampling"  # the algorithm it should equal
+    options: dict[str, float | str] = dataclasses.field(
+        default_factory=dict
+    )  # of the target
+    model: str = ""  # which one, where a run trained several
+    num_tasks: int = 500  # per training seed
+
+    def __call__(self) -> None:
+        """Prints the table."""
+        from icrl import results, saved, tables
+
+        folder = saved.find(self.run, results.results_root())
+        from icrl.theory import diagnosis  # imports jax
+
+        rows = diagnosis.diagnose(
+            str(folder),
+            target=self.target,
+            options=self.options,
+            num_tasks=self.num_tasks,
+            name=self.model,
+        )
+        print(tables.rows_table(rows))
+
+
+@dataclasses.dataclass(frozen=True)
 class Freeze:
     """Writes a hashed data set of DPT's contexts: --family NAME --out FOLDER."""
 
@@ -195,6 +224,7 @@ COMMANDS: dict[str, type] = {
     "figure": Figure,
     "compare": Compare,
     "evaluate": Evaluate,
+    "diagnose": Diagnose,
     "freeze": Freeze,
     "envs": Envs,
     "check-env": CheckEnv,

@@ -10,6 +10,7 @@ from envs.splits import split_prior
 from icrl import evaluation
 from icrl.errors import RunError
 from icrl.rollout import rollout
+from icrl.theory import diagnosis
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,20 @@ def test_a_horizon_beyond_the_training_is_asked_for_by_name(folder):
         str(folder), family=name, horizon=12, num_tasks=5, extrapolate=True
     )
     assert np.isfinite(rows[0]["mean"])
+
+
+def test_an_agent_is_diagnosed(folder):
+    rows = diagnosis.diagnose(str(folder), num_tasks=10)
+    found = {(row["panel"], row["metric"]) for row in rows}
+    for histories in ("own_histories", "uniform_histories"):
+        panel = f"{histories}: from exact_posterior_sampling"
+        assert {(panel, m) for m in ("kl_mean", "tv_mean", "tv_max")} < found
+    assert ("calibration", "expected_calibration_error") in found
+    assert ("reordering", "tv_mean") in found
+    fits = [row for row in rows if row["panel"] == "which algorithm is it?"]
+    assert len({row["agent"] for row in fits}) == diagnosis.NUM_FITS
+    with pytest.raises(ValueError, match="linucb needs a LinearBanditFamily"):
+        diagnosis.diagnose(str(folder), target="linucb")
 
 
 def test_a_family_of_other_actions_is_refused(folder):

@@ -9,7 +9,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 from scipy.special import ndtri
 
-from envs.base import Family, TimeStep, require
+from envs.base import Family, Scalar, TimeStep, require
 from envs.linear_bandit import LinearBanditFamily
 from icrl.algorithms.base import Algorithm, require_family
 from icrl.algorithms.ridge import RidgeState, ridge_prior, ridge_scores, ridge_update
@@ -20,7 +20,7 @@ def linear_thompson(
     *,
     prior_mean: float | None = None,
     prior_variance: float | None = None,
-    noise_std: float | None = None,
+    noise_std: Scalar | None = None,
     num_nodes: int = 1024,
 ) -> Algorithm:
     """Draws theta from its Gaussian posterior and plays the best arm for it.

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family, TimeStep, require
+from envs.base import Family, Scalar, TimeStep, require
 from envs.linear_bandit import LinearBanditFamily
 from icrl.algorithms.base import Algorithm, require_family
 from icrl.algorithms.index_policy import index_policy
@@ -19,7 +19,7 @@ from icrl.algorithms.ridge import (
 
 
 def linucb(
-    family: Family, *, ridge: float = 1.0, width: float = 1.0, first: str = "random"
+    family: Family, *, ridge: float = 1.0, width: Scalar = 1.0, first: str = "random"
 ) -> Algorithm:
     """Plays the arm with the highest upper confidence bound; ties go to the lowest.
 
@@ -50,7 +50,7 @@ def linucb(
 
     def index(state: RidgeState, obs: Any) -> Float[Array, " arms"]:
         features = family.features(obs)
-        if width == 0:
+        if isinstance(width, float) and width == 0:  # the same, and cheaper
             return ridge_scores(state, features)
         return ridge_scores(state, features) + width * ridge_norms(state, features)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri, xlog1py, xlogy
 from jaxtyping import Array, Float
 
-from envs.base import Family, require
+from envs.base import Family, Scalar, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.gaussian_bandit import GaussianBanditFamily
 from icrl.algorithms import beta_law, truncated_normal
@@ -100,7 +100,7 @@ def gaussian(
     *,
     prior_mean: float = 0.5,
     prior_variance: float = 1 / 12,
-    noise_std: float | None = None,
+    noise_std: Scalar | None = None,
 ) -> Posterior:
     """Gaussian prior and Gaussian noise of known size.
 
@@ -165,7 +165,7 @@ def uniform_prior(
     *,
     low: float | None = None,
     high: float | None = None,
-    noise_std: float | None = None,
+    noise_std: Scalar | None = None,
 ) -> Posterior:
     """Uniform prior on [low, high] and Gaussian noise: exact for `GaussianBandit`.
 
@@ -185,6 +185,7 @@ def uniform_prior(
             not given for a family that has none.
     """
     noise_std = _noise_std(family, noise_std)
+    noiseless = isinstance(noise_std, float) and noise_std == 0
     low, high = _own(family, "low", low), _own(family, "high", high)
     require(low < high, "low must be below high", (low, high))
 
@@ -196,7 +197,7 @@ def uniform_prior(
     def where_pulled(
         statistics: ArmStatistics, pulled: PerArm, prior: PerArm
     ) -> PerArm:
-        if noise_std == 0:
+        if noiseless:
             pulled = jnp.clip(empirical_means(statistics), low, high)
         return jnp.where(statistics.pulls > 0, pulled, prior)
 
@@ -210,7 +211,7 @@ def uniform_prior(
         return where_pulled(statistics, pulled, low + (high - low) * p)
 
     def law_of_best(statistics: ArmStatistics) -> PerArm:
-        if noise_std == 0:
+        if noiseless:
             return _best_without_noise(
                 statistics, mean(statistics), lambda x: (x - low) / (high - low)
             )
@@ -281,8 +282,9 @@ def _best_without_noise(
     return jnp.where(pulled, settled * best, share)
 
 
-def _noise_std(family: Family, noise_std: float | None) -> float:
-    noise_std = _own(family, "noise_std", noise_std)
+def _noise_std(family: Family, noise_std: Scalar | None) -> Scalar:
+    if not isinstance(noise_std, jax.Array):
+        noise_std = _own(family, "noise_std", noise_std)
     require(noise_std >= 0, "noise_std must not be negative", noise_std)
     return noise_std
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from envs.base import Scalar
+
 
 class RidgeState(NamedTuple):
     """A ridge regression in square-root form.
@@ -18,7 +20,7 @@ class RidgeState(NamedTuple):
     num_observed: Int[Array, "*batch"]
 
 
-def ridge_prior(dim: int, ridge: float, prior_mean: float = 0.0) -> RidgeState:
+def ridge_prior(dim: int, ridge: Scalar, prior_mean: float = 0.0) -> RidgeState:
     """The regression before any observation.
 
     Args:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family, require
+from envs.base import Family, Scalar, require
 from icrl.algorithms.arm_statistics import (
     ArmStatistics,
     empirical_means,
@@ -20,7 +20,7 @@ def ucb(
     family: Family,
     *,
     form: str = "inverse_sqrt",
-    width: float = 1.0,
+    width: Scalar = 1.0,
     explore_first: bool = True,
 ) -> Algorithm:
     """Plays the arm of highest upper confidence bound; ties go to the lowest arm.

@@ -12,7 +12,7 @@ from icrl.evaluation import Agent, Regrets, over_seeds_and_tasks, play
 from icrl.rollout import Trajectory
 from icrl.theory.divergence import require_algorithm, total_variation
 
-ORDERS = 2  # key purpose, beside those of `icrl.evaluation`
+ORDERS = 3  # key purpose, beside those of `icrl.evaluation`
 
 
 def order_sensitivity(

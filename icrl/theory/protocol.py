@@ -1,8 +1,9 @@
-"""What the experiments of Lin, Bai and Mei 2023 share: train, play, score, draw.
+"""What the theory's experiments share: train, play, score against a target, draw.
 
-Every panel that they print: cumulative regret, suboptimality of each step, and the
-loss against its floor; and one history with the laws of the model and of what it
-imitates side by side.
+Every panel that Lin, Bai and Mei 2023 (arXiv 2310.08566) print, cumulative regret and
+suboptimality of each step, and what they do not: the loss against its floor, the
+distance from the target, and one history with both laws side by side. Like experiments,
+it does not import jax before it runs.
 """
 
 import dataclasses
