@@ -14,8 +14,6 @@ Expect (cpu): final regret within 8 % of UCB's 6.7, below Thompson sampling's 10
 
 from icrl import cli
 from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
     TransformerConfig,
     cosine_training,
 )
@@ -73,13 +71,7 @@ EXPERIMENT = Experiment(
     name="lin_bernoulli_ad",
     question="Does a transformer that watches UCB become UCB?",
     presets={
-        "smoke": protocol.Config(
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-            num_contexts=50,
-        ),
+        "smoke": protocol.SMOKE,
         "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step",

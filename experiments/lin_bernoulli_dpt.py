@@ -14,8 +14,6 @@ Expect (cpu): final regret within 8 % of Thompson sampling's 10.6.
 
 from icrl import cli
 from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
     TransformerConfig,
     cosine_training,
 )
@@ -73,13 +71,7 @@ EXPERIMENT = Experiment(
     name="lin_bernoulli_dpt",
     question="Does a transformer shown optimal actions become Thompson sampling?",
     presets={
-        "smoke": protocol.Config(
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-            num_contexts=50,
-        ),
+        "smoke": protocol.SMOKE,
         "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step",

@@ -202,22 +202,11 @@ def figure(summary, arrays):
     from icrl import figures, styles
 
     drawn, axes = figures.new_figure(2, 2, width=5.4)
-    figures.draw_curves(
-        axes[0, 0],
+    protocol.draw_regrets(
+        axes[0],
         arrays,
-        "online",
         title="regret in unseen tasks, by Thompson sampling's share of the data",
-        xlabel="pulls",
-        ylabel="cumulative regret (reward units)",
         marks=PUBLISHED,
-    )
-    figures.draw_curves(
-        axes[0, 1],
-        arrays,
-        "suboptimality",
-        title="suboptimality of each pull",
-        xlabel="pulls",
-        ylabel="gap of the arm pulled (reward units)",
     )
     figures.draw_curves(
         axes[1, 0],
@@ -271,7 +260,7 @@ EXPERIMENT = Experiment(
         "cpu": Config(
             layout="step",
             model=TransformerConfig(num_layers=2, attention="relu"),
-            training=cosine_training(5000, 1e-2, micro_batch=4, num_examples=20_000),
+            training=cosine_training(2000, 1e-2, micro_batch=4, num_examples=20_000),
             num_contexts=1000,
         ),
         "paper": Config(

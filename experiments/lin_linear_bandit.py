@@ -16,8 +16,6 @@ Expect (cpu): final regret less than 20 % above LinUCB's 33.0.
 
 from icrl import cli
 from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
     TransformerConfig,
     cosine_training,
 )
@@ -74,13 +72,7 @@ EXPERIMENT = Experiment(
     name="lin_linear_bandit",
     question="Does a transformer that watches LinUCB become LinUCB?",
     presets={
-        "smoke": protocol.Config(
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-            num_contexts=50,
-        ),
+        "smoke": protocol.SMOKE,
         "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step_features",

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from icrl.config import (
     LIN2023_MODEL,
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
     ExperimentConfig,
     LayoutName,
     TrainingConfig,
@@ -41,6 +43,13 @@ class Config(ExperimentConfig):
     soft_labels: bool = False  # the expert's law instead of its actions
 
 
+SMOKE = Config(
+    horizon=10,
+    model=SMOKE_MODEL,
+    training=SMOKE_TRAINING,
+    num_tasks=50,
+    num_contexts=50,
+)
 PAPER = Config(  # its sizes; the optimiser is ours, theirs is a constant 1e-3
     seeds=(0, 1, 2),
     training=cosine_training(
@@ -270,29 +279,42 @@ def _history(key, tasks, target, agent, reference) -> dict[str, Any]:
     }
 
 
-def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: str):
-    """The paper's two panels, loss, divergence, and the two laws on one history."""
-    from icrl import figures, styles
+def draw_regrets(
+    axes: Any,
+    arrays: Mapping[str, Any],
+    *,
+    title: str = "regret in unseen tasks",
+    marks: Mapping[str, Any] | None = None,
+) -> None:
+    """The two panels of `regret_panels`, on two axes."""
+    from icrl import figures
 
-    drawn, axes = figures.new_figure(3, 2)
     figures.draw_curves(
-        axes[0, 0],
+        axes[0],
         arrays,
         "online",
-        title="regret in unseen tasks",
+        title=title,
         xlabel="pulls",
         ylabel="cumulative regret (reward units)",
         marks=marks,
     )
     figures.draw_curves(
-        axes[0, 1],
+        axes[1],
         arrays,
         "suboptimality",
         title="suboptimality of each pull",
         xlabel="pulls",
         ylabel="gap of the arm pulled (reward units)",
     )
-    axes[0, 1].set_ylim(bottom=0)
+    axes[1].set_ylim(bottom=0)
+
+
+def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: str):
+    """The paper's two panels, loss, divergence, and the two laws on one history."""
+    from icrl import figures, styles
+
+    drawn, axes = figures.new_figure(3, 2)
+    draw_regrets(axes[0, :2], arrays, marks=marks)
     figures.draw_loss(
         axes[0, 2], arrays, "loss", title="loss against its floor", agent=AGENT
     )
