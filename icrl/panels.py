@@ -119,8 +119,8 @@ def divergence_panel(
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Rows of how far agents are from their target, and the curves behind them.
 
-    `kl_mean` (nats) and `tv_mean` are means over decisions; `tv_max` is the largest
-    value of the mean over tasks at any decision.
+    `kl_mean` (nats) and `tv_mean` are means over the decisions that are carried out, so
+    not the last; `tv_max` is the largest of the mean over tasks at any of them.
 
     Args:
         panel: name of the panel.
@@ -133,7 +133,7 @@ def divergence_panel(
     rows, arrays = [], {}
     for agent, divergences in measured.items():
         for name in ("kl", "tv"):
-            values = getattr(divergences, name)
+            values = getattr(divergences, name)[..., :-1]
             curve = interval(values)
             arrays[f"{panel}_{name}/steps"] = np.arange(values.shape[-1])
             for part, line in curve._asdict().items():
