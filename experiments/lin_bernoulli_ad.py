@@ -8,8 +8,8 @@ model.
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, appendix (Bernoulli bandits, AD of
 UCB). The UCB is that of the released code, s/(1+n) + 1/√(1+n).
 Command: icrl run lin_bernoulli_ad cpu
-Cost: COST
-Expect (cpu): final regret within 8 % of UCB's 6.7, below Thompson sampling's 10.6.
+Cost: about 20 minutes on 2 free cores (cpu, 2 training seeds).
+Expect (cpu): final regret (6.9) within 8 % of UCB's 6.8; Thompson sampling has 10.7.
 """
 
 from icrl import cli
@@ -82,7 +82,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "40 s on 2 cores",
-        "cpu": "COST",
+        "cpu": "20 min on 2 cores",
         "paper": "hours on one GPU (10 billion tokens a seed)",
     },
     run=run,

@@ -16,7 +16,7 @@ Source: Lin, Bai and Mei 2023, arXiv 2310.08566, the ablation of the distributio
 in Section 5 and its appendix; the heuristic is ours. The paper compares independent
 simulations; here all play the same tasks with the same noise.
 Command: icrl run lin_distribution_ratio cpu
-Cost: COST
+Cost: about 25 minutes on 2 free cores (cpu, 4 models of 1 training seed).
 Expect (cpu): regret far the highest for alpha = 0, then 0.1, and 0.5 about 1.
 """
 
@@ -271,7 +271,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "1 min on 2 cores",
-        "cpu": "COST",
+        "cpu": "25 min on 2 cores",
         "paper": "hours on one GPU (10 billion tokens a seed and model)",
     },
     run=run,

@@ -10,8 +10,8 @@ Source: ours; models and settings of Lin, Bai and Mei 2023, arXiv 2310.08566, Se
 Sizes are equal but for the biases of queries, keys and values, which ReLU attention has
 not, and for its output map, which it lacks with one head: the table counts them.
 Command: icrl run relu_against_softmax cpu
-Cost: COST
-Expect (cpu): EXPECT
+Cost: about 30 minutes on 2 free cores (cpu, 8 models of 2 training seeds).
+Expect (cpu): softmax ahead of ReLU at these sizes (no reference run yet).
 """
 
 import dataclasses
@@ -185,11 +185,11 @@ EXPERIMENT = Experiment(
             num_contexts=50,
         ),
         "cpu": Config(
-            seeds=(0, 1, 2),
+            seeds=(0, 1),
             horizon=100,
             layout="step",
             model=TransformerConfig(num_layers=2),
-            training=cosine_training(3000, 1e-2, micro_batch=8),
+            training=cosine_training(2000, 1e-2, micro_batch=8),
             num_tasks=2000,
             num_contexts=500,
         ),
@@ -201,7 +201,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "1 min on 2 cores",
-        "cpu": "COST",
+        "cpu": "30 min on 2 cores",
         "paper": "hours on one GPU (10 billion tokens a seed and model)",
     },
     run=run,
