@@ -6,7 +6,8 @@ itself, whatever UCB's merits: here it is better than Thompson sampling, and so 
 model.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, appendix (Bernoulli bandits, AD of
-UCB). The UCB is that of the released code, s/(1+n) + 1/√(1+n).
+UCB). The UCB is that of the released code, s/(1+n) + 1/√(1+n), but for ties: they go to
+the lowest arm here and to a random one there.
 Command: icrl run lin_bernoulli_ad cpu
 Cost: about 20 minutes on 2 free cores (cpu, 2 training seeds).
 Expect (cpu): final regret (6.9) within 8 % of UCB's 6.8; Thompson sampling has 10.7.

@@ -32,14 +32,15 @@ PUBLISHED = {
 
 def run(run, config: protocol.Config) -> None:
     """Trains, plays, scores."""
-    from icrl import algorithms, imitation
+    from icrl import algorithms
 
     def pretraining(recipe, family):
         context = algorithms.mixture(
             [algorithms.thompson_sampling(family), algorithms.uniform(family)],
             [SHARE, 1 - SHARE],
         )
-        return imitation.decision_pretraining(recipe, lambda task: context)
+        posterior = algorithms.thompson_sampling(family)
+        return protocol.decision_pretraining(config, recipe, context, posterior)
 
     def baselines(family):
         return {

@@ -9,8 +9,8 @@ alpha = 1, 1 / alpha in the end for a mixture, astronomical for alpha = 0.
 With uniform data alone the model should leave Thompson sampling where n trajectories
 no longer hold one that looks like Thompson sampling's: once the divergence KL_t of its
 histories from uniform ones passes ln n. The step at which the model does leave is the
-first one where its distance from Thompson sampling, on Thompson sampling's histories,
-is twice that of the model which saw just these histories.
+one from which on its distance from Thompson sampling, on Thompson sampling's histories,
+stays above twice that of the model which saw just these histories.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, the ablation of the distribution ratio
 in Section 5 and its appendix; the heuristic is ours. The paper compares independent
@@ -21,6 +21,7 @@ Expect (cpu): regret far the highest for alpha = 0, then 0.1, and 0.5 about 1.
 """
 
 import dataclasses
+from typing import Any
 
 from icrl import cli
 from icrl.config import (
@@ -56,8 +57,8 @@ class Config(protocol.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        ordered = tuple(sorted(set(self.alphas)))
-        if self.alphas != ordered or self.alphas[0] != 0 or self.alphas[-1] != 1:
+        ordered = tuple(sorted({0.0, 1.0, *self.alphas}))
+        if self.alphas != ordered or (ordered[0], ordered[-1]) != (0, 1):
             raise ValueError(f"alphas must rise from 0 to 1, got {self.alphas}")
         if self.training.num_examples is None:
             raise ValueError("training.num_examples must be given, got None")
@@ -68,7 +69,7 @@ def run(run, config: Config) -> None:
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation, panels
+    from icrl import algorithms, evaluation, panels
 
     recipe = protocol.make_recipe(config, "BernoulliBandit-Lin2023-v0")
     family = recipe.make_family()
@@ -82,117 +83,131 @@ def run(run, config: Config) -> None:
     choices = {
         f"transformer_alpha_{alpha}": (
             recipe,
-            imitation.decision_pretraining(recipe, lambda task, played=played: played),
+            protocol.decision_pretraining(config, recipe, context, thompson),
         )
-        for alpha, played in contexts.items()
+        for alpha, context in contexts.items()
     }
-    agents, learned, tokens = protocol.train_each(run, choices, config.training)
+    trained = protocol.train_each(run, choices, config.training)
     test = split_prior(family).test
     target = evaluation.fixed(thompson)
     online = evaluation.online(
         jax.random.key(config.root_seed),
         test,
-        {**agents, TARGET: target},
+        {**trained.agents, TARGET: target},
         num_tasks=config.num_tasks,
     )
+    on_target = protocol.distances(config, test, trained.agents, target, target)
+    log_ratios = _log_ratios(config, test, target, contexts)
     parts = [
         *protocol.regret_panels(
-            online, learned=learned, reference=TARGET, published=PUBLISHED
+            online, learned=trained.learned, reference=TARGET, published=PUBLISHED
         ),
         *protocol.divergence_panels(
-            config, test, agents, target, target, learned=learned
+            config, test, trained.agents, target, {"own": None}, learned=trained.learned
         ),
+        panels.divergence_panel(
+            "on_target_histories", on_target, learned=trained.learned
+        ),
+        _ratio_panel(log_ratios),
+        _departure_panel(config, on_target, log_ratios),
     ]
-    ratios = _ratios(config, test, target, contexts)
-    parts += [_ratio_panel(config, ratios), _departure_panel(config, parts, ratios)]
     rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=tokens)
+    run.finish(rows, arrays, train_tokens=trained.train_tokens)
 
 
-def _ratios(config: Config, tasks, target, contexts):
-    """R of Thompson sampling's histories over each context algorithm's."""
+def _log_ratios(config: Config, tasks, target, contexts):
+    """Thompson sampling's histories against each context algorithm's, in nats."""
     import jax
 
     from icrl import evaluation
-    from icrl.theory.distribution_ratio import log_ratios, ratio
+    from icrl.theory.distribution_ratio import log_ratios
 
     return {
-        alpha: ratio(
-            log_ratios(
-                jax.random.key(config.root_seed),
-                tasks,
-                target,
-                evaluation.fixed(context),
-                num_tasks=config.num_contexts,
-            )[0]
+        alpha: log_ratios(
+            jax.random.key(config.root_seed),
+            tasks,
+            target,
+            evaluation.fixed(context),
+            num_tasks=config.num_contexts,
         )
         for alpha, context in contexts.items()
     }
 
 
-def _ratio_panel(config: Config, ratios):
-    """Rows of R and of KL at the horizon, and their curves."""
+def _ratio_panel(log_ratios):
+    """Rows of KL at the horizon and of R, where its estimate can be trusted."""
     import numpy as np
 
     from icrl.saved import row
+    from icrl.statistics import interval
+    from icrl.theory.distribution_ratio import ratio
 
-    rows = []
-    arrays = {"ratio/steps": np.arange(1, config.horizon + 1)}
-    for alpha, found in ratios.items():
-        arrays[f"ratio/alpha_{alpha}/kl"] = found.kl
-        arrays[f"ratio/alpha_{alpha}/value"] = found.value
-        arrays[f"ratio/alpha_{alpha}/trusted"] = found.trusted
-        value, error = float(found.value[-1]), float(2 * found.std_error[-1])
+    rows, arrays = [], {}
+    for alpha, values in log_ratios.items():
+        found, kl = ratio(values[0]), interval(values)
+        arrays["ratio/steps"] = np.arange(1, values.shape[-1] + 1)
+        arrays[f"ratio/alpha_{alpha}/kl"] = kl.mean
+        common: dict[str, Any] = {
+            "panel": "ratio",
+            "agent": f"transformer_alpha_{alpha}",
+            "seeds": 0,
+            "tasks": values.shape[1],
+        }
+        ends = [float(part[-1]) for part in kl]
         rows.append(
             row(
-                panel="ratio",
-                agent=f"transformer_alpha_{alpha}",
-                metric="distribution_ratio",
-                mean=value,
-                low=value - error,
-                high=value + error,
-                seeds=0,
-                tasks=config.num_contexts,
-                trusted=bool(found.trusted[-1]),
+                metric="kl_of_histories",
+                mean=ends[0],
+                low=ends[1],
+                high=ends[2],
+                **common,
             )
         )
+        if found.trusted[-1]:
+            value, error = float(found.value[-1]), 1.96 * float(found.std_error[-1])
+            rows.append(
+                row(
+                    metric="distribution_ratio",
+                    mean=value,
+                    low=value - error,
+                    high=value + error,
+                    **common,
+                )
+            )
     return rows, arrays
 
 
-def _departure_panel(config: Config, parts, ratios):
+def _departure_panel(config: Config, on_target, log_ratios):
     """The step at which the model of uniform data leaves, and the predicted one."""
     import numpy as np
 
-    from icrl import panels
     from icrl.saved import row
-    from icrl.theory.distribution_ratio import departure_step
+    from icrl.theory.distribution_ratio import departure_step, measured_departure
 
-    _, arrays = panels.join(parts)
-    at_ends = [
-        arrays[f"on_contexts_tv/transformer_alpha_{alpha}/mean"]
-        for alpha in (config.alphas[0], config.alphas[-1])
-    ]
-    twice = at_ends[0] > 2 * at_ends[1]
-    measured = int(np.argmax(twice)) if twice.any() else config.horizon
-    assert config.training.num_examples is not None  # for type checkers
-    predicted = departure_step(
-        ratios[config.alphas[0]].kl, config.training.num_examples
-    )
-    one = row(
-        panel="departure",
-        agent=f"transformer_alpha_{config.alphas[0]}",
-        metric="departure_step",
-        mean=measured,
-        low=measured,
-        high=measured,
-        seeds=len(config.seeds),
-        tasks=config.num_contexts,
-        predicted=predicted,
-    )
-    return [one], {
-        "departure/measured": measured,
-        "departure/predicted": -1 if predicted is None else predicted,
-        "departure/log_num_examples": np.log(config.training.num_examples),
+    first, last = (f"transformer_alpha_{a}" for a in (config.alphas[0], 1.0))
+    found = measured_departure(on_target[first].tv, on_target[last].tv)
+    num_examples = config.training.num_examples
+    assert num_examples is not None  # for type checkers
+    predicted = departure_step(log_ratios[config.alphas[0]][0].mean(0), num_examples)
+    rows = []
+    if not np.isnan(found.step):
+        rows.append(
+            row(
+                panel="departure",
+                agent=first,
+                metric="departure_step",
+                mean=found.step,
+                low=found.low,
+                high=found.high,
+                seeds=on_target[first].tv.shape[0],
+                tasks=config.num_contexts,
+                predicted=predicted,
+            )
+        )
+    return rows, {
+        "departure/measured": found.step,
+        "departure/predicted": np.nan if predicted is None else predicted,
+        "departure/log_num_examples": np.log(num_examples),
     }
 
 
@@ -211,14 +226,13 @@ def figure(summary, arrays):
     figures.draw_curves(
         axes[1, 0],
         arrays,
-        "on_contexts_tv",
+        "on_target_histories_tv",
         title="distance on Thompson sampling's histories",
         xlabel="transitions known",
         ylabel="total variation to Thompson sampling",
     )
     axes[1, 0].set_ylim(bottom=0)
-    measured, predicted = arrays["departure/measured"], arrays["departure/predicted"]
-    _draw_step(axes[1, 0], int(measured), "alpha 0 leaves at")
+    _draw_step(axes[1, 0], arrays["departure/measured"], "alpha 0 leaves at")
     ax = axes[1, 1]
     steps = arrays["ratio/steps"]
     for name in figures.names_in(arrays, "ratio/", "/kl"):
@@ -228,8 +242,7 @@ def figure(summary, arrays):
     log_n = float(arrays["departure/log_num_examples"])
     ax.axhline(log_n, color="black", linewidth=1, linestyle=":")
     ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
-    if predicted >= 0:
-        _draw_step(ax, int(predicted), "alpha 0 should leave at")
+    _draw_step(ax, arrays["departure/predicted"], "alpha 0 should leave at")
     ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", yscale="symlog")
     ax.set_title(
         "Thompson sampling's histories seen from the data", loc="left", size=10
@@ -238,11 +251,13 @@ def figure(summary, arrays):
     return drawn
 
 
-def _draw_step(ax, step: int, text: str) -> None:
-    """A vertical line that says what happens at a step."""
+def _draw_step(ax, step, text: str) -> None:
+    """A vertical line that says what happens at a step; none if it never does."""
+    if step != step:  # NaN
+        return
     ax.axvline(step, color="black", linewidth=1, linestyle=":")
     place = ax.get_xaxis_transform()
-    ax.text(step, 0.02, f" {text} {step}", fontsize=8, transform=place)
+    ax.text(step, 0.02, f" {text} {int(step)}", fontsize=8, transform=place)
 
 
 EXPERIMENT = Experiment(

@@ -5,7 +5,8 @@ proposition that this does not depend on who collected the contexts, as long as 
 could have been collected without knowing the task. Here three models see the same
 bandits through three eyes: the Dirichlet mixture of DPT, uniform play and Thompson
 sampling. Each is compared with the exact posterior, decision by decision, on its own
-histories and on uniform ones, and with each other.
+histories and on uniform ones, and with each other. Two training seeds of the same
+contexts differ too: only what goes beyond that is due to the contexts.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Theorem 1 and the proposition on compliant
 contexts in Section 6; neither is checked there.
@@ -44,7 +45,7 @@ def run(run, config: Config) -> None:
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation, panels
+    from icrl import algorithms, evaluation, panels
 
     recipe = protocol.make_recipe(config, FAMILY)
     family = recipe.make_family()
@@ -56,9 +57,11 @@ def run(run, config: Config) -> None:
     choices = {
         name: (
             recipe,
-            imitation.decision_pretraining(recipe, lambda task, played=played: played),
+            protocol.decision_pretraining(
+                config, recipe, context, algorithms.exact_posterior_sampling(family)
+            ),
         )
-        for name, played in contexts.items()
+        for name, context in contexts.items()
     }
     trained = protocol.train_each(run, choices, config.training)
     test = split_prior(family).test
@@ -73,35 +76,60 @@ def run(run, config: Config) -> None:
     parts = [
         *protocol.regret_panels(online, learned=trained.learned, reference=TARGET),
         *protocol.divergence_panels(
-            config, test, trained.agents, exact, uniform, learned=trained.learned
+            config,
+            test,
+            trained.agents,
+            exact,
+            {"own": None, "uniform": uniform},
+            learned=trained.learned,
         ),
         _invariance(config, test, trained, uniform),
         _reordering(config, test, trained, uniform),
     ]
     rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=trained.tokens)
+    run.finish(rows, arrays, train_tokens=trained.train_tokens)
 
 
 def _invariance(config: Config, tasks, trained, histories):
-    """Distance between every two models, on uniform histories."""
+    """Distance between every two models, and between seeds of one, on uniform play."""
     import jax
 
     from icrl import panels
     from icrl.theory.divergence import disagreement
 
-    pairs = {
-        f"{one}_and_{other}": disagreement(
+    def between(one, other):
+        return disagreement(
             jax.random.key(config.root_seed),
             tasks,
-            trained.agents[one],
-            trained.agents[other],
+            one,
+            other,
             histories,
             num_tasks=config.num_contexts,
         )
-        for one, other in itertools.combinations(trained.agents, 2)
-    }
-    seeds = dict.fromkeys(pairs, len(config.seeds))
-    return panels.divergence_panel("between_models", pairs, learned=seeds)
+
+    found, seeds = {}, {}
+    for one, other in itertools.combinations(trained.agents, 2):
+        shared = [s for s in trained.seeds[one] if s in trained.seeds[other]]
+        pair = [_of_seeds(trained, name, shared) for name in (one, other)]
+        found[f"{one}_and_{other}"] = between(*pair)
+        seeds[f"{one}_and_{other}"] = len(shared)
+    for name, known in trained.seeds.items():
+        if len(known) > 1:
+            turned = [*known[1:], known[0]]
+            others = _of_seeds(trained, name, turned)
+            found[f"{name}_and_itself"] = between(trained.agents[name], others)
+            seeds[f"{name}_and_itself"] = len(known)
+    return panels.divergence_panel("between_models", found, learned=seeds)
+
+
+def _of_seeds(trained, name, seeds):
+    """The agent with the models of these training seeds, in this order."""
+    import jax
+    import numpy as np
+
+    agent = trained.agents[name]
+    places = np.array([trained.seeds[name].index(seed) for seed in seeds])
+    return agent._replace(models=jax.tree.map(lambda leaf: leaf[places], agent.models))
 
 
 def _reordering(config: Config, tasks, trained, histories):
@@ -162,7 +190,7 @@ def figure(summary, arrays):
         ),
         (
             axes[1, 0],
-            "on_contexts_kl",
+            "on_uniform_histories_kl",
             "the same on uniform histories",
             "KL from the exact posterior (nats)",
         ),

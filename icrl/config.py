@@ -125,6 +125,11 @@ class TrainingConfig:
             raise ValueError(
                 f"num_examples must be at least 1, got {self.num_examples}"
             )
+        if self.num_examples is not None and self.dataset is not None:
+            raise ValueError(
+                "num_examples and dataset exclude each other, got "
+                f"{self.num_examples} and {self.dataset!r}"
+            )
         if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise ValueError(
                 f"batch_size ({self.batch_size}) must be a multiple of "

@@ -14,6 +14,7 @@ Section 2; Laskin et al. 2022, arXiv 2210.14215 (AD); Lee et al. 2023, arXiv 230
 (DPT).
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from envs.base import Task
@@ -48,7 +49,11 @@ def choices(recipe: Recipe, context: Context, expert: Expert) -> Pretraining:
 
 
 def decision_pretraining(
-    recipe: Recipe, context: Context, *, empty_context: bool = True
+    recipe: Recipe,
+    context: Context,
+    *,
+    empty_context: bool = True,
+    posterior: Algorithm | None = None,
 ) -> Pretraining:
     """DPT: some context algorithm, the optimal policy as expert.
 
@@ -56,8 +61,18 @@ def decision_pretraining(
         recipe: the family and the layout.
         context: who acts.
         empty_context: whether decision 0 is trained; DPT's code leaves it out.
+        posterior: exact posterior sampling. Its law labels instead of the optimal
+            action, whose conditional expectation it is: the same minimum, reached with
+            less variance.
+
+    Raises:
+        ValueError: if the posterior has no `action_probabilities`.
     """
-    return choices(recipe, context, optimal_expert(empty_context=empty_context))
+    if posterior is None:
+        expert = optimal_expert(empty_context=empty_context)
+    else:
+        expert = law_expert(posterior, empty_context=empty_context)
+    return choices(recipe, context, expert)
 
 
 def algorithm_distillation(
@@ -89,8 +104,10 @@ def approximate_decision_pretraining(
     Args:
         recipe: the family and the layout.
         context: who acts.
-        inference: its law after the last step labels every step; `most_likely` of
-            exact posterior sampling is the best guess there is.
+        inference: its law after the last step labels every step. With exact posterior
+            sampling what is learnt is DPT's target itself, for the posterior is the
+            mean of later posteriors; `most_likely` of it, or a rule that ignores the
+            prior, is a guess and comes only near.
 
     Raises:
         ValueError: if `inference` has no `action_probabilities`.
@@ -115,6 +132,9 @@ def train_models(
         config: how they are fitted.
         name: tells models apart where a run trains several.
     """
+    if all(run.is_trained(cohort, name) for cohort in run.cohorts):
+        # what is there is only loaded: no need to make its data again
+        config = dataclasses.replace(config, num_examples=None, dataset=None)
     draw, data = source(pretraining, config)
     save_recipe(run.folder, recipe, name)
     return train(

@@ -104,10 +104,14 @@ def taken_actions_expert(task: Task, trajectory: Trajectory):
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
 
 
-def law_expert(algorithm: Algorithm) -> Expert:
+def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
     """An algorithm that saw the same history: labels are its action probabilities.
 
     It may be the context algorithm (distillation with soft labels) or another one.
+
+    Args:
+        algorithm: whose law it is.
+        empty_context: whether decision 0 is trained, as in `optimal_expert`.
 
     Raises:
         ValueError: if it has no `action_probabilities`.
@@ -117,7 +121,11 @@ def law_expert(algorithm: Algorithm) -> Expert:
     def label(task: Task, trajectory: Trajectory):
         del task
         weights = jnp.append(trajectory.valid, trajectory.valid[-1])
-        return predictions(algorithm, trajectory), weights.astype(jnp.float32)
+        weights = weights.astype(jnp.float32)
+        return (
+            predictions(algorithm, trajectory),
+            weights if empty_context else weights.at[0].set(0.0),
+        )
 
     return label
 

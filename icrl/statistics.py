@@ -55,12 +55,21 @@ def resampled_means(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    stretched: bool = True,
 ) -> Float[np.ndarray, "resamples *rest"]:
-    """The means that `interval` takes percentiles of, for functions of several."""
+    """The means that `interval` takes percentiles of, for functions of several.
+
+    Args:
+        values: one array for each seed and task.
+        resamples: bootstrap resamples.
+        seed: of the resampling; the same draws the same seeds and tasks.
+        stretched: as in `interval`. Stretched weights may be negative, which is right
+            for means and wrong for ratios and maxima of them.
+    """
     values = np.asarray(values, np.float64)
     random = np.random.default_rng(seed)
-    seed_weights = _weights(random, values.shape[0], resamples)
-    task_weights = _weights(random, values.shape[1], resamples)
+    seed_weights = _weights(random, values.shape[0], resamples, stretched)
+    task_weights = _weights(random, values.shape[1], resamples, stretched)
     flat = values.reshape(*values.shape[:2], -1)
     means = np.zeros((resamples, flat.shape[-1]))
     for row, weight in zip(flat, seed_weights.T, strict=True):
@@ -69,14 +78,14 @@ def resampled_means(
 
 
 def _weights(
-    random: np.random.Generator, count: int, resamples: int
+    random: np.random.Generator, count: int, resamples: int, stretched: bool
 ) -> Float[np.ndarray, "resamples count"]:
-    """Bootstrap weights that sum to one, stretched to the unbiased variance."""
+    """Bootstrap weights that sum to one; stretched, they have unbiased variance."""
     even = np.full(count, 1 / count)
     if count == 1:
         return np.broadcast_to(even, (resamples, 1))
     drawn = random.multinomial(count, even, size=resamples) / count
-    return even + np.sqrt(count / (count - 1)) * (drawn - even)
+    return even + np.sqrt(count / (count - 1)) * (drawn - even) if stretched else drawn
 
 
 def standard_error(values: Float[np.ndarray, " units"]) -> float:

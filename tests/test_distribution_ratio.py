@@ -14,7 +14,12 @@ import envs
 from envs.splits import split_prior
 from icrl import algorithms
 from icrl.evaluation import Agent, fixed
-from icrl.theory.distribution_ratio import departure_step, log_ratios, ratio
+from icrl.theory.distribution_ratio import (
+    departure_step,
+    log_ratios,
+    measured_departure,
+    ratio,
+)
 
 KEY = jax.random.key(0)
 
@@ -174,3 +179,25 @@ def test_enormous_ratios_stay_finite():
     assert found.kl.tolist() == [450.0, 399.5] and not found.trusted.any()
     with pytest.raises(ValueError, match="at least 2 tasks, got 1"):
         ratio(np.zeros((1, 3)))
+
+
+def distances(*curve, tasks=50):
+    return np.broadcast_to(np.array(curve), (2, tasks, len(curve)))
+
+
+def test_an_agent_has_left_where_it_does_not_come_back():
+    yardstick = distances(0.1, 0.1, 0.1, 0.1, 0.1)
+    found = measured_departure(distances(0.3, 0.1, 0.15, 0.3, 0.4), yardstick)
+    assert tuple(found) == (3.0, 3.0, 3.0)  # not at 0, from where it came back
+    assert measured_departure(distances(0.3, 0.3, 0.3, 0.3, 0.3), yardstick).step == 0
+    never = measured_departure(distances(0.3, 0.3, 0.3, 0.3, 0.2), yardstick)
+    assert np.isnan(never.step) and never.low == never.high == 5
+    with pytest.raises(ValueError, match=r"factor must be above 1, got 1\.0"):
+        measured_departure(yardstick, yardstick, factor=1.0)
+
+
+def test_tasks_that_disagree_widen_the_interval_of_the_departure():
+    early, late = distances(0.0, 0.4, 0.4), distances(0.0, 0.0, 0.4)
+    mixed = np.concatenate([early[:, :25], late[:, :25]], axis=1)
+    found = measured_departure(mixed, distances(0.1, 0.1, 0.1))
+    assert found.low == 1 and found.high == 2

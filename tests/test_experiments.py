@@ -59,6 +59,8 @@ def test_the_header_says_question_source_command_cost_and_result(name):
     assert re.match(r"[^\n]+\?\n", header), "the first line is the question"
     for word in ("Source:", "Command:", "Cost:", "Expect"):
         assert word in header, word
+    for blank in ("COST", "EXPECT", "TODO"):
+        assert blank not in header + str(experiment_module.EXPERIMENT.costs), blank
 
 
 def test_names_that_others_rely_on_stand_in_the_quickstart():

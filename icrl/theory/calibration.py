@@ -14,6 +14,7 @@ from icrl.statistics import resampled_means
 from icrl.theory.divergence import require_algorithm
 
 PerBin = Float[np.ndarray, " bins"]
+PerSeed = Float[np.ndarray, " seeds"]
 
 
 class Calibration(NamedTuple):
@@ -27,7 +28,7 @@ class Calibration(NamedTuple):
     low: PerBin  # 95 % interval of the frequency, over training seeds and tasks
     high: PerBin
     share: PerBin  # of all predictions; sums to 1
-    expected_error: float  # Σ share |frequency - prediction|; 0 is calibrated
+    expected_error: PerSeed  # Σ share |frequency - prediction|; 0 is calibrated
 
 
 def calibration(
@@ -84,7 +85,7 @@ def calibration(
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
     sums = found.reshape(*found.shape[:2], 3, num_bins).astype(np.float64)
     predicted, best, count = sums.mean((0, 1))
-    _, of_best, of_count = np.moveaxis(resampled_means(sums), 1, 0)
+    _, of_best, of_count = np.moveaxis(resampled_means(sums, stretched=False), 1, 0)
     # a bin that few tasks reach may be empty in a resample
     frequencies = _ratio(of_best, of_count)
     low, high = np.nanpercentile(
@@ -98,8 +99,14 @@ def calibration(
         low=np.where(count > 0, low, np.nan),
         high=np.where(count > 0, high, np.nan),
         share=share,
-        expected_error=float(np.nansum(share * abs(frequency - prediction))),
+        expected_error=_expected_errors(sums.mean(1)),
     )
+
+
+def _expected_errors(sums: Float[np.ndarray, "seeds 3 bins"]) -> PerSeed:
+    """Σ share |frequency - prediction| of every seed: share and counts cancel."""
+    predicted, best, count = np.moveaxis(sums, 1, 0)
+    return abs(best - predicted).sum(-1) / count.sum(-1)
 
 
 def _ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def _of_predictions(
         row(
             panel="calibration",
             metric="expected_calibration_error",
-            mean=error.expected_error,
+            mean=float(error.expected_error.mean()),
             low=None,
             high=None,
             **common,

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.evaluation import Agent, over_seeds_and_tasks, play
+from icrl.statistics import resampled_means
 from icrl.theory.divergence import LEAST_PROBABILITY, require_algorithm
 
 # An estimate is trusted if its weights count for at least this many equal ones: its
@@ -101,6 +102,53 @@ def ratio(log_ratios: Float[np.ndarray, "tasks time"]) -> Ratio:
         effective_sample_size=sample_size,
         trusted=sample_size >= LEAST_SAMPLE_SIZE,
     )
+
+
+class Departure(NamedTuple):
+    """The step at which an agent leaves its target; NaN: not within the horizon."""
+
+    step: float
+    low: float  # of the 95 % bootstrap interval over training seeds and tasks
+    high: float
+
+
+def measured_departure(
+    tv: Float[np.ndarray, "seeds tasks decisions"],
+    yardstick: Float[np.ndarray, "seeds tasks decisions"],
+    *,
+    factor: float = 2.0,
+) -> Departure:
+    """The decision from which on an agent stays too far from its target.
+
+    Too far is `factor` times as far as a model that learnt from the target's own
+    histories: the mean distance of the two, over seeds and tasks, is compared at every
+    decision. An agent that comes back has not left.
+
+    Args:
+        tv: the agent's total variation to its target, on the target's histories.
+        yardstick: that of the other model, on the same histories.
+        factor: above 1.
+
+    Raises:
+        ValueError: if `factor` is not above 1.
+    """
+    require(factor > 1, "factor must be above 1", factor)
+    resampled = [resampled_means(values, stretched=False) for values in (tv, yardstick)]
+    means = [values.mean((0, 1))[None] for values in (tv, yardstick)]
+    step = float(_first_of_the_rest(means[0] > factor * means[1])[0])
+    steps = _first_of_the_rest(resampled[0] > factor * resampled[1])
+    never = tv.shape[-1]  # ranks above every step
+    low, high = np.percentile(np.nan_to_num(steps, nan=never), [2.5, 97.5])
+    return Departure(step, low=float(low), high=float(high))
+
+
+def _first_of_the_rest(
+    beyond: Bool[np.ndarray, "rows decisions"],
+) -> Float[np.ndarray, " rows"]:
+    """Where each row becomes true for good; NaN where it ends false."""
+    within = ~beyond[:, ::-1]
+    steps = beyond.shape[1] - np.where(within.any(1), within.argmax(1), beyond.shape[1])
+    return np.where(beyond[:, -1], steps, np.nan)
 
 
 def departure_step(kl: PerStep, num_trajectories: int) -> int | None:

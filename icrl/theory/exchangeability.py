@@ -27,6 +27,8 @@ def order_sensitivity(
 ) -> Regrets:
     """Total variation that a reordering of the history makes in the last decision.
 
+    That is the last one which is carried out: it knows all steps but the last.
+
     The steps of a bandit's history are exchangeable where its arms stay the same and
     one law drew all its actions (`uniform`, or DPT's mixture, which draws a law a
     task): then a posterior does not depend on their order. Where an algorithm that
@@ -57,10 +59,10 @@ def order_sensitivity(
     def score(model: Any, index: Array, seed: Array) -> Float[Array, " orders"]:
         first = jnp.zeros_like(seed)
         task, life = play(key, tasks, context, None, index, first)
-        as_it_was = agent.law(model, task, life)[-1]
+        as_it_was = agent.law(model, task, life)[-2]
 
         def distance(key_order: Key) -> Float[Array, ""]:
-            law = agent.law(model, task, _reordered(key_order, life))[-1]
+            law = agent.law(model, task, _reordered(key_order, life))[-2]
             return total_variation(as_it_was, law)
 
         key_orders = jax.random.fold_in(jax.random.fold_in(key, ORDERS), index)
@@ -70,11 +72,10 @@ def order_sensitivity(
 
 
 def _reordered(key: Key, life: Trajectory) -> Trajectory:
-    """The same steps in a random order; the last one still ends the episode."""
-    order = jax.random.permutation(key, life.action.shape[0])
-    timestep = jax.tree.map(lambda leaf: leaf[order], life.timestep)
-    return life._replace(
-        obs=jax.tree.map(lambda leaf: leaf[order], life.obs),
-        action=life.action[order],
-        timestep=life.timestep._replace(reward=timestep.reward, obs=timestep.obs),
+    """The same steps in a random order, but for the last one."""
+    last = life.action.shape[0] - 1
+    order = jnp.append(jax.random.permutation(key, last), last)
+    obs, action, timestep = jax.tree.map(
+        lambda leaf: leaf[order], (life.obs, life.action, life.timestep)
     )
+    return life._replace(obs=obs, action=action, timestep=timestep)

@@ -43,11 +43,12 @@ def interval(
 ) -> tuple[float, float]:
     """Where the likeliest value lies in 95 % of bootstrap resamples.
 
-    Seeds and tasks are resampled as everywhere (`icrl.statistics`). Every value keeps
-    the lapse that it has on all lives.
+    Seeds and tasks are resampled as everywhere (`icrl.statistics`), but not stretched:
+    the likeliest value is no mean. Every value keeps its lapse of all lives.
     """
     num_lives = table[0].size
-    scores = num_lives * resampled_means(np.moveaxis(table, 0, -1))
+    totals = np.moveaxis(table, 0, -1)
+    scores = num_lives * resampled_means(totals, stretched=False)
     # values that are equally likely: from the first of them to the last
     first = likeliest(values, scores)
     last = 1 / likeliest(1 / values[::-1], scores[:, ::-1])

@@ -37,7 +37,7 @@ from icrl.theory.distribution_ratio import Ratio, log_ratios, ratio
 from icrl.theory.divergence import Divergences, divergences, require_algorithm
 
 PerSeed = Float[np.ndarray, " seeds"]
-PerDecision = Float[np.ndarray, " decisions"]
+PerDecision = Float[np.ndarray, "seeds tasks decisions"]
 
 
 class PerformanceGap(NamedTuple):
@@ -52,7 +52,7 @@ class PerformanceGap(NamedTuple):
     telescoping_bound: Interval  # reward_range Σ_t (T - t) E_E TV_t, reward units
     paper_bound: Interval  # reward_range T Σ_t E_E H_t, reward units
 
-    tv_on_target: PerDecision  # E_E TV_t, mean over seeds and tasks
+    tv_on_target: PerDecision  # TV_t on the target's histories
     hellinger: Interval  # Σ_t E_E H_t, on the target's histories
     change_of_measure: float  # √R √(T Σ_t E_C H_t²); to be trusted only if R is
     ratio: Ratio  # R(target, context), for every prefix; the last is that of the bound
@@ -114,7 +114,7 @@ def performance_gap(
             reward_range * of_target.tv @ np.arange(horizon, 0, -1.0)
         ),
         paper_bound=interval(reward_range * horizon * hellinger),
-        tv_on_target=of_target.tv.mean((0, 1)),
+        tv_on_target=of_target.tv,
         hellinger=interval(hellinger),
         change_of_measure=math.sqrt(found.value[-1])
         * math.sqrt(horizon * hellinger_squared.mean),

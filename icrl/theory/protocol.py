@@ -22,6 +22,7 @@ from icrl.config import (
 )
 
 AGENT = "transformer"
+HISTORY = 4  # key purpose, beside those of `icrl.evaluation`
 STEPS = (10, 25, 50, 100, 150, 200)  # where the paper's curves were read
 
 
@@ -41,6 +42,14 @@ class Config(ExperimentConfig):
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_contexts: int = 2000  # fresh contexts on which the loss is measured
     soft_labels: bool = False  # the expert's law instead of its actions
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.training.dataset is not None:
+            raise ValueError(
+                "training.dataset must not be given where the data is the question, "
+                f"got {self.training.dataset!r}"
+            )
 
 
 SMOKE = Config(
@@ -97,7 +106,7 @@ def run(
     choices = pretraining(recipe, tasks)
     trained = imitation.train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)
-    keys = jax.random.split(jax.random.key(config.root_seed), 3)
+    key = jax.random.key(config.root_seed)
     test = split_prior(tasks).test
     transformer = evaluation.trained(trained.models, choices.layout)
     agents = {
@@ -108,15 +117,17 @@ def run(
         **{name: evaluation.fixed(made) for name, made in baselines(tasks).items()},
     }
     losses = evaluation.losses(
-        keys[1],
+        key,
         choices._replace(tasks=test),
         trained.models,
         target(tasks),
         num_tasks=config.num_contexts,
     )
+    # the decision after the last step is not carried out, and has no label in AD
+    losses = {name: loss[..., :-1] for name, loss in losses.items()}
     parts = [
         *regret_panels(
-            evaluation.online(keys[0], test, agents, num_tasks=config.num_tasks),
+            evaluation.online(key, test, agents, num_tasks=config.num_tasks),
             learned={AGENT: seeds, f"{AGENT}_argmax": seeds},
             reference=reference,
             published=published,
@@ -127,12 +138,12 @@ def run(
             test,
             {AGENT: transformer},
             evaluation.fixed(target(tasks)),
-            evaluation.Agent(lambda model, task: choices.context(task)),
+            {"own": None, "context": evaluation.of_task(choices.context)},
             learned={AGENT: seeds},
         ),
     ]
     rows, arrays = panels.join(parts)
-    arrays.update(_history(keys[2], test, target(tasks), transformer, reference))
+    arrays.update(_history(key, test, target(tasks), transformer, reference))
     run.finish(rows, arrays, train_tokens=trained.train_tokens)
 
 
@@ -148,34 +159,52 @@ def make_recipe(config: Config, family: str) -> Any:
     )
 
 
-class Trained(NamedTuple):
+class TrainedAgents(NamedTuple):
     """Several trained agents, and what they took."""
 
     agents: dict[str, Any]
-    learned: dict[str, int]  # training seeds
-    tokens: int
+    seeds: dict[str, tuple[int, ...]]  # training seeds that did not diverge
+    train_tokens: int
+
+    @property
+    def learned(self) -> dict[str, int]:
+        """How many training seeds each has."""
+        return {name: len(seeds) for name, seeds in self.seeds.items()}
 
 
 def train_each(
-    run: Any, choices: Mapping[str, tuple[Any, Any]], training: Mapping[str, Any] | Any
-) -> Trained:
+    run: Any, choices: Mapping[str, tuple[Any, Any]], training: TrainingConfig
+) -> TrainedAgents:
     """Trains a model for each name.
 
     Args:
         run: where weights go.
         choices: `(recipe, pretraining)` of each.
-        training: how all are fitted, or how each is.
+        training: how they are fitted.
     """
     from icrl import evaluation, imitation
 
-    found = Trained(agents={}, learned={}, tokens=0)
+    agents, seeds, tokens = {}, {}, 0
     for name, (recipe, pretraining) in choices.items():
-        config = training[name] if isinstance(training, Mapping) else training
-        trained = imitation.train_models(run, recipe, pretraining, config, name=name)
-        found.agents[name] = evaluation.trained(trained.models, pretraining.layout)
-        found.learned[name] = len(trained.seeds)
-        found = found._replace(tokens=found.tokens + trained.train_tokens)
-    return found
+        trained = imitation.train_models(run, recipe, pretraining, training, name=name)
+        agents[name] = evaluation.trained(trained.models, pretraining.layout)
+        seeds[name] = trained.seeds
+        tokens += trained.train_tokens
+    return TrainedAgents(agents, seeds, tokens)
+
+
+def decision_pretraining(
+    config: Config, recipe: Any, context: Any, posterior: Any
+) -> Any:
+    """DPT on one context algorithm, with the labels that the config asks for."""
+    from icrl import imitation
+
+    return imitation.decision_pretraining(
+        recipe,
+        lambda task: context,
+        empty_context=config.training.empty_context_loss,
+        posterior=posterior if config.soft_labels else None,
+    )
 
 
 def regret_panels(
@@ -225,31 +254,50 @@ def divergence_panels(
     tasks: Any,
     agents: Mapping[str, Any],
     target: Any,
-    context: Any,
+    histories: Mapping[str, Any],
     *,
     learned: Mapping[str, int],
     prefix: str = "",
 ) -> list[Any]:
-    """How far agents are from their target, where they go and where data came from."""
+    """How far agents are from their target, on several kinds of histories.
+
+    Args:
+        config: how many histories of each kind.
+        tasks: where tasks come from.
+        agents: by name.
+        target: what they should equal.
+        histories: who plays, by the name of the panel: `on_<name>_histories`. None is
+            each agent itself.
+        learned: training seeds of each agent.
+        prefix: of the panels' names.
+    """
+    from icrl import panels
+
+    return [
+        panels.divergence_panel(
+            f"{prefix}on_{name}_histories",
+            distances(config, tasks, agents, target, who),
+            learned=learned,
+        )
+        for name, who in histories.items()
+    ]
+
+
+def distances(
+    config: Config, tasks: Any, agents: Mapping[str, Any], target: Any, histories: Any
+) -> dict[str, Any]:
+    """`Divergences` of every agent from the target on the same histories."""
     import jax
 
-    from icrl import panels
     from icrl.theory.divergence import divergences
 
     key = jax.random.key(config.root_seed)
-    return [
-        panels.divergence_panel(
-            prefix + panel,
-            {
-                name: divergences(
-                    key, tasks, agent, target, who, num_tasks=config.num_contexts
-                )
-                for name, agent in agents.items()
-            },
-            learned=learned,
+    return {
+        name: divergences(
+            key, tasks, agent, target, histories, num_tasks=config.num_contexts
         )
-        for panel, who in (("on_own_histories", None), ("on_contexts", context))
-    ]
+        for name, agent in agents.items()
+    }
 
 
 def _history(key, tasks, target, agent, reference) -> dict[str, Any]:
@@ -261,21 +309,17 @@ def _history(key, tasks, target, agent, reference) -> dict[str, Any]:
 
     @jax.jit
     def laws(models):
-        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        key_history = jax.random.fold_in(key, HISTORY)
+        key_task, key_noise, key_agent = jax.random.split(key_history, 3)
         task = tasks.sample(key_task)
         life = rollout(key_noise, key_agent, task, target)
         model = jax.tree.map(lambda leaf: leaf[0], models)
-        return (
-            agent.law(model, task, life),
-            predictions(target, life),
-            life.action,
-        )
+        return agent.law(model, task, life), predictions(target, life)
 
-    model_law, target_law, actions = laws(agent.models)
+    model_law, target_law = laws(agent.models)
     return {
         f"history/{AGENT}": np.asarray(model_law),
         f"history/{reference}": np.asarray(target_law),
-        "history/actions": np.asarray(actions),
     }
 
 
@@ -319,13 +363,13 @@ def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: st
         axes[0, 2], arrays, "loss", title="loss against its floor", agent=AGENT
     )
     for ax, panel, title in (
-        (axes[1, 0], "on_own_histories", "distance on the model's own histories"),
-        (axes[1, 1], "on_contexts", "distance on the context algorithm's histories"),
+        (axes[1, 0], "own", "distance on the model's own histories"),
+        (axes[1, 1], "context", "distance on the context algorithm's histories"),
     ):
         figures.draw_curves(
             ax,
             arrays,
-            f"{panel}_tv",
+            f"on_{panel}_histories_tv",
             title=title,
             xlabel="transitions known",
             ylabel=f"total variation to {styles.LABELS[reference]}",

@@ -1,0 +1,67 @@
+"""The literature's pretrainings as settings of the three choices."""
+
+import jax
+import numpy as np
+import pytest
+
+from icrl import algorithms, imitation
+from icrl.agent import Recipe
+from icrl.pretraining import sample
+
+RECIPE = Recipe(
+    family="BernoulliBandit-Lin2023-v0", changes={"horizon": 8}, layout="step"
+)
+FAMILY = RECIPE.make_family()
+UCB = algorithms.ucb(FAMILY, form="shrunken")
+EXACT = algorithms.exact_posterior_sampling(FAMILY)
+
+
+def drawn(pretraining, number=4):
+    keys = jax.random.split(jax.random.key(0), number)
+    return jax.jit(jax.vmap(lambda key: sample(pretraining, key)))(keys)
+
+
+def test_distillation_labels_with_actions_or_with_their_law():
+    hard = drawn(imitation.algorithm_distillation(RECIPE, UCB))
+    soft = drawn(imitation.algorithm_distillation(RECIPE, UCB, soft_labels=True))
+    np.testing.assert_array_equal(hard.tokens, soft.tokens)
+    np.testing.assert_array_equal(hard.labels[:, :-1], soft.labels[:, :-1])
+
+
+def test_soft_labels_of_decision_pretraining_are_the_posterior():
+    def context(task):
+        return UCB
+
+    hard = drawn(imitation.decision_pretraining(RECIPE, context), number=3000)
+    soft = drawn(
+        imitation.decision_pretraining(RECIPE, context, posterior=EXACT), number=3000
+    )
+    np.testing.assert_array_equal(hard.tokens, soft.tokens)
+    np.testing.assert_allclose(soft.labels[:, 0], 0.2, atol=1e-5)
+    # their means agree: the posterior is the mean of the label
+    np.testing.assert_allclose(hard.labels.mean(0), soft.labels.mean(0), atol=0.03)
+    entropy = -(soft.labels * np.log(soft.labels + 1e-9)).sum(-1)[:, -1].mean()
+    assert 0.5 < entropy < 1.5  # soft labels are soft
+
+
+def test_decision_0_is_left_out_on_demand_whatever_the_labels():
+    for posterior in (None, EXACT):
+        choices = imitation.decision_pretraining(
+            RECIPE, lambda task: UCB, empty_context=False, posterior=posterior
+        )
+        assert drawn(choices).weights[:, 0].tolist() == [0.0] * 4
+
+
+def test_approximate_decision_pretraining_infers_its_label_in_hindsight():
+    guess = imitation.approximate_decision_pretraining(
+        RECIPE, lambda task: UCB, algorithms.most_likely(EXACT)
+    )
+    labels = drawn(guess).labels
+    assert (labels == labels[:, :1]).all()  # one label a trajectory
+    assert set(np.unique(labels)) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("inference", [UCB._replace(action_probabilities=None)])
+def test_an_inference_without_a_law_is_refused(inference):
+    with pytest.raises(ValueError, match="no closed form"):
+        imitation.approximate_decision_pretraining(RECIPE, lambda task: UCB, inference)
