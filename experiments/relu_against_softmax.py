@@ -35,15 +35,19 @@ class Config(protocol.Config):
     """Sizes of the experiment; each model changes `model` in attention and heads.
 
     Raises:
-        ValueError: if there is no number of heads.
+        ValueError: if there is no number of heads, or a teaching is unknown.
     """
 
     heads: tuple[int, ...] = (1, 4)
+    teachings: tuple[str, ...] = tuple(TARGETS)
 
     def __post_init__(self):
         super().__post_init__()
         if not self.heads:
             raise ValueError(f"heads must name at least one number, got {self.heads}")
+        if not self.teachings or set(self.teachings) - set(TARGETS):
+            known = ", ".join(TARGETS)
+            raise ValueError(f"teachings must be of {known}, got {self.teachings}")
 
 
 def run(run, config: Config) -> None:
@@ -51,7 +55,7 @@ def run(run, config: Config) -> None:
     from icrl import panels
 
     parts, tokens = [], 0
-    for teaching in TARGETS:
+    for teaching in config.teachings:
         found, trained_on = _teach(run, config, teaching)
         parts += found
         tokens += trained_on
@@ -156,9 +160,10 @@ def figure(summary, arrays):
     del summary
     from icrl import figures, styles
 
-    drawn, axes = figures.new_figure(3, 2)
+    taught = [name for name in TARGETS if f"{name}_online/steps" in arrays]
+    drawn, axes = figures.new_figure(3, len(taught))
     titles = {"dpt": "from optimal labels", "ad": "from UCB's actions"}
-    for line, teaching in zip(axes, TARGETS, strict=True):
+    for line, teaching in zip(axes, taught, strict=True):
         reference = styles.LABELS[TARGETS[teaching]]
         figures.draw_curves(
             line[0],
@@ -191,6 +196,7 @@ EXPERIMENT = Experiment(
         "smoke": Config(
             horizon=10,
             heads=(2,),
+            teachings=("ad",),
             model=SMOKE_MODEL,
             training=SMOKE_TRAINING,
             num_tasks=50,
