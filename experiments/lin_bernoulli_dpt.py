@@ -77,7 +77,7 @@ EXPERIMENT = Experiment(
             seeds=(0, 1),
             layout="step",
             model=TransformerConfig(num_layers=3, attention="relu"),
-            training=cosine_training(4000, 1e-2, micro_batch=4, num_examples=80_000),
+            training=cosine_training(8000, 1e-2, micro_batch=4, num_examples=80_000),
         ),
         "paper": protocol.PAPER,
     },

@@ -139,7 +139,7 @@ def _parameters(teaching: str, agents, learned):
     rows = []
     for name, agent in agents.items():
         leaves = jax.tree.leaves(agent.models)
-        count = sum(leaf.size for leaf in leaves) // learned[name]
+        count = float(sum(leaf.size for leaf in leaves) // learned[name])
         rows.append(
             row(
                 panel=f"{teaching}_size",
