@@ -13,8 +13,8 @@ has for nothing: an arm that was pulled is shown by its features, as in the pape
 After 13 million tokens its loss is 0.39 with all three and 1.1 with the first alone.
 Command: icrl run lin_linear_bandit cpu
 Cost: about 35 minutes on 2 free cores (cpu, 2 training seeds).
-Expect (cpu): final regret (34.2) 3 % above LinUCB's (33.2; the paper's model: 20 %), and
-played by argmax 12 %. It equals LinUCB in what it earns, not in what it does: on its own
+Expect (cpu): final regret (34.2) 3 % above LinUCB's (33.2; the paper's model: 20 %), by
+argmax 12 %. It equals LinUCB in what it earns, not in what it does: on its own
 histories most of its actions are not those that LinUCB would take.
 """
 
