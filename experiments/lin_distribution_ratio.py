@@ -205,9 +205,9 @@ def _departure_panel(config: Config, on_target, log_ratios):
             )
         )
     return rows, {
-        "departure/measured": found.step,
-        "departure/predicted": np.nan if predicted is None else predicted,
-        "departure/log_num_examples": np.log(num_examples),
+        "departure/measured": np.asarray(found.step),
+        "departure/predicted": np.asarray(np.nan if predicted is None else predicted),
+        "departure/log_num_examples": np.asarray(np.log(num_examples)),
     }
 
 
