@@ -9,8 +9,8 @@ Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Figure 1 right. The UCB of that
 is the one of the released code, s/(1+n) + 1/√(1+n) (its text's formula gives 8.6).
 Command: icrl run lin_bernoulli_dpt cpu
 Cost: about 25 minutes on 2 free cores (cpu, 2 training seeds).
-Expect (cpu): final regret (11.3) within 8 % of Thompson sampling's 10.7, loss 0.020 nats
-above its floor; with half as many steps 11.7 and 0.029.
+Expect (cpu): final regret (11.3) within 8 % of Thompson sampling's 10.7, the loss 0.020
+nats above its floor; with half as many steps 11.7 and 0.029.
 """
 
 from icrl import cli
