@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_ch
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 if TYPE_CHECKING:
@@ -114,6 +115,14 @@ class Family:
     def obs_shape(self) -> tuple[int, ...]:
         """Shape of one observation; `()` where it is an integer."""
         return ()
+
+    def obs_features(self) -> "Float[np.ndarray, 'observations features'] | None":
+        """What a model sees of each integer observation; None: a one-hot vector.
+
+        Say, the coordinates of a cell: then what is learnt in some cells carries over
+        to others.
+        """
+        return None
 
     @property
     def obs_range(self) -> tuple[float, float]:

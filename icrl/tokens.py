@@ -7,6 +7,7 @@ from the logits at token `tokens_per_step * n`.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -287,15 +288,18 @@ def _arm_features(family: Family) -> tuple[int, int] | None:
 
 
 def _obs_size(family: Family) -> int:
-    """Features of an encoded observation."""
-    size = 1
-    for length in family.obs_shape:
-        size *= length
-    return family.num_observations or size
+    """Numbers that a token shows an observation by."""
+    features = family.obs_features()
+    if features is not None:
+        return features.shape[1]
+    return family.num_observations or math.prod(family.obs_shape)
 
 
 def _encode_obs(family: Family, obs: Int[Array, "..."] | Float[Array, "..."]) -> Array:
-    """One-hot where observations are integers, else flat."""
+    """Its features, or one-hot, where observations are integers; else flat."""
+    features = family.obs_features()
+    if features is not None:
+        return jnp.asarray(features, jnp.float32)[obs]
     if family.num_observations:
         return jax.nn.one_hot(obs, family.num_observations)
     return obs.reshape(-1)
