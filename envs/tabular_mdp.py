@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from envs import planning
@@ -172,7 +173,7 @@ def make_task(
 
 def require_laws(what: str, laws: Float[Array, "*batch states"]) -> None:
     """Raises `ValueError` unless the last axis holds probabilities; names the row."""
-    if isinstance(laws, jax.core.Tracer):
+    if isinstance(laws, Tracer):
         return
     rows = np.asarray(laws, np.float64)
     sums = rows.sum(-1)
