@@ -66,7 +66,9 @@ def run(run, config: protocol.Config) -> None:
 def figure(summary, arrays):
     """The paper's panel, its suboptimality, the loss and one history."""
     del summary
-    return protocol.figure(arrays, PUBLISHED, reference="thompson_sampling")
+    return protocol.figure(
+        arrays, PUBLISHED, reference="thompson_sampling", bernoulli_arms=5
+    )
 
 
 EXPERIMENT = Experiment(
@@ -81,11 +83,13 @@ EXPERIMENT = Experiment(
             training=cosine_training(8000, 1e-2, micro_batch=4, num_examples=80_000),
         ),
         "paper": protocol.PAPER,
+        "released": protocol.RELEASED,
     },
     costs={
         "smoke": "40 s on 2 cores",
         "cpu": "25 min on 2 cores",
         "paper": "hours on one GPU (10 billion tokens a seed)",
+        "released": "as paper, with the one head of the released code",
     },
     run=run,
     figure=figure,

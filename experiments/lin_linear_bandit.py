@@ -90,11 +90,13 @@ EXPERIMENT = Experiment(
             training=cosine_training(4000, 5e-3, micro_batch=4),
         ),
         "paper": protocol.PAPER,
+        "released": protocol.RELEASED,
     },
     costs={
         "smoke": "40 s on 2 cores",
         "cpu": "35 min on 2 cores",
         "paper": "hours on one GPU (10 billion tokens a seed)",
+        "released": "as paper, with the one head of the released code",
     },
     run=run,
     figure=figure,

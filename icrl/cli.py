@@ -135,7 +135,7 @@ class Diagnose:
         default_factory=dict
     )  # of the target
     model: str = ""  # which one, where a run trained several
-    num_tasks: int = 500  # per training seed
+    num_tasks: int = 1000  # per training seed
 
     def __call__(self) -> None:
         """Prints the table."""

@@ -17,7 +17,7 @@ from icrl.theory.exchangeability import order_sensitivity
 from icrl.theory.recognition import candidates, recognise
 
 NUM_FITS = 3  # of the likeliest algorithms that are listed
-FITTED_TASKS, FITTED_STEPS = 100, 50  # that recognition looks at: seconds a candidate
+FITTED_STEPS = 20  # of each life, spread evenly: seconds a candidate
 
 
 def diagnose(
@@ -25,7 +25,7 @@ def diagnose(
     *,
     target: str = "exact_posterior_sampling",
     options: dict[str, Any] | None = None,
-    num_tasks: int = 500,
+    num_tasks: int = 1000,
     name: str = "",
 ) -> list[dict[str, Any]]:
     """Measures a trained run: how far from its target, calibrated, which algorithm.
@@ -105,7 +105,6 @@ def _of_actions(
     num_tasks: int,
 ) -> list[dict[str, Any]]:
     """The likeliest algorithms, and the shares of actions that they explain."""
-    num_tasks = min(num_tasks, FITTED_TASKS)
     fits = recognise(
         key,
         tasks,

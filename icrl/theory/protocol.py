@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from icrl.config import (
     LIN2023_MODEL,
+    LIN2023_RELEASED_MODEL,
     SMOKE_MODEL,
     SMOKE_TRAINING,
     ExperimentConfig,
@@ -71,6 +72,8 @@ PAPER = Config(  # its sizes; the optimiser is ours, theirs is a constant 1e-3
     ),
     num_tasks=20_000,
 )
+# What the released code makes of it: one head, whatever its configuration says.
+RELEASED = dataclasses.replace(PAPER, model=LIN2023_RELEASED_MODEL)
 
 
 def run(
@@ -353,11 +356,31 @@ def draw_regrets(
     axes[1].set_ylim(bottom=0)
 
 
-def figure(arrays: Mapping[str, Any], marks: Mapping[str, Any], *, reference: str):
-    """The paper's two panels, loss, divergence, and the two laws on one history."""
+def figure(
+    arrays: Mapping[str, Any],
+    marks: Mapping[str, Any],
+    *,
+    reference: str,
+    bernoulli_arms: int | None = None,
+):
+    """The paper's two panels, loss, divergence, and the two laws on one history.
+
+    Args:
+        arrays: of the run.
+        marks: published values.
+        reference: the agent that the model should equal.
+        bernoulli_arms: how many arms with a uniform prior there are, to draw the
+            asymptote of the least Bayes regret.
+    """
     from icrl import figures, styles
+    from icrl.theory.lai_robbins import bayes_regret_asymptote
 
     drawn, axes = figures.new_figure(3, 2)
+    if bernoulli_arms is not None:
+        pulls = arrays["online/steps"]
+        bound = bayes_regret_asymptote(bernoulli_arms, pulls)
+        label = "Lai–Robbins, averaged: c ln² t (t → ∞)"
+        axes[0, 0].plot(pulls, bound, ":", color="0.4", linewidth=1, label=label)
     draw_regrets(axes[0, :2], arrays, marks=marks)
     figures.draw_loss(
         axes[0, 2], arrays, "loss", title="loss against its floor", agent=AGENT
