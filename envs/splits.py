@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from envs.base import Family, Key, Task
 
@@ -48,8 +49,11 @@ class FiniteTasks(NamedTuple):
 
     def sample(self, key: Key) -> Task:
         """Draws one of the tasks, each with equal probability."""
-        index = jax.random.randint(key, (), 0, len(self))
-        return jax.tree.map(lambda leaf: leaf[index], self.tasks)
+        return self.at(jax.random.randint(key, (), 0, len(self)))
+
+    def at(self, index: Int[Array, ""]) -> Task:
+        """Task `index`, counted round and round."""
+        return jax.tree.map(lambda leaf: leaf[index % len(self)], self.tasks)
 
 
 @dataclasses.dataclass(frozen=True)

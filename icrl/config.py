@@ -7,7 +7,12 @@ import dataclasses
 from typing import Any, Literal
 
 LayoutName = Literal[
-    "query_first", "step", "step_features", "interleaved", "interleaved_features"
+    "query_first",
+    "step",
+    "step_clock",
+    "step_features",
+    "interleaved",
+    "interleaved_features",
 ]
 
 

@@ -14,10 +14,10 @@ from jaxtyping import Array, Float
 
 from envs import registry
 from envs.base import Family, Key, Task
-from envs.splits import TaskSet, split_prior
+from envs.splits import FiniteTasks, TaskSet
 from icrl.algorithms.base import Algorithm
 from icrl.in_context import in_context
-from icrl.pretraining import Pretraining
+from icrl.pretraining import Collect, Pretraining, gather
 from icrl.rollout import Trajectory, predictions, replay, rollout
 from icrl.tokens import Layout, decisions, encode
 
@@ -54,7 +54,9 @@ class Agent(NamedTuple):
         """
         if self.parallel_law is not None:
             return self.parallel_law(model, trajectory)
-        return predictions(self.make(model, task), trajectory)
+        num_episodes = trajectory.action.shape[0] // task.horizon
+        algorithm = self.make(model, task)
+        return predictions(algorithm, trajectory, num_episodes=num_episodes)
 
 
 def fixed(algorithm: Algorithm) -> Agent:
@@ -67,8 +69,21 @@ def of_task(make: Callable[[Task], Algorithm]) -> Agent:
     return Agent(lambda model, task: make(task))
 
 
-def trained(models: Any, layout: Layout, *, greedy: bool = False) -> Agent:
-    """Trained models, stacked over seeds, played in context."""
+def trained(
+    models: Any,
+    layout: Layout,
+    *,
+    greedy: bool = False,
+    num_episodes: int | None = None,
+) -> Agent:
+    """Trained models, stacked over seeds, played in context.
+
+    Args:
+        models: with a leading axis of seeds.
+        layout: that they were trained with.
+        greedy: play the likeliest action instead of sampling.
+        num_episodes: whole episodes in the context, as in `in_context`.
+    """
 
     def law(model: Any, trajectory: Trajectory) -> Law:
         logits = decisions(layout, model(encode(layout, trajectory)))
@@ -76,9 +91,12 @@ def trained(models: Any, layout: Layout, *, greedy: bool = False) -> Agent:
             return jax.nn.one_hot(jnp.argmax(logits, axis=-1), layout.num_actions)
         return jax.nn.softmax(logits)
 
-    return Agent(
-        lambda model, task: in_context(model, layout, greedy=greedy), models, law
-    )
+    def make(model: Any, task: Task) -> Algorithm:
+        del task
+        return in_context(model, layout, greedy=greedy, num_episodes=num_episodes)
+
+    # where every state has a context of its own, no single pass answers for all
+    return Agent(make, models, law if layout.num_queries == 1 else None)
 
 
 def play(
@@ -94,10 +112,11 @@ def play(
     """Task `index` and the life of an agent in it.
 
     The task and its noise depend on `key` and `index` alone: whoever is played with the
-    same two meets the same ones, in `online` as in every diagnostic.
+    same two meets the same ones, in `online` as in every diagnostic. Of finitely many
+    tasks every one is played in turn.
     """
     key_sample, key_noise = jax.random.split(_key(key, TASKS, index))
-    task = tasks.sample(key_sample)
+    task = _task(tasks, key_sample, index)
     key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
     algorithm = agent.make(model, task)
     return task, rollout(
@@ -168,7 +187,7 @@ def offline(
         def score(model: Any, index: Array, seed: Array) -> Array:
             keys = jax.random.split(_key(key, TASKS, index), 3)
             key_sample, key_noise, key_data = keys
-            task = tasks.sample(key_sample)
+            task = _task(tasks, key_sample, index)
             data = rollout(key_noise, key_data, task, context(task))
             key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
             actions = replay(key_agent, agent.make(model, task), data)
@@ -179,6 +198,97 @@ def offline(
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {name: suboptimality(agent) for name, agent in agents.items()}
+
+
+def online_returns(
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    num_episodes: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Sum of the rewards of every episode, for tasks whose rewards have no noise.
+
+    Args:
+        key: as in `online`; the same lives.
+        tasks: where tasks come from.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, episodes] for every agent, in reward units.
+    """
+
+    def returns(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            _, trajectory = play(
+                key, tasks, agent, model, index, seed, num_episodes=num_episodes
+            )
+            return _returns(trajectory, num_episodes)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: returns(agent) for name, agent in agents.items()}
+
+
+def offline_returns(
+    key: Key,
+    tasks: TaskSet,
+    collect: Collect,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Return of one episode after a given data set, for rewards without noise.
+
+    Every agent learns from the data set, transition by transition, and then plays.
+
+    Args:
+        key: draws tasks, data sets and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        collect: how a data set is collected.
+        agents: by name.
+        num_tasks: data sets, one a task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, 1] for every agent, in reward units.
+    """
+
+    def returns(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            keys = jax.random.split(_key(key, TASKS, index), 3)
+            key_sample, key_noise, key_data = keys
+            task = _task(tasks, key_sample, index)
+            data = collect(key_noise, key_data, task)
+            algorithm = informed(agent.make(model, task), data)
+            key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+            return _returns(rollout(key_noise, key_agent, task, algorithm), 1)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: returns(agent) for name, agent in agents.items()}
+
+
+def informed(algorithm: Algorithm, data: Trajectory) -> Algorithm:
+    """The same algorithm, which has seen `data` before its first episode."""
+
+    def learn(agent: Any, now: tuple[Any, ...]):
+        return algorithm.update(agent, *now), None
+
+    steps = data.obs, data.action, data.timestep
+    state, _ = jax.lax.scan(learn, algorithm.init(), steps)
+    return algorithm._replace(init=lambda: state)
+
+
+def _returns(trajectory: Trajectory, num_episodes: int) -> Array:
+    paid = jnp.where(trajectory.valid, trajectory.timestep.reward, 0.0)
+    return paid.reshape(num_episodes, -1).sum(-1)
 
 
 def losses(
@@ -210,9 +320,8 @@ def losses(
         key_sample, key_noise, key_agent = jax.random.split(
             _key(key, CONTEXTS, index), 3
         )
-        task = pretraining.tasks.sample(key_sample)
-        context = pretraining.context(task)
-        trajectory = rollout(key_noise, key_agent, task, context)
+        task = _task(pretraining.tasks, key_sample, index)
+        trajectory = gather(pretraining, key_noise, key_agent, task)
         return task, trajectory, *pretraining.expert(task, trajectory)
 
     def loss(agent: Agent) -> Regrets:
@@ -256,6 +365,11 @@ def over_seeds_and_tasks(
         return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
 
     return np.asarray(run(agent.models)).swapaxes(0, 1)
+
+
+def _task(tasks: TaskSet, key: Key, index: Array) -> Task:
+    """Task `index`: one after another of a list, or a fresh draw."""
+    return tasks.at(index) if isinstance(tasks, FiniteTasks) else tasks.sample(key)
 
 
 def _key(key: Key, purpose: int, index: Array) -> Key:
@@ -314,9 +428,7 @@ def evaluate_run(
     for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
         with contextlib.suppress(ValueError):  # not every algorithm plays every family
             agents[other] = fixed(algorithms.make(other, agent.family))
-    scores = online(
-        jax.random.key(0), split_prior(tested).test, agents, num_tasks=num_tasks
-    )
+    scores = online(jax.random.key(0), tested.split().test, agents, num_tasks=num_tasks)
     seeds = len(agent.seeds)
     rows, _ = panels.curve_panel(
         tested.name,

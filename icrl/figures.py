@@ -101,7 +101,8 @@ def order_legend(ax: Axes) -> None:
     ax.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],
-        frameon=False,
+        framealpha=0.7,  # curves may pass behind it
+        edgecolor="none",
         fontsize=8,
     )
 

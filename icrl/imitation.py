@@ -17,13 +17,15 @@ Section 2; Laskin et al. 2022, arXiv 2210.14215 (AD); Lee et al. 2023, arXiv 230
 import dataclasses
 from collections.abc import Callable
 
-from envs.base import Task
-from envs.splits import split_prior
+from envs.base import Task, require
 from icrl.agent import Recipe, save_recipe
 from icrl.algorithms.base import Algorithm
+from icrl.algorithms.uniform import uniform
+from icrl.collection import independent_pairs, thinned_history, uniform_query
 from icrl.config import TrainingConfig
 from icrl.dataset import source
 from icrl.pretraining import (
+    Collect,
     Expert,
     Pretraining,
     hindsight_expert,
@@ -40,7 +42,7 @@ Context = Callable[[Task], Algorithm]  # who acts; most ignore the task
 def choices(recipe: Recipe, context: Context, expert: Expert) -> Pretraining:
     """Any context algorithm with any expert, on the recipe's training tasks."""
     return Pretraining(
-        tasks=split_prior(recipe.make_family()).train,
+        tasks=recipe.make_family().split().train,
         context=context,
         expert=expert,
         layout=recipe.make_layout(),
@@ -75,8 +77,39 @@ def decision_pretraining(
     return choices(recipe, context, expert)
 
 
+def state_query_pretraining(
+    recipe: Recipe, collect: Collect | None = None, *, empty_context: bool = True
+) -> Pretraining:
+    """DPT of an MDP as published: any data, one state asked about, its best action.
+
+    Args:
+        recipe: the family and a layout that asks about states.
+        collect: how contexts are collected; independent uniform states and actions, as
+            in the released code, if None.
+        empty_context: whether decision 0 is trained; DPT's code leaves it out.
+
+    Raises:
+        ValueError: if the layout asks nothing.
+    """
+    family = recipe.make_family()
+    rule = "layout must ask about states, as query_first does"
+    require(recipe.make_layout().num_queries > 1, rule, recipe.layout)
+    if collect is None:
+        collect = independent_pairs(family, recipe.num_episodes * family.horizon)
+    plain = choices(
+        recipe,
+        lambda task: uniform(family),
+        optimal_expert(empty_context=empty_context),
+    )
+    return plain._replace(collect=collect, query=uniform_query(family))
+
+
 def algorithm_distillation(
-    recipe: Recipe, algorithm: Algorithm, *, soft_labels: bool = False
+    recipe: Recipe,
+    algorithm: Algorithm,
+    *,
+    soft_labels: bool = False,
+    every: int = 1,
 ) -> Pretraining:
     """AD: a learning algorithm acts, and its own actions are the labels.
 
@@ -85,12 +118,22 @@ def algorithm_distillation(
         algorithm: what is distilled.
         soft_labels: label with its action probabilities instead of its actions: the
             same minimum, reached with less variance.
+        every: only every so-many-th episode of a learning history is kept, so that a
+            context of `recipe.num_episodes` spans more of it (Laskin et al., Section
+            4).
 
     Raises:
-        ValueError: for soft labels of an algorithm without `action_probabilities`.
+        ValueError: for soft labels of an algorithm without `action_probabilities`, or
+            of a history with gaps, which does not say what the learner knows.
     """
+    rule = "soft labels need the whole history, every 1"
+    require(every == 1 or not soft_labels, rule, every)
     expert = law_expert(algorithm) if soft_labels else taken_actions_expert
-    return choices(recipe, lambda task: algorithm, expert)
+    plain = choices(recipe, lambda task: algorithm, expert)
+    if every == 1:
+        return plain
+    history = thinned_history(algorithm, num_episodes=recipe.num_episodes, every=every)
+    return plain._replace(collect=history)
 
 
 def approximate_decision_pretraining(

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from envs.base import require
 from icrl.algorithms.base import Algorithm
 from icrl.models.base import SequenceModel
+from icrl.state_queries import ask_states
 from icrl.tokens import Layout, Transition, no_transition, transition
 
 
@@ -21,7 +23,11 @@ class Context(NamedTuple):
 
 
 def in_context(
-    model: SequenceModel, layout: Layout, *, greedy: bool = False
+    model: SequenceModel,
+    layout: Layout,
+    *,
+    greedy: bool = False,
+    num_episodes: int | None = None,
 ) -> Algorithm:
     """Plays a model's predictions; learning is nothing but appending to its context.
 
@@ -34,7 +40,15 @@ def in_context(
         layout: the layout it was trained with.
         greedy: play the likeliest action instead of sampling from the softmax at
             temperature 1, which is what DPT and Lin et al. do online.
+        num_episodes: whole episodes that a layout which asks about states keeps in its
+            context; as many as the model was made for if None.
+
+    Raises:
+        ValueError: if `num_episodes` is given for another layout, or is too many.
     """
+    if layout.num_queries > 1:
+        return ask_states(model, layout, greedy=greedy, num_episodes=num_episodes)
+    require(num_episodes is None, "num_episodes needs a layout that asks", num_episodes)
 
     def feed(context: Context, token: Array) -> Context:
         cache, logits = model.step(context.cache, token)
@@ -52,7 +66,11 @@ def in_context(
             previous=no_transition(layout),
             alive=jnp.ones((), bool),
         )
-        return context if layout.query is None else feed(context, layout.query())
+        return (
+            context
+            if layout.query is None
+            else feed(context, layout.query(jnp.zeros((), jnp.int32)))
+        )
 
     def begin_episode(key: Array, context: Context) -> Context:
         del key
@@ -69,7 +87,9 @@ def in_context(
             token = layout.after(obs, action, timestep)
             context = feed(context, jnp.where(context.alive, token, 0.0))
         return context._replace(
-            previous=transition(layout, obs, action, timestep, context.alive),
+            previous=transition(
+                layout, obs, action, timestep, context.alive, context.previous.step
+            ),
             alive=context.alive & ~timestep.terminated,
         )
 

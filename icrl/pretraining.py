@@ -19,7 +19,9 @@ from icrl.algorithms.base import Algorithm, require_law
 from icrl.rollout import Trajectory, predictions, rollout
 from icrl.tokens import Layout, decisions, encode
 
+QUERY = 3  # key purpose, beside the three of `sample`
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
+Collect = Callable[[Key, Key, Task], Trajectory]  # keys of the noise and the choices
 Expert = Callable[[Task, Trajectory], tuple[Labels, Float[Array, " decisions"]]]
 
 
@@ -41,6 +43,10 @@ class Pretraining(NamedTuple):
             decisions have a label.
         layout: how it is written.
         num_episodes: episodes in a context.
+        collect: how data is collected instead of by playing episodes, if it is
+            (`icrl.collection`); then nobody needs to act.
+        query: `(key, task) -> obs`, what every decision of a context is about, where
+            that is not the state it was taken in.
     """
 
     tasks: TaskSet
@@ -48,23 +54,50 @@ class Pretraining(NamedTuple):
     expert: Expert
     layout: Layout
     num_episodes: int = 1
+    collect: Collect | None = None
+    query: Callable[[Key, Task], Any] | None = None
 
 
 def sample(pretraining: Pretraining, key: Key) -> Example:
     """Draws one task, plays, labels and writes it; `vmap` over keys for a batch."""
     key_task, key_noise, key_agent = jax.random.split(key, 3)
     task = pretraining.tasks.sample(key_task)
-    trajectory = rollout(
+    trajectory = gather(pretraining, key_noise, key_agent, task)
+    query = 0
+    if pretraining.query is not None:
+        query = pretraining.query(jax.random.fold_in(key, QUERY), task)
+        trajectory = ask_everywhere(task, trajectory, query)
+    labels, weights = pretraining.expert(task, trajectory)
+    tokens = encode(pretraining.layout, trajectory, query)
+    return Example(tokens=tokens, labels=labels, weights=weights)
+
+
+def gather(
+    pretraining: Pretraining, key_noise: Key, key_agent: Key, task: Task
+) -> Trajectory:
+    """The data of one context."""
+    if pretraining.collect is not None:
+        return pretraining.collect(key_noise, key_agent, task)
+    return rollout(
         key_noise,
         key_agent,
         task,
         pretraining.context(task),
         num_episodes=pretraining.num_episodes,
     )
-    labels, weights = pretraining.expert(task, trajectory)
-    return Example(
-        tokens=encode(pretraining.layout, trajectory), labels=labels, weights=weights
+
+
+def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
+    """The same data, with every decision in the first step's state that shows `query`.
+
+    An expert that reads states then labels the decision that is asked for.
+    """
+    state = task.state_from_obs(jnp.zeros((), jnp.int32), query)
+    num_steps = trajectory.action.shape[0]
+    states = jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (num_steps, *jnp.shape(x))), state
     )
+    return trajectory._replace(state=states, final_state=state)
 
 
 def optimal_expert(*, empty_context: bool = True) -> Expert:
@@ -82,8 +115,11 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
             trajectory.state,
             trajectory.final_state,
         )
-        best = jnp.argmin(jax.vmap(task.gaps)(states), axis=-1)
-        weights = jnp.append(trajectory.valid, trajectory.valid[-1]).astype(jnp.float32)
+        gaps = jax.vmap(task.gaps)(states)
+        best = jnp.argmin(gaps, axis=-1)
+        # an MDP's episode is over after the last step: nothing is left to decide
+        asked = trajectory.valid[-1] & (gaps[-1] > 0).any()
+        weights = jnp.append(trajectory.valid, asked).astype(jnp.float32)
         return (
             jax.nn.one_hot(best, task.num_actions),
             weights if empty_context else weights.at[0].set(0.0),
@@ -119,11 +155,11 @@ def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
     require_law(algorithm)
 
     def label(task: Task, trajectory: Trajectory):
-        del task
+        num_episodes = trajectory.action.shape[0] // task.horizon
         weights = jnp.append(trajectory.valid, trajectory.valid[-1])
         weights = weights.astype(jnp.float32)
         return (
-            predictions(algorithm, trajectory),
+            predictions(algorithm, trajectory, num_episodes=num_episodes),
             weights if empty_context else weights.at[0].set(0.0),
         )
 

@@ -97,7 +97,7 @@ def rollout(
 
 
 def replay(
-    key: Key, algorithm: Algorithm, trajectory: Trajectory
+    key: Key, algorithm: Algorithm, trajectory: Trajectory, *, num_episodes: int = 1
 ) -> Int[Array, " decisions"]:
     """What `algorithm` would do after every prefix of somebody else's trajectory.
 
@@ -107,7 +107,8 @@ def replay(
     Args:
         key: draws the agent's choices.
         algorithm: the agent.
-        trajectory: one trajectory of one episode.
+        trajectory: one trajectory.
+        num_episodes: episodes in it.
 
     Returns:
         time + 1 actions.
@@ -117,16 +118,20 @@ def replay(
     def ask(agent: Any, t: Int[Array, ""], obs: Any):
         return algorithm.act(jax.random.fold_in(key_act, t), agent, obs)
 
-    agent = algorithm.begin_episode(key_begin, algorithm.init())
-    return _ask_at_every_prefix(agent, algorithm, trajectory, ask)
+    return _ask_at_every_prefix(key_begin, algorithm, trajectory, ask, num_episodes)
 
 
 def predictions(
-    algorithm: Algorithm, trajectory: Trajectory
+    algorithm: Algorithm, trajectory: Trajectory, *, num_episodes: int = 1
 ) -> Float[Array, "decisions actions"]:
     """The law of what `algorithm` would do after every prefix of a trajectory.
 
     For algorithms without randomness of their own at the start of an episode.
+
+    Args:
+        algorithm: the agent.
+        trajectory: one trajectory.
+        num_episodes: episodes in it.
 
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
@@ -139,18 +144,25 @@ def predictions(
         after, _ = algorithm.act(jax.random.fold_in(unused, t), agent, obs)
         return after, probabilities(agent, obs)
 
-    return _ask_at_every_prefix(algorithm.init(), algorithm, trajectory, ask)
+    return _ask_at_every_prefix(unused, algorithm, trajectory, ask, num_episodes)
 
 
 def _ask_at_every_prefix(
-    agent: Any, algorithm: Algorithm, trajectory: Trajectory, ask: Any
+    key: Key, algorithm: Algorithm, trajectory: Trajectory, ask: Any, num_episodes: int
 ) -> Array:
-    """Feeds `agent` a trajectory and asks it before every step and after the last."""
+    """Feeds a learner a trajectory and asks it before every step and after the last."""
+
+    def begin(agent: Any, number: Int[Array, ""]) -> Any:
+        return algorithm.begin_episode(jax.random.fold_in(key, number), agent)
 
     def step(agent: Any, now: tuple[Any, ...]):
         t, obs, taken, timestep = now
         agent, answer = ask(agent, t, obs)
         return algorithm.update(agent, obs, taken, timestep), answer
+
+    def episode(agent: Any, now: tuple[Any, ...]):
+        number, steps = now
+        return jax.lax.scan(step, begin(agent, number), steps)
 
     num_steps = trajectory.action.shape[0]
     steps = (
@@ -159,6 +171,10 @@ def _ask_at_every_prefix(
         trajectory.action,
         trajectory.timestep,
     )
-    agent, answers = jax.lax.scan(step, agent, steps)
-    _, last = ask(agent, jnp.asarray(num_steps), trajectory.final_obs)
+    steps = jax.tree.map(lambda x: x.reshape(num_episodes, -1, *x.shape[1:]), steps)
+    numbers = jnp.arange(num_episodes)
+    agent, answers = jax.lax.scan(episode, algorithm.init(), (numbers, steps))
+    answers = answers.reshape(num_steps, *answers.shape[2:])
+    last_agent = begin(agent, jnp.asarray(num_episodes)) if num_episodes > 1 else agent
+    _, last = ask(last_agent, jnp.asarray(num_steps), trajectory.final_obs)
     return jnp.concatenate([answers, last[None]])

@@ -27,6 +27,7 @@ class Transition(NamedTuple):
     action: Float[Array, " shown"]  # as the layout shows it: one-hot, or its features
     reward: Float[Array, ""]
     done: Float[Array, ""]  # 1 where the episode ended with it
+    step: Int[Array, ""]  # steps taken since, in the episode that runs now
 
 
 class Layout(NamedTuple):
@@ -36,11 +37,14 @@ class Layout(NamedTuple):
         num_actions: actions that logits are for.
         token_size: features of a token.
         tokens_per_step: tokens that one environment step adds.
+        horizon: steps in an episode.
         action_size: numbers that a token shows an action by.
         show_action: `(obs, action) -> Float[shown]`, how a token shows an action.
         arm_features: (arms, dim) of what stands first in every token that decides, if
             that is the features of all arms.
-        query: the token that stands before everything, if any.
+        query: `obs -> token`, which stands before everything, if any: what is decided
+            is the action there.
+        num_queries: how many observations may be asked about.
         before: `(obs, previous) -> token` fed before acting, if any.
         after: `(obs, action, timestep) -> token` fed once the step is over, if any.
     """
@@ -48,10 +52,12 @@ class Layout(NamedTuple):
     num_actions: int
     token_size: int
     tokens_per_step: int
+    horizon: int
     action_size: int
     show_action: Callable[[Any, Array], Float[Array, " shown"]]
     arm_features: tuple[int, int] | None = None
-    query: Callable[[], Token] | None = None
+    query: Callable[[Any], Token] | None = None
+    num_queries: int = 1
     before: Callable[[Any, Transition], Token] | None = None
     after: Callable[[Any, Array, TimeStep], Token] | None = None
 
@@ -65,25 +71,27 @@ def query_first(family: Family) -> Layout:
 
     Token 0 is [s_query, 0, 0, 0]; token j is [s, one-hot a, s', r].
 
+    Of an MDP every state has a context of its own, with the same transitions: there is
+    no cache, and no need for the transitions to be a trajectory.
+
     Source: Lee et al. 2023, arXiv 2306.14892, Section 3 and its code. For bandits the
     state is the constant 1 there too.
 
     Raises:
-        ValueError: if the family shows more than one observation: then every query
-            state needs a context of its own.
+        ValueError: if observations are real-valued: they cannot all be asked about.
     """
     require(
-        family.num_observations == 1,
-        "query_first plays families with one constant observation; use step or "
+        family.num_observations >= 1,
+        "query_first plays families with finitely many observations; use step or "
         "interleaved",
         f"{family.name or type(family).__name__} with observations {family.obs_shape}",
     )
     obs_size = _obs_size(family)
     show_action, size = _action_shown(family, by_features=False)
 
-    def query():
-        obs = _encode_obs(family, jnp.zeros((), jnp.int32))
-        return jnp.concatenate([obs, jnp.zeros(size + obs_size + 1)])
+    def query(obs):
+        shown = _encode_obs(family, obs)
+        return jnp.concatenate([shown, jnp.zeros(size + obs_size + 1)])
 
     def after(obs, action, timestep):
         return jnp.concatenate(
@@ -99,14 +107,18 @@ def query_first(family: Family) -> Layout:
         num_actions=family.num_actions,
         token_size=2 * obs_size + size + 1,
         tokens_per_step=1,
+        horizon=family.horizon,
         action_size=size,
         show_action=show_action,
         query=query,
+        num_queries=family.num_observations,
         after=after,
     )
 
 
-def step(family: Family, *, by_features: bool = False) -> Layout:
+def step(
+    family: Family, *, by_features: bool = False, by_clock: bool = False
+) -> Layout:
     """RL²'s layout: one token a step, which carries what the last step brought.
 
     A token is [obs, one-hot previous action, previous reward, episode-end flag].
@@ -118,11 +130,14 @@ def step(family: Family, *, by_features: bool = False) -> Layout:
         family: what is played.
         by_features: show an action by its features, not by its number: a model need not
             learn to look them up in the observation.
+        by_clock: show the step of the episode too, one-hot: the best action of a short
+            episode depends on it, and a model without positions cannot count.
 
     Raises:
         ValueError: if its actions have no features to be shown by.
     """
     show_action, size = _action_shown(family, by_features=by_features)
+    clock_size = family.horizon if by_clock else 0
 
     def before(obs, previous):
         return jnp.concatenate(
@@ -131,13 +146,15 @@ def step(family: Family, *, by_features: bool = False) -> Layout:
                 previous.action,
                 previous.reward[None],
                 previous.done[None],
+                jax.nn.one_hot(previous.step, clock_size),
             ]
         )
 
     return Layout(
         num_actions=family.num_actions,
-        token_size=_obs_size(family) + size + 2,
+        token_size=_obs_size(family) + size + 2 + clock_size,
         tokens_per_step=1,
+        horizon=family.horizon,
         action_size=size,
         show_action=show_action,
         arm_features=_arm_features(family),
@@ -176,6 +193,7 @@ def interleaved(family: Family, *, by_features: bool = False) -> Layout:
         num_actions=family.num_actions,
         token_size=obs_size + size + 1,
         tokens_per_step=2,
+        horizon=family.horizon,
         action_size=size,
         show_action=show_action,
         arm_features=_arm_features(family),
@@ -187,16 +205,24 @@ def interleaved(family: Family, *, by_features: bool = False) -> Layout:
 LAYOUTS: dict[str, Callable[[Family], Layout]] = {
     "query_first": query_first,
     "step": step,
+    "step_clock": functools.partial(step, by_clock=True),
     "step_features": functools.partial(step, by_features=True),
     "interleaved": interleaved,
     "interleaved_features": functools.partial(interleaved, by_features=True),
 }
 
 
-def encode(layout: Layout, trajectory: Trajectory) -> Float[Array, "tokens token"]:
+def encode(
+    layout: Layout, trajectory: Trajectory, query: Any = 0
+) -> Float[Array, "tokens token"]:
     """Writes a trajectory of `time` steps, up to the decision that knows all of it.
 
     What an episode shows after it has terminated is written as zeros.
+
+    Args:
+        layout: how.
+        trajectory: one life.
+        query: the observation that every decision is about, in a layout that asks.
 
     Returns:
         `layout.num_tokens(time)` tokens.
@@ -213,7 +239,7 @@ def encode(layout: Layout, trajectory: Trajectory) -> Float[Array, "tokens token
         columns.append(jnp.where(trajectory.valid[:, None], after, 0.0))
     body = jnp.stack(columns, axis=1).reshape(-1, layout.token_size)
     if layout.query is not None:
-        return jnp.concatenate([layout.query()[None], body])
+        return jnp.concatenate([layout.query(jnp.asarray(query))[None], body])
     assert before is not None  # a layout without a query reads what comes before
     return jnp.concatenate([body, before[-1:]])
 
@@ -228,19 +254,37 @@ def decisions(
 def no_transition(layout: Layout) -> Transition:
     """What stands for the step before the first."""
     return Transition(
-        action=jnp.zeros(layout.action_size), reward=jnp.zeros(()), done=jnp.zeros(())
+        action=jnp.zeros(layout.action_size),
+        reward=jnp.zeros(()),
+        done=jnp.zeros(()),
+        step=jnp.zeros((), jnp.int32),
     )
 
 
 def transition(
-    layout: Layout, obs: Any, action: Array, timestep: TimeStep, valid: Array
+    layout: Layout,
+    obs: Any,
+    action: Array,
+    timestep: TimeStep,
+    valid: Array,
+    step: Int[Array, ""],
 ) -> Transition:
-    """The step just taken, as the next token shows it: zeros if it was not valid."""
+    """The step just taken, as the next token shows it: zeros if it was not valid.
+
+    Args:
+        layout: how it is shown.
+        obs: what the action answered.
+        action: taken.
+        timestep: what followed.
+        valid: whether the episode had not terminated.
+        step: of the episode, counted from 0.
+    """
     shown = valid.astype(jnp.float32)
     return Transition(
         action=shown * layout.show_action(obs, action),
         reward=shown * timestep.reward,
         done=shown * timestep.done.astype(jnp.float32),
+        step=(step + 1) % layout.horizon,
     )
 
 
@@ -249,7 +293,11 @@ def _before_each_decision(
 ) -> tuple[Any, Transition]:
     """The observation and the previous transition at every decision, the last too."""
     taken = jax.vmap(functools.partial(transition, layout))(
-        trajectory.obs, trajectory.action, trajectory.timestep, trajectory.valid
+        trajectory.obs,
+        trajectory.action,
+        trajectory.timestep,
+        trajectory.valid,
+        jnp.arange(trajectory.action.shape[0]) % layout.horizon,
     )
     previous = jax.tree.map(
         lambda first, rest: jnp.concatenate([first[None], rest]),

@@ -40,6 +40,8 @@ def make(name, layout_name, horizon=HORIZON, num_episodes=1):
         ("ContextualLinearBandit-v0", "interleaved"),
         ("ContextualLinearBandit-v0", "step_features"),
         ("ContextualLinearBandit-v0", "interleaved_features"),
+        ("RandomMDP-Small-v0", "step_clock"),
+        ("RandomMDP-Small-v0", "interleaved"),
     ],
 )
 def test_playing_and_training_see_the_same_predictions(name, layout_name):
@@ -48,7 +50,7 @@ def test_playing_and_training_see_the_same_predictions(name, layout_name):
     key_task, key_noise, key_agent = jax.random.split(jax.random.key(1), 3)
     task = family.sample(key_task)
     trajectory = rollout(key_noise, key_agent, task, uniform(family), num_episodes=2)
-    in_play = predictions(in_context(model, layout), trajectory)
+    in_play = predictions(in_context(model, layout), trajectory, num_episodes=2)
     logits = tokens.decisions(layout, model(tokens.encode(layout, trajectory)))
     assert np.allclose(in_play, jax.nn.softmax(logits), atol=1e-5)
 

@@ -24,6 +24,8 @@ class SequenceModel(Protocol):
     on later tokens.
     """
 
+    max_tokens: int  # longest context
+
     def __call__(
         self, tokens: Float[Array, "time token"]
     ) -> Float[Array, "time actions"]:

@@ -1,0 +1,102 @@
+"""Ways to collect a context other than by playing episodes from their start.
+
+Each gives `(key_noise, key_agent, task) -> Trajectory`, what `Pretraining.collect` is.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from envs.base import Family, Key, Task, require
+from icrl.algorithms.base import Algorithm
+from icrl.pretraining import Collect
+from icrl.rollout import Trajectory, rollout
+
+
+def independent_pairs(family: Family, num_steps: int) -> Collect:
+    """Uniform states and actions, one transition from each: a generative model.
+
+    Source: the released code of Lee et al. 2023, arXiv 2306.14892, for Dark Room; the
+    paper speaks of a uniform policy.
+
+    Args:
+        family: with integer observations that determine the state.
+        num_steps: transitions.
+
+    Raises:
+        ValueError: if observations are real-valued, or `num_steps` is below 1.
+    """
+    num_observations = family.num_observations
+    require(num_observations >= 1, "observations must be integers", family.obs_shape)
+    require(num_steps >= 1, "num_steps must be at least 1", num_steps)
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        key_state, key_act = jax.random.split(key_agent)
+        obs = jax.random.randint(key_state, (num_steps,), 0, num_observations)
+        action = jax.random.randint(key_act, (num_steps,), 0, family.num_actions)
+
+        def step(obs: Int[Array, ""], action: Int[Array, ""], key: Key):
+            state = task.state_from_obs(jnp.zeros((), jnp.int32), obs)
+            after, timestep = task.step(key, state, action)
+            return state, after, timestep, task.gaps(state)[action]
+
+        keys = jax.random.split(key_noise, num_steps)
+        states, after, timestep, gap = jax.vmap(step)(obs, action, keys)
+        return Trajectory(
+            state=states,
+            obs=obs,
+            action=action,
+            timestep=timestep,
+            gap=gap,
+            valid=jnp.ones(num_steps, bool),
+            final_state=jax.tree.map(lambda x: x[-1], after),
+            final_obs=timestep.obs[-1],
+        )
+
+    return collect
+
+
+def thinned_history(
+    algorithm: Algorithm, *, num_episodes: int, every: int = 1
+) -> Collect:
+    """A learning history of which only every so-many-th episode is kept.
+
+    Learning looks faster by that factor, and a context holds more of it.
+
+    Source: Laskin et al. 2022, arXiv 2210.14215, Section 4 (subsampling of histories).
+
+    Args:
+        algorithm: who learns.
+        num_episodes: episodes kept.
+        every: distance between two of them in the history; the last one is kept.
+
+    Raises:
+        ValueError: if a number is below 1.
+    """
+    require(num_episodes >= 1, "num_episodes must be at least 1", num_episodes)
+    require(every >= 1, "every must be at least 1", every)
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        played = num_episodes * every
+        history = rollout(key_noise, key_agent, task, algorithm, num_episodes=played)
+
+        def thin(x: Array) -> Array:
+            episodes = x.reshape(num_episodes, every, task.horizon, *x.shape[1:])
+            return episodes[:, -1].reshape(-1, *x.shape[1:])
+
+        kept = jax.tree.map(thin, history._replace(final_state=None, final_obs=None))
+        return kept._replace(
+            final_state=history.final_state, final_obs=history.final_obs
+        )
+
+    return collect
+
+
+def uniform_query(family: Family):
+    """`(key, task) -> obs`: a state to ask about, each equally likely."""
+
+    def query(key: Key, task: Task) -> Int[Array, ""]:
+        del task
+        return jax.random.randint(key, (), 0, family.num_observations)
+
+    return query

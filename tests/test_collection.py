@@ -1,0 +1,85 @@
+"""Contexts that are not played from the start of an episode."""
+
+import jax
+import numpy as np
+import pytest
+
+import envs
+from icrl import collection, imitation, pretraining
+from icrl.agent import Recipe
+from icrl.algorithms.uniform import uniform
+from icrl.rollout import rollout
+
+FAMILY = envs.family("RandomMDP-Small-v0")
+
+
+def test_independent_pairs_are_uniform_and_pay_what_the_task_pays():
+    task = FAMILY.sample(jax.random.key(0))
+    collect = collection.independent_pairs(FAMILY, 20_000)
+    data = collect(jax.random.key(1), jax.random.key(2), task)
+    pairs = np.asarray(data.obs) * FAMILY.num_actions + np.asarray(data.action)
+    cells = FAMILY.num_observations * FAMILY.num_actions
+    counts = np.bincount(pairs, minlength=cells)
+    expected = len(pairs) / cells
+    assert (abs(counts - expected) < 4.5 * np.sqrt(expected)).all()
+    rewards = np.bincount(pairs, data.timestep.reward, cells) / counts
+    error = FAMILY.noise_std / np.sqrt(counts)
+    assert (abs(rewards - np.ravel(task.mean_rewards)) < 4.5 * error).all()
+    moves = np.zeros((cells, FAMILY.num_observations))
+    np.add.at(moves, (pairs, np.asarray(data.timestep.obs)), 1)
+    law = np.asarray(task.transitions).reshape(cells, -1)
+    spread = np.sqrt(law * (1 - law) / counts[:, None])
+    assert (abs(moves / counts[:, None] - law) < 4.5 * spread + 1e-6).all()
+
+
+def test_independent_pairs_need_observations_that_are_numbers_of_states():
+    with pytest.raises(ValueError, match="observations must be integers"):
+        collection.independent_pairs(envs.family("LinearBandit-Lin2023-v0"), 10)
+
+
+def test_a_thinned_history_keeps_the_last_episode_of_every_few():
+    algorithm, task = uniform(FAMILY), FAMILY.sample(jax.random.key(0))
+
+    def keys():
+        return jax.random.key(1), jax.random.key(2)
+
+    whole = rollout(*keys(), task, algorithm, num_episodes=6)
+    collect = collection.thinned_history(algorithm, num_episodes=2, every=3)
+    thin = collect(*keys(), task)
+    kept = np.r_[2 * 5 : 3 * 5, 5 * 5 : 6 * 5]
+    assert np.array_equal(thin.obs, whole.obs[kept])
+    assert np.array_equal(thin.action, whole.action[kept])
+    assert np.array_equal(thin.timestep.reward, whole.timestep.reward[kept])
+    assert thin.final_obs == whole.final_obs
+
+
+def test_a_question_about_a_state_is_labelled_by_its_best_first_action():
+    recipe = Recipe(family="RandomMDP-Small-v0", layout="query_first")
+    choices = imitation.state_query_pretraining(recipe, empty_context=False)
+    example = pretraining.sample(choices, jax.random.key(5))
+    task = choices.tasks.sample(jax.random.split(jax.random.key(5), 3)[0])
+    asked = int(np.argmax(example.tokens[0][: FAMILY.num_observations]))
+    best = np.asarray(task.q_values)[0, asked].argmax()
+    assert (np.asarray(example.labels).argmax(-1) == best).all()
+    assert example.weights.tolist() == [0.0] + [1.0] * FAMILY.horizon
+
+
+def test_a_layout_that_asks_nothing_cannot_be_asked():
+    recipe = Recipe(family="RandomMDP-Small-v0", layout="step")
+    with pytest.raises(ValueError, match=r"layout must ask about states.*got step"):
+        imitation.state_query_pretraining(recipe)
+
+
+def test_soft_labels_of_a_thinned_history_are_refused():
+    recipe = Recipe(family="RandomMDP-Small-v0", layout="step", num_episodes=2)
+    with pytest.raises(ValueError, match=r"soft labels need the whole history.*got 3"):
+        imitation.algorithm_distillation(
+            recipe, uniform(FAMILY), soft_labels=True, every=3
+        )
+
+
+def test_nothing_is_taught_once_an_episode_is_over():
+    recipe = Recipe(family="RandomMDP-Small-v0", layout="step", num_episodes=2)
+    choices = imitation.decision_pretraining(recipe, lambda task: uniform(FAMILY))
+    example = pretraining.sample(choices, jax.random.key(0))
+    assert example.weights.tolist() == [1.0] * 10 + [0.0]

@@ -1,0 +1,86 @@
+"""A model that is asked about states: a table for each episode, against brute force."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import envs
+from icrl import tokens
+from icrl.algorithms.uniform import uniform
+from icrl.config import TransformerConfig
+from icrl.evaluation import informed
+from icrl.in_context import in_context
+from icrl.models.transformer import Transformer
+from icrl.rollout import predictions, rollout
+
+ROOM = 2  # episodes that the model has room for
+FAMILY = envs.family("RandomMDP-Small-v0")
+
+
+@pytest.fixture(scope="module")
+def model():
+    layout = tokens.query_first(FAMILY)
+    return Transformer(
+        TransformerConfig(width=16, num_layers=2, num_heads=2),
+        token_size=layout.token_size,
+        num_actions=FAMILY.num_actions,
+        max_tokens=layout.num_tokens(ROOM * FAMILY.horizon),
+        rngs=nnx.Rngs(0),
+    )
+
+
+def play(algorithm, num_episodes):
+    key_task, key_noise, key_agent = jax.random.split(jax.random.key(1), 3)
+    task = FAMILY.sample(key_task)
+    return rollout(key_noise, key_agent, task, algorithm, num_episodes=num_episodes)
+
+
+def part(trajectory, start, stop):
+    """Some steps of a trajectory."""
+    inner = trajectory._replace(final_state=None, final_obs=None)
+    cut = jax.tree.map(lambda x: x[start:stop], inner)
+    return cut._replace(final_obs=trajectory.final_obs)
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_every_state_is_answered_from_the_last_whole_episodes(model, kept):
+    layout, horizon, episodes = tokens.query_first(FAMILY), FAMILY.horizon, 4
+    history = play(uniform(FAMILY), episodes)
+    algorithm = in_context(model, layout, num_episodes=kept)
+    found = predictions(algorithm, history, num_episodes=episodes)
+    for episode in range(episodes):
+        start = max(0, episode - kept) * horizon
+        for step in range(horizon):
+            now = episode * horizon + step
+            known = part(history, start, episode * horizon)
+            query = tokens.encode(layout, known, history.obs[now])
+            law = jax.nn.softmax(model(query)[-1])
+            np.testing.assert_allclose(found[now], law, atol=1e-5)
+
+
+def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
+    layout = tokens.query_first(FAMILY)
+    data = play(uniform(FAMILY), 1)
+    algorithm = informed(in_context(model, layout), data)
+    state = algorithm.begin_episode(jax.random.key(0), algorithm.init())
+    assert algorithm.action_probabilities is not None
+    for obs in range(FAMILY.num_observations):
+        law = jax.nn.softmax(model(tokens.encode(layout, data, obs))[-1])
+        answer = algorithm.action_probabilities(state, jnp.asarray(obs))
+        np.testing.assert_allclose(answer, law, atol=1e-5)
+
+
+def test_it_plays_what_the_table_says(model):
+    layout = tokens.query_first(FAMILY)
+    lived = play(in_context(model, layout, greedy=True), 3)
+    laws = predictions(in_context(model, layout), lived, num_episodes=3)[:-1]
+    assert np.array_equal(lived.action, laws.argmax(-1))
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_more_episodes_than_the_model_has_room_for_are_refused(model, kept):
+    layout = tokens.query_first(FAMILY)
+    with pytest.raises(ValueError, match=rf"must lie in \[1, 2\].*got {kept}"):
+        in_context(model, layout, num_episodes=kept)
