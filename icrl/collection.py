@@ -3,6 +3,8 @@
 Each gives `(key_noise, key_agent, task) -> Trajectory`, what `Pretraining.collect` is.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
@@ -100,3 +102,30 @@ def uniform_query(family: Family):
         return jax.random.randint(key, (), 0, family.num_observations)
 
     return query
+
+
+def episodes_of(make: Callable[[Task], Algorithm], *, num_episodes: int = 1) -> Collect:
+    """Episodes that an algorithm made from the task plays, like `optimal`."""
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        return rollout(
+            key_noise, key_agent, task, make(task), num_episodes=num_episodes
+        )
+
+    return collect
+
+
+def either(one: Collect, other: Collect, share: float) -> Collect:
+    """The first with probability `share`, else the second; of the same length.
+
+    Raises:
+        ValueError: if `share` is no probability.
+    """
+    require(0 <= share <= 1, "share must lie in [0, 1]", share)
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        first = jax.random.uniform(jax.random.fold_in(key_agent, 0)) < share
+        found = [way(key_noise, key_agent, task) for way in (one, other)]
+        return jax.tree.map(lambda a, b: jnp.where(first, a, b), *found)
+
+    return collect

@@ -1,0 +1,305 @@
+"""Does DPT find a hidden goal in the dark, and how much of the optimum is reached?
+
+A 10x10 room, 100 steps, a reward of 1 for every step at a goal that nobody shows. The
+model is asked for the best action in a state, given transitions as data. Offline, the
+data is 100 independent transitions, or one episode of the optimal policy. Online, it is
+the last episode (the released code's rule), or the last five. Every panel has what an
+ideal DPT does under the same rule: the exact posterior over goals.
+
+With 100 random transitions the goal is among the data in 63.4 % of the data sets, and
+without it nobody can know where to go: 57.6 is the ceiling of "offline, random", not a
+weakness of a model. Online, forgetting all but one episode costs 14 of 90.9 in return.
+
+Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where we differ: a cell is
+shown by one-hot coordinates (theirs: two numbers), and the model with the longer memory
+also learns from contexts that the exact posterior itself collected, which is allowed,
+since it does not know the goal.
+Command: icrl run dpt_dark_room cpu
+Cost: about 60 minutes on 2 free cores (cpu, 2 models of 1 training seed).
+Expect: (no reference run yet).
+"""
+
+import dataclasses
+
+from icrl import cli
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    ExperimentConfig,
+    TrainingConfig,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.experiment import Experiment
+
+FAMILY = "DarkRoom-DPT-v0"
+EXACT = "exact_posterior_sampling"
+# Read out of the paper's vector figures: 20 test goals, one trial each.
+PUBLISHED_ONLINE = {
+    "dpt": [
+        (1, 0.8),
+        (2, 18.6),
+        (3, 39.2),
+        (5, 61.1),
+        (10, 65.4),
+        (20, 64.8),
+        (30, 66.6),
+        (40, 75.1),
+    ]
+}
+PUBLISHED_OFFLINE = {"random": {"dpt": 61.45}, "expert": {"dpt": 87.02}}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """Sizes of the experiment.
+
+    Raises:
+        ValueError: if the long context is not longer than one episode.
+    """
+
+    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+    training: TrainingConfig  # of the model whose context is one episode
+    long_training: TrainingConfig  # of the other
+    num_remembered: int = 5  # episodes in the longer context
+    played_share: float = 0.5  # of its training contexts that the posterior played
+    num_episodes: int = 40  # online
+    num_tasks: int = 200  # lives online: the test goals in turn
+    num_datasets: int = 2000
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_remembered < 2:
+            raise ValueError(
+                f"num_remembered must be at least 2, got {self.num_remembered}"
+            )
+
+
+def run(run, config: Config) -> None:
+    """Trains both models, and plays them offline and online."""
+    from icrl import evaluation, imitation, panels
+
+    parts, tokens = [], 0
+    for name, (recipe, pretraining, training) in _choices(config).items():
+        trained = imitation.train_models(run, recipe, pretraining, training, name=name)
+        tokens += trained.train_tokens
+
+        def play(*, greedy=False, trained=trained, layout=pretraining.layout):
+            return evaluation.trained(trained.models, layout, greedy=greedy)
+
+        kept, seeds = recipe.num_episodes, len(trained.seeds)
+        if kept == 1:
+            parts += _offline(config, play(greedy=True), play(), seeds)
+            parts += [
+                _online(config, "online_last_episode", play(), kept, seeds),
+                _online(config, "online_train_goals", play(), kept, seeds, "train"),
+            ]
+        else:
+            parts += [_online(config, "online_long_context", play(), kept, seeds)]
+    rows, arrays = panels.join(parts)
+    run.finish(rows, arrays, train_tokens=tokens)
+
+
+def _choices(config: Config):
+    """Each model's recipe, pretraining and training."""
+    from icrl.algorithms.goal_posterior import exact_goal_posterior
+
+    from icrl import imitation
+    from icrl.agent import Recipe
+    from icrl.collection import either, episodes_of, independent_pairs
+
+    long = config.num_remembered
+    one = Recipe(family=FAMILY, layout="query_first", model=config.model)
+    several = dataclasses.replace(one, num_episodes=long)
+    family = one.make_family()
+    posterior = exact_goal_posterior(family, episodes=long, in_episode=False)
+    mixed = either(
+        episodes_of(lambda task: posterior, num_episodes=long),
+        independent_pairs(family, long * family.horizon),
+        config.played_share,
+    )
+    empty = config.training.empty_context_loss
+    return {
+        "last_episode": (
+            one,
+            imitation.state_query_pretraining(one, empty_context=empty),
+            config.training,
+        ),
+        "long_context": (
+            several,
+            imitation.state_query_pretraining(several, mixed, empty_context=empty),
+            config.long_training,
+        ),
+    }
+
+
+def _online(config: Config, panel: str, dpt, kept: int, seeds: int, half="test"):
+    """Returns by episode, with `kept` whole episodes in the context."""
+    import jax
+    from icrl.algorithms.goal_posterior import exact_goal_posterior
+    from icrl.algorithms.snake_sweep import snake_sweep
+
+    from icrl import algorithms, evaluation, panels
+
+    family = _family()
+    exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
+    agents = {
+        "dpt": dpt,
+        EXACT: evaluation.fixed(exact),
+        "optimal": evaluation.of_task(algorithms.optimal),
+        "snake_sweep": evaluation.fixed(snake_sweep(family)),
+        "uniform": evaluation.fixed(algorithms.uniform(family)),
+    }
+    scores = evaluation.online_returns(
+        jax.random.key(config.root_seed),
+        getattr(family.split(), half),
+        agents,
+        num_tasks=config.num_tasks,
+        num_episodes=config.num_episodes,
+        tasks_at_once=50,
+    )
+    published = PUBLISHED_ONLINE if panel == "online_last_episode" else {}
+    return panels.curve_panel(
+        panel,
+        scores,
+        metric="return_last_episode",
+        learned={"dpt": seeds},
+        reference=EXACT,
+        published=panels.last(published, config.num_episodes),
+    )
+
+
+def _offline(config: Config, greedy, sampled, seeds: int):
+    """The return of one episode, given a data set: of random play, of an expert."""
+    import jax
+    from icrl.algorithms.goal_posterior import exact_goal_posterior
+
+    from icrl import algorithms, evaluation, panels
+    from icrl.collection import episodes_of, independent_pairs
+
+    family = _family()
+    exact = exact_goal_posterior(family, episodes=1, in_episode=False)
+    agents = {
+        "dpt": greedy,
+        "dpt_sampled": sampled,
+        EXACT: evaluation.fixed(algorithms.most_likely(exact)),
+        "optimal": evaluation.of_task(algorithms.optimal),
+        "uniform": evaluation.fixed(algorithms.uniform(family)),
+    }
+    ways = {
+        "random": independent_pairs(family, family.horizon),
+        "expert": episodes_of(algorithms.optimal),
+    }
+    parts = []
+    for number, (name, collect) in enumerate(ways.items()):
+        scores = evaluation.offline_returns(
+            jax.random.fold_in(jax.random.key(config.root_seed), number),
+            family.split().test,
+            collect,
+            agents,
+            num_tasks=config.num_datasets,
+            tasks_at_once=50,
+        )
+        parts.append(
+            panels.curve_panel(
+                f"offline_{name}",
+                scores,
+                metric="return",
+                learned={"dpt": seeds, "dpt_sampled": seeds},
+                reference=EXACT,
+                published=PUBLISHED_OFFLINE[name],
+            )
+        )
+    return parts
+
+
+def _family():
+    import envs
+
+    return envs.family(FAMILY)
+
+
+def coverage_ceiling(best: float) -> float:
+    """The most that 100 random transitions allow: the optimum, if the goal is seen."""
+    return (1 - 0.99**100) * best
+
+
+def figure(summary, arrays):
+    """Offline bars below their ceiling, and returns over episodes."""
+    from icrl import figures
+
+    drawn, axes = figures.new_figure(2, 2, width=5.2)
+    figures.draw_bars(
+        axes[0, 0],
+        summary,
+        {"offline_random": "random data", "offline_expert": "expert data"},
+        metric="return",
+        agents=["dpt", "dpt_sampled", EXACT, "uniform"],
+        title="4a  offline, test goals",
+        ylabel="return of an episode",
+    )
+    best = figures.find_row(summary, "offline_random", "optimal", "return")["mean"]
+    ceiling = coverage_ceiling(best)
+    axes[0, 0].plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2)
+    axes[0, 0].annotate(
+        f"coverage ceiling {ceiling:.1f}", (0.46, ceiling), fontsize=8, va="center"
+    )
+    for ax, panel, title in (
+        (axes[0, 1], "online_last_episode", "4b  online, the last episode in context"),
+        (axes[1, 0], "online_long_context", "online, more episodes in context"),
+        (axes[1, 1], "online_train_goals", "the last episode, training goals"),
+    ):
+        figures.draw_curves(
+            ax,
+            arrays,
+            panel,
+            title=title,
+            xlabel="episodes",
+            ylabel="return of the episode",
+            marks=PUBLISHED_ONLINE if panel == "online_last_episode" else None,
+        )
+    return drawn
+
+
+EXPERIMENT = Experiment(
+    name="dpt_dark_room",
+    question="Does DPT find a hidden goal in the dark, and what keeps it from that?",
+    presets={
+        "smoke": Config(
+            model=SMOKE_MODEL,
+            training=SMOKE_TRAINING,
+            long_training=SMOKE_TRAINING,
+            num_remembered=2,
+            num_episodes=2,
+            num_tasks=20,
+            num_datasets=20,
+        ),
+        "cpu": Config(
+            model=TransformerConfig(num_layers=3),
+            training=cosine_training(10_000, 3e-3, micro_batch=8),
+            long_training=cosine_training(4000, 3e-3, micro_batch=4),
+        ),
+        "paper": Config(
+            seeds=(0, 1, 2),
+            training=cosine_training(
+                300_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
+            ),
+            long_training=cosine_training(
+                300_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
+            ),
+            num_remembered=40,
+            num_tasks=2000,
+        ),
+    },
+    costs={
+        "smoke": "1 min on 2 cores",
+        "cpu": "60 min on 2 cores",
+        "paper": "hours on one GPU (80 billion tokens a seed for the long context)",
+    },
+    run=run,
+    figure=figure,
+    figure_name="return",
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
