@@ -139,7 +139,7 @@ def _online(config: Config, panel: str, dpt, kept: int, seeds: int, half="test")
     from icrl.algorithms.goal_posterior import exact_goal_posterior
     from icrl.algorithms.snake_sweep import snake_sweep
 
-    from icrl import algorithms, evaluation, panels
+    from icrl import algorithms, evaluation, panels, returns
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
@@ -150,7 +150,7 @@ def _online(config: Config, panel: str, dpt, kept: int, seeds: int, half="test")
         "snake_sweep": evaluation.fixed(snake_sweep(family)),
         "uniform": evaluation.fixed(algorithms.uniform(family)),
     }
-    scores = evaluation.online_returns(
+    scores = returns.online(
         jax.random.key(config.root_seed),
         getattr(family.split(), half),
         agents,
@@ -174,7 +174,7 @@ def _offline(config: Config, greedy, sampled, seeds: int):
     import jax
     from icrl.algorithms.goal_posterior import exact_goal_posterior
 
-    from icrl import algorithms, evaluation, panels
+    from icrl import algorithms, evaluation, panels, returns
     from icrl.collection import episodes_of, independent_pairs
 
     family = _family()
@@ -192,7 +192,7 @@ def _offline(config: Config, greedy, sampled, seeds: int):
     }
     parts = []
     for number, (name, collect) in enumerate(ways.items()):
-        scores = evaluation.offline_returns(
+        scores = returns.offline(
             jax.random.fold_in(jax.random.key(config.root_seed), number),
             family.split().test,
             collect,

@@ -114,9 +114,9 @@ class Evaluate:
         from icrl import results, saved, tables
 
         folder = saved.find(self.run, results.results_root())
-        from icrl import evaluation  # imports jax
+        from icrl import transfer  # imports jax
 
-        rows = evaluation.evaluate_run(
+        rows = transfer.evaluate_run(
             str(folder),
             family=self.family,
             horizon=self.horizon,

@@ -3,7 +3,6 @@
 Every number here is a gap of the task (exact mean rewards), never a noisy reward.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from envs import registry
-from envs.base import Family, Key, Task
+from envs.base import Key, Task
 from envs.splits import FiniteTasks, TaskSet
 from icrl.algorithms.base import Algorithm
 from icrl.in_context import in_context
-from icrl.pretraining import Collect, Pretraining, gather
+from icrl.pretraining import Pretraining, gather
 from icrl.rollout import Trajectory, predictions, replay, rollout
 from icrl.tokens import Layout, decisions, encode
 
@@ -115,9 +113,9 @@ def play(
     same two meets the same ones, in `online` as in every diagnostic. Of finitely many
     tasks every one is played in turn.
     """
-    key_sample, key_noise = jax.random.split(_key(key, TASKS, index))
-    task = _task(tasks, key_sample, index)
-    key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+    key_sample, key_noise = jax.random.split(key_for(key, TASKS, index))
+    task = task_at(tasks, key_sample, index)
+    key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
     algorithm = agent.make(model, task)
     return task, rollout(
         key_noise, key_agent, task, algorithm, num_episodes=num_episodes
@@ -185,11 +183,11 @@ def offline(
 
     def suboptimality(agent: Agent) -> Regrets:
         def score(model: Any, index: Array, seed: Array) -> Array:
-            keys = jax.random.split(_key(key, TASKS, index), 3)
+            keys = jax.random.split(key_for(key, TASKS, index), 3)
             key_sample, key_noise, key_data = keys
-            task = _task(tasks, key_sample, index)
+            task = task_at(tasks, key_sample, index)
             data = rollout(key_noise, key_data, task, context(task))
-            key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
+            key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
             actions = replay(key_agent, agent.make(model, task), data)
             gaps = jax.vmap(task.gaps)(data.state)
             gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
@@ -198,97 +196,6 @@ def offline(
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {name: suboptimality(agent) for name, agent in agents.items()}
-
-
-def online_returns(
-    key: Key,
-    tasks: TaskSet,
-    agents: Mapping[str, Agent],
-    *,
-    num_tasks: int,
-    num_episodes: int,
-    tasks_at_once: int = 500,
-) -> dict[str, Regrets]:
-    """Sum of the rewards of every episode, for tasks whose rewards have no noise.
-
-    Args:
-        key: as in `online`; the same lives.
-        tasks: where tasks come from.
-        agents: by name.
-        num_tasks: tasks that each agent plays.
-        num_episodes: episodes on each task.
-        tasks_at_once: tasks side by side; bounds memory.
-
-    Returns:
-        [seeds, tasks, episodes] for every agent, in reward units.
-    """
-
-    def returns(agent: Agent) -> Regrets:
-        def score(model: Any, index: Array, seed: Array) -> Array:
-            _, trajectory = play(
-                key, tasks, agent, model, index, seed, num_episodes=num_episodes
-            )
-            return _returns(trajectory, num_episodes)
-
-        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
-
-    return {name: returns(agent) for name, agent in agents.items()}
-
-
-def offline_returns(
-    key: Key,
-    tasks: TaskSet,
-    collect: Collect,
-    agents: Mapping[str, Agent],
-    *,
-    num_tasks: int,
-    tasks_at_once: int = 500,
-) -> dict[str, Regrets]:
-    """Return of one episode after a given data set, for rewards without noise.
-
-    Every agent learns from the data set, transition by transition, and then plays.
-
-    Args:
-        key: draws tasks, data sets and the agents' choices, each for itself.
-        tasks: where tasks come from.
-        collect: how a data set is collected.
-        agents: by name.
-        num_tasks: data sets, one a task.
-        tasks_at_once: tasks side by side; bounds memory.
-
-    Returns:
-        [seeds, tasks, 1] for every agent, in reward units.
-    """
-
-    def returns(agent: Agent) -> Regrets:
-        def score(model: Any, index: Array, seed: Array) -> Array:
-            keys = jax.random.split(_key(key, TASKS, index), 3)
-            key_sample, key_noise, key_data = keys
-            task = _task(tasks, key_sample, index)
-            data = collect(key_noise, key_data, task)
-            algorithm = informed(agent.make(model, task), data)
-            key_agent = jax.random.fold_in(_key(key, AGENTS, index), seed)
-            return _returns(rollout(key_noise, key_agent, task, algorithm), 1)
-
-        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
-
-    return {name: returns(agent) for name, agent in agents.items()}
-
-
-def informed(algorithm: Algorithm, data: Trajectory) -> Algorithm:
-    """The same algorithm, which has seen `data` before its first episode."""
-
-    def learn(agent: Any, now: tuple[Any, ...]):
-        return algorithm.update(agent, *now), None
-
-    steps = data.obs, data.action, data.timestep
-    state, _ = jax.lax.scan(learn, algorithm.init(), steps)
-    return algorithm._replace(init=lambda: state)
-
-
-def _returns(trajectory: Trajectory, num_episodes: int) -> Array:
-    paid = jnp.where(trajectory.valid, trajectory.timestep.reward, 0.0)
-    return paid.reshape(num_episodes, -1).sum(-1)
 
 
 def losses(
@@ -318,9 +225,9 @@ def losses(
 
     def draw(index: Array):
         key_sample, key_noise, key_agent = jax.random.split(
-            _key(key, CONTEXTS, index), 3
+            key_for(key, CONTEXTS, index), 3
         )
-        task = _task(pretraining.tasks, key_sample, index)
+        task = task_at(pretraining.tasks, key_sample, index)
         trajectory = gather(pretraining, key_noise, key_agent, task)
         return task, trajectory, *pretraining.expert(task, trajectory)
 
@@ -367,83 +274,11 @@ def over_seeds_and_tasks(
     return np.asarray(run(agent.models)).swapaxes(0, 1)
 
 
-def _task(tasks: TaskSet, key: Key, index: Array) -> Task:
+def task_at(tasks: TaskSet, key: Key, index: Array) -> Task:
     """Task `index`: one after another of a list, or a fresh draw."""
     return tasks.at(index) if isinstance(tasks, FiniteTasks) else tasks.sample(key)
 
 
-def _key(key: Key, purpose: int, index: Array) -> Key:
+def key_for(key: Key, purpose: int, index: Array) -> Key:
+    """The key of one purpose (`TASKS`, `AGENTS`, ...) for task `index`."""
     return jax.random.fold_in(jax.random.fold_in(key, purpose), index)
-
-
-def evaluate_run(
-    run: str,
-    *,
-    family: str,
-    horizon: int | None = None,
-    num_tasks: int = 1000,
-    extrapolate: bool = False,
-    name: str = "",
-) -> list[dict[str, Any]]:
-    """Plays a trained run in another family or for another horizon, as it is.
-
-    The exact posterior sampler of the family that the model was trained on stands
-    beside it: the prediction for an ideal DPT, whose prior is frozen in its weights.
-
-    Args:
-        run: a run's folder, or an experiment's name.
-        family: registered name of the family to play.
-        horizon: steps; the model's own if None.
-        num_tasks: tasks that each training seed plays.
-        extrapolate: allow more steps than the model was trained on.
-        name: which model, where a run trained several.
-
-    Returns:
-        Rows of a summary.
-
-    Raises:
-        RunError: if there is no such run, or its weights are broken.
-        ValueError: if the family's actions or observations are not the model's, or the
-            horizon is beyond the model.
-    """
-    from icrl import algorithms, panels
-    from icrl.agent import load_agent
-
-    agent = load_agent(run, name)
-    trained_steps = agent.recipe.num_episodes * agent.family.horizon
-    horizon = trained_steps if horizon is None else horizon
-    if horizon > trained_steps and not extrapolate:
-        raise ValueError(
-            f"horizon {horizon} is beyond the {trained_steps} steps that the model was "
-            "trained on; --extrapolate plays it all the same"
-        )
-    if horizon > trained_steps:
-        agent = load_agent(run, name, num_steps=horizon)
-    tested = registry.family(family, horizon=horizon)
-    _require_same_interface(tested, agent.family)
-    agents = {
-        "dpt": trained(agent.models, agent.layout),
-        "dpt_argmax": trained(agent.models, agent.layout, greedy=True),
-    }
-    for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
-        with contextlib.suppress(ValueError):  # not every algorithm plays every family
-            agents[other] = fixed(algorithms.make(other, agent.family))
-    scores = online(jax.random.key(0), tested.split().test, agents, num_tasks=num_tasks)
-    seeds = len(agent.seeds)
-    rows, _ = panels.curve_panel(
-        tested.name,
-        scores,
-        metric="final_regret",
-        learned={"dpt": seeds, "dpt_argmax": seeds},
-    )
-    return rows
-
-
-def _require_same_interface(tested: Family, trained_on: Family) -> None:
-    """A model reads and writes what its family showed and took."""
-    for what in ("num_actions", "num_observations", "obs_shape"):
-        there, here = getattr(trained_on, what), getattr(tested, what)
-        if there != here:
-            raise ValueError(
-                f"{tested.name} has {what} {here}, the model was trained with {there}"
-            )

@@ -7,7 +7,7 @@ from test_train import TRAINING, fit
 
 import icrl
 from envs.splits import split_prior
-from icrl import evaluation
+from icrl import evaluation, transfer
 from icrl.errors import RunError
 from icrl.rollout import rollout
 from icrl.theory import diagnosis
@@ -30,7 +30,7 @@ def test_a_notebook_plays_a_trained_agent(folder):
 
 
 def test_an_agent_is_evaluated_on_another_family_and_horizon(folder):
-    rows = evaluation.evaluate_run(
+    rows = transfer.evaluate_run(
         str(folder), family="BernoulliBandit-DPT-v0", horizon=5, num_tasks=20
     )
     found = {row["agent"]: row for row in rows if row["metric"] == "final_regret"}
@@ -41,8 +41,8 @@ def test_an_agent_is_evaluated_on_another_family_and_horizon(folder):
 def test_a_horizon_beyond_the_training_is_asked_for_by_name(folder):
     name = "GaussianBandit-DPT-v0"
     with pytest.raises(ValueError, match=r"horizon 12 is beyond the 8 steps"):
-        evaluation.evaluate_run(str(folder), family=name, horizon=12)
-    rows = evaluation.evaluate_run(
+        transfer.evaluate_run(str(folder), family=name, horizon=12)
+    rows = transfer.evaluate_run(
         str(folder), family=name, horizon=12, num_tasks=5, extrapolate=True
     )
     assert np.isfinite(rows[0]["mean"])
@@ -64,7 +64,7 @@ def test_an_agent_is_diagnosed(folder):
 
 def test_a_family_of_other_actions_is_refused(folder):
     with pytest.raises(ValueError, match="has num_actions 10, the model was trained"):
-        evaluation.evaluate_run(str(folder), family="LinearBandit-DPT-v0", horizon=8)
+        transfer.evaluate_run(str(folder), family="LinearBandit-DPT-v0", horizon=8)
 
 
 def test_a_run_that_is_not_there_is_one_line(tmp_path):

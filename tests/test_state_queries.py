@@ -10,9 +10,9 @@ import envs
 from icrl import tokens
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
-from icrl.evaluation import informed
 from icrl.in_context import in_context
 from icrl.models.transformer import Transformer
+from icrl.returns import informed
 from icrl.rollout import predictions, rollout
 
 ROOM = 2  # episodes that the model has room for

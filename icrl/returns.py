@@ -1,0 +1,118 @@
+"""Scoring by what an episode pays, for tasks whose rewards have no noise.
+
+In Dark Room a reward says it all, and the literature's figures show returns.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from envs.base import Key
+from envs.splits import TaskSet
+from icrl.algorithms.base import Algorithm
+from icrl.evaluation import (
+    AGENTS,
+    TASKS,
+    Agent,
+    Regrets,
+    key_for,
+    over_seeds_and_tasks,
+    play,
+    task_at,
+)
+from icrl.pretraining import Collect
+from icrl.rollout import Trajectory, rollout
+
+
+def online(
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    num_episodes: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Sum of the rewards of every episode, for tasks whose rewards have no noise.
+
+    Args:
+        key: as in `online`; the same lives.
+        tasks: where tasks come from.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, episodes] for every agent, in reward units.
+    """
+
+    def returns(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            _, trajectory = play(
+                key, tasks, agent, model, index, seed, num_episodes=num_episodes
+            )
+            return _returns(trajectory, num_episodes)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: returns(agent) for name, agent in agents.items()}
+
+
+def offline(
+    key: Key,
+    tasks: TaskSet,
+    collect: Collect,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Return of one episode after a given data set, for rewards without noise.
+
+    Every agent learns from the data set, transition by transition, and then plays.
+
+    Args:
+        key: draws tasks, data sets and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        collect: how a data set is collected.
+        agents: by name.
+        num_tasks: data sets, one a task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, 1] for every agent, in reward units.
+    """
+
+    def returns(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            keys = jax.random.split(key_for(key, TASKS, index), 3)
+            key_sample, key_noise, key_data = keys
+            task = task_at(tasks, key_sample, index)
+            data = collect(key_noise, key_data, task)
+            algorithm = informed(agent.make(model, task), data)
+            key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+            return _returns(rollout(key_noise, key_agent, task, algorithm), 1)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: returns(agent) for name, agent in agents.items()}
+
+
+def informed(algorithm: Algorithm, data: Trajectory) -> Algorithm:
+    """The same algorithm, which has seen `data` before its first episode."""
+
+    def learn(agent: Any, now: tuple[Any, ...]):
+        return algorithm.update(agent, *now), None
+
+    steps = data.obs, data.action, data.timestep
+    state, _ = jax.lax.scan(learn, algorithm.init(), steps)
+    return algorithm._replace(init=lambda: state)
+
+
+def _returns(trajectory: Trajectory, num_episodes: int) -> Array:
+    paid = jnp.where(trajectory.valid, trajectory.timestep.reward, 0.0)
+    return paid.reshape(num_episodes, -1).sum(-1)

@@ -1,0 +1,83 @@
+"""A trained run in another family, or for longer than it was trained for."""
+
+import contextlib
+from typing import Any
+
+import jax
+
+from envs import registry
+from envs.base import Family
+from icrl.evaluation import fixed, online, trained
+
+
+def evaluate_run(
+    run: str,
+    *,
+    family: str,
+    horizon: int | None = None,
+    num_tasks: int = 1000,
+    extrapolate: bool = False,
+    name: str = "",
+) -> list[dict[str, Any]]:
+    """Plays a trained run in another family or for another horizon, as it is.
+
+    The exact posterior sampler of the family that the model was trained on stands
+    beside it: the prediction for an ideal DPT, whose prior is frozen in its weights.
+
+    Args:
+        run: a run's folder, or an experiment's name.
+        family: registered name of the family to play.
+        horizon: steps; the model's own if None.
+        num_tasks: tasks that each training seed plays.
+        extrapolate: allow more steps than the model was trained on.
+        name: which model, where a run trained several.
+
+    Returns:
+        Rows of a summary.
+
+    Raises:
+        RunError: if there is no such run, or its weights are broken.
+        ValueError: if the family's actions or observations are not the model's, or the
+            horizon is beyond the model.
+    """
+    from icrl import algorithms, panels
+    from icrl.agent import load_agent
+
+    agent = load_agent(run, name)
+    trained_steps = agent.recipe.num_episodes * agent.family.horizon
+    horizon = trained_steps if horizon is None else horizon
+    if horizon > trained_steps and not extrapolate:
+        raise ValueError(
+            f"horizon {horizon} is beyond the {trained_steps} steps that the model was "
+            "trained on; --extrapolate plays it all the same"
+        )
+    if horizon > trained_steps:
+        agent = load_agent(run, name, num_steps=horizon)
+    tested = registry.family(family, horizon=horizon)
+    _require_same_interface(tested, agent.family)
+    agents = {
+        "dpt": trained(agent.models, agent.layout),
+        "dpt_argmax": trained(agent.models, agent.layout, greedy=True),
+    }
+    for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
+        with contextlib.suppress(ValueError):  # not every algorithm plays every family
+            agents[other] = fixed(algorithms.make(other, agent.family))
+    scores = online(jax.random.key(0), tested.split().test, agents, num_tasks=num_tasks)
+    seeds = len(agent.seeds)
+    rows, _ = panels.curve_panel(
+        tested.name,
+        scores,
+        metric="final_regret",
+        learned={"dpt": seeds, "dpt_argmax": seeds},
+    )
+    return rows
+
+
+def _require_same_interface(tested: Family, trained_on: Family) -> None:
+    """A model reads and writes what its family showed and took."""
+    for what in ("num_actions", "num_observations", "obs_shape"):
+        there, here = getattr(trained_on, what), getattr(tested, what)
+        if there != here:
+            raise ValueError(
+                f"{tested.name} has {what} {here}, the model was trained with {there}"
+            )
