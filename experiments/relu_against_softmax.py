@@ -210,6 +210,7 @@ EXPERIMENT = Experiment(
             training=cosine_training(2000, 1e-2, micro_batch=8),
             num_tasks=2000,
             num_contexts=500,
+            soft_labels=True,
         ),
         "paper": Config(
             seeds=protocol.PAPER.seeds,

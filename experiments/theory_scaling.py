@@ -261,6 +261,7 @@ EXPERIMENT = Experiment(
             model=TransformerConfig(num_layers=2, attention="relu"),
             training=cosine_training(2000, 1e-2, micro_batch=8),
             num_contexts=1000,
+            soft_labels=True,
         ),
         "paper": Config(
             seeds=(0, 1, 2),
