@@ -138,22 +138,20 @@ def make_task(
         ValueError: if shapes do not fit, or a row of probabilities does not sum to one.
     """
     num_states, num_actions = rewards.shape
-    shape = (num_states, num_actions, num_states)
-    require(
-        transitions.shape == shape,
-        f"transitions must have shape {shape}",
-        transitions.shape,
-    )
     if isinstance(initial, int):
         rule = f"the first state must lie in [0, {num_states})"
         require(0 <= initial < num_states, rule, initial)
         initial = jax.nn.one_hot(initial, num_states)
-    require_laws("initial", initial)
-    require_laws("a row of transitions", transitions)
     if arrival_rewards is None:
         arrival_rewards = jnp.zeros(num_states)
     if terminal is None:
         terminal = jnp.zeros(num_states, bool)
+    _require_shape("transitions", transitions, num_states, num_actions, num_states)
+    _require_shape("initial", initial, num_states)
+    _require_shape("arrival_rewards", arrival_rewards, num_states)
+    _require_shape("terminal", terminal, num_states)
+    require_laws("initial", initial)
+    require_laws("a row of transitions", transitions)
     stay = jnp.eye(num_states)[:, None]
     transitions = jnp.where(terminal[:, None, None], stay, transitions)
     rewards = jnp.where(terminal[:, None], 0.0, rewards)
@@ -171,18 +169,23 @@ def make_task(
     return dataclasses.replace(unplanned, q_values=plan)
 
 
+def _require_shape(name: str, array: Array, *shape: int) -> None:
+    require(array.shape == shape, f"{name} must have shape {shape}", array.shape)
+
+
 def require_laws(what: str, laws: Float[Array, "*batch states"]) -> None:
     """Raises `ValueError` unless the last axis holds probabilities; names the row."""
     if isinstance(laws, Tracer):
         return
     rows = np.asarray(laws, np.float64)
     sums = rows.sum(-1)
-    wrong = np.argwhere((abs(sums - 1) > ROW_TOLERANCE) | (rows < 0).any(-1))
-    if wrong.size or not np.isfinite(rows).all():
-        where = tuple(int(i) for i in wrong[0]) if wrong.size else ()
+    right = (abs(sums - 1) <= ROW_TOLERANCE) & (rows >= 0).all(-1)  # NaN is not
+    if not right.all():
+        row = tuple(int(i) for i in np.argwhere(~right)[0])
         raise ValueError(
-            f"{what} must be probabilities that sum to one, got "
-            f"{rows[where].round(4).tolist()} (sum {sums[where]:g}) at {list(where)}"
+            f"{what} must be probabilities that sum to one, got a sum of "
+            f"{sums[row]:g} and a least entry of {rows[row].min():g}"
+            + (f" in row {list(row)}" if row else "")
         )
 
 
@@ -191,6 +194,7 @@ def draw(key: Key, law: Float[Array, " states"]) -> Int[Array, ""]:
 
     A state of probability zero is never drawn, whatever rounding does.
     """
-    cumulative = jnp.cumsum(law)
-    uniform = jax.random.uniform(key) * cumulative[-1]
-    return jnp.sum(cumulative <= uniform).astype(jnp.int32)
+    # A sum in parallel need not be monotone, so zeros are masked rather than trusted.
+    cumulative = jnp.where(law > 0, jnp.cumsum(law), 0.0)
+    uniform = jax.random.uniform(key) * cumulative.max()
+    return jnp.argmax(cumulative > uniform).astype(jnp.int32)
