@@ -17,10 +17,14 @@ Which task `reset` plays, the first rule that applies:
     4. any other reset draws a fresh task too, or keeps the last one where
        `new_task_each_episode` is false (several episodes to learn one task).
 
+A family whose tasks have a picture (`envs/viewer.py`) renders it as an array of pixels:
+`gymnasium.make("icrl/DarkRoom-DPT-v0", render_mode="rgb_array")`.
+
 The same seed and actions give the same tasks, observations and rewards; environment i
 of a vector seeded with s is the single environment seeded with s + i.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,7 +37,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from envs import registry
+from envs import registry, viewer
 from envs.base import Family, Key, State, Task, TimeStep
 
 _TASK, _RESET, _FIRST_STEP = 0, 1, 2  # streams of an episode's key
@@ -94,10 +98,18 @@ class Env(gymnasium.Env[Any, Any]):
         family: a registered name, or a family.
         task: the task to play always; by default they are drawn.
         new_task_each_episode: whether a plain `reset()` draws a fresh task.
+        render_mode: "rgb_array", or None where nothing is to be seen.
         changes: fields of the family to change, as in `envs.family`.
+
+    Raises:
+        ValueError: if there is no such family or field, a value breaks its rule, or
+            the family's tasks have no picture to render.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own)
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium's own)
+        "render_modes": ["rgb_array"],
+        "render_fps": 8,
+    }
 
     def __init__(
         self,
@@ -105,9 +117,14 @@ class Env(gymnasium.Env[Any, Any]):
         *,
         task: Any = None,
         new_task_each_episode: bool = True,
+        render_mode: str | None = None,
         **changes: Any,
     ):
         self.family = _family(family, changes)
+        if not _has_picture(self.family if task is None else task):
+            self.metadata = {"render_modes": []}
+        _require_render_mode(self, render_mode)
+        self.render_mode = render_mode
         self.observation_space = observation_space(self.family)
         self.action_space = spaces.Discrete(self.family.num_actions)
         self.task = task  # the one being played; read it to know the answer
@@ -159,6 +176,19 @@ class Env(gymnasium.Env[Any, Any]):
         info = {name: value.item() for name, value in info.items()}
         obs, reward = self._out(timestep.obs), float(timestep.reward)
         return obs, reward, terminated, truncated, info
+
+    def render(self) -> np.ndarray | None:
+        """The task as it stands, [height, width, 3] in red, green and blue.
+
+        None where no `render_mode` was asked for, as Gymnasium has it.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if self.render_mode is None:
+            return None
+        _require_running(self._key is not None)
+        return viewer.render(self.task, jax.device_get(self._state))
 
     def _out(self, obs: Any) -> Any:
         if isinstance(self.observation_space, spaces.Discrete):
@@ -316,6 +346,34 @@ def _family(family: str | Family, changes: dict[str, Any]) -> Family:
     if isinstance(family, str):
         return registry.family(family, **changes)
     return family.replace(**changes)
+
+
+def _has_picture(source: Any) -> bool:
+    if isinstance(source, Family):
+        return _draws_pictures(source)
+    return isinstance(source, viewer.HasPicture)
+
+
+@functools.lru_cache
+def _draws_pictures(family: Family) -> bool:
+    """Whether its tasks have a picture; one is drawn in the abstract, at no cost."""
+    answers = []
+
+    def draw(key: Key) -> None:
+        answers.append(isinstance(family.sample(key), viewer.HasPicture))
+
+    jax.eval_shape(draw, jax.random.key(0))
+    return answers[0]
+
+
+def _require_render_mode(env: Env, render_mode: str | None) -> None:
+    modes = env.metadata["render_modes"]
+    if render_mode is None or render_mode in modes:
+        return
+    if modes:
+        raise ValueError(f"render_mode must be rgb_array or None, got {render_mode!r}")
+    name = env.family.name or f"a {type(env.family).__name__}"
+    raise ValueError(f"render_mode must be None, as {name} has no picture")
 
 
 def _task_of(options: dict[str, Any] | None, otherwise: Any) -> Any:

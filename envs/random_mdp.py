@@ -105,6 +105,6 @@ register(
         reward_prior="uniform",
         reward_location=0.0,
         reward_scale=1.0,
-        noise_std=0.5,
+        noise_std=0.1,
     )
 )

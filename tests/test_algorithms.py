@@ -21,6 +21,9 @@ FAMILIES = {
     "linear_fixed": envs.family("LinearBandit-DPT-v0", horizon=12, num_arms=4),
     "linear_per_task": envs.family("LinearBandit-Lin2023-v0", horizon=12, num_arms=4),
     "linear_per_step": envs.family("ContextualLinearBandit-v0", horizon=12, num_arms=4),
+    "mdp": envs.family("RandomMDP-Small-v0", horizon=12),
+    "room": envs.family("DarkRoom-DPT-v0", horizon=12),
+    "permuted_room": envs.family("DarkRoomPermuted-DPT-v0", horizon=12),
 }
 BERNOULLI, GAUSSIAN = FAMILIES["bernoulli"], FAMILIES["gaussian"]
 LINEAR = FAMILIES["linear_fixed"]
@@ -29,20 +32,35 @@ OF_FEATURES = {"linear_fixed", "linear_per_task", "linear_per_step"}
 FITS = {
     "bayes_optimal": {"bernoulli"},
     "bayes_ucb": OF_ARMS,
+    "beb": {"mdp"},
     "dirichlet_point_mass": OF_ARMS,
     "empirical_mean": OF_ARMS | {"linear_per_task"},
     "epsilon_greedy": OF_ARMS,
+    "exact_goal_posterior": {"room"},
+    "exact_permutation_posterior": {"permuted_room"},
     "exact_posterior_sampling": OF_ARMS | {"linear_fixed"},
     "gittins": {"bernoulli"},
     "kl_ucb": OF_ARMS,
     "lcb": OF_ARMS,
     "linear_thompson": OF_FEATURES,
     "linucb": {"linear_fixed", "linear_per_step"},
+    "mle_greedy": {"mdp"},
+    "optimistic_psrl": {"mdp"},
     "posterior_mean": OF_ARMS,
+    "posterior_mean_greedy": {"mdp"},
+    "psrl": {"mdp"},
+    "q_learning": {"mdp", "room"},
     "ridge_greedy": {"linear_per_step"},
+    "rlsvi": {"mdp"},
+    "snake_sweep": {"room"},
     "thompson_sampling": OF_ARMS | {"linear_fixed"},
     "ucb": OF_ARMS,
+    "ucb_q_learning": {"mdp", "room"},
+    "ucb_vi": {"mdp"},
+    "ucb_vi_posterior": {"mdp"},
+    "ucrl2": {"mdp"},
     "uniform": {"gaussian", "linear_per_task"},
+    "vi_lcb": {"mdp"},
 }
 
 

@@ -12,13 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 from envs.base import Family
+from icrl.algorithms.annealed_optimal import annealed_optimal
 from icrl.algorithms.base import Algorithm, most_likely, require_family
 from icrl.algorithms.bayes_optimal import bayes_optimal, bayes_optimal_regret
 from icrl.algorithms.bayes_ucb import bayes_ucb
+from icrl.algorithms.beb import beb, ucb_vi_posterior
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS, dirichlet_point_mass
 from icrl.algorithms.empirical_mean import empirical_mean
 from icrl.algorithms.epsilon_greedy import epsilon_greedy
 from icrl.algorithms.gittins import gittins
+from icrl.algorithms.goal_posterior import (
+    exact_goal_posterior,
+    exact_permutation_posterior,
+)
 from icrl.algorithms.kl_ucb import kl_ucb
 from icrl.algorithms.lcb import lcb
 from icrl.algorithms.linear_thompson import linear_thompson
@@ -26,37 +32,60 @@ from icrl.algorithms.linucb import linucb, ridge_greedy
 from icrl.algorithms.mixture import mixture
 from icrl.algorithms.optimal import optimal
 from icrl.algorithms.posterior_mean import posterior_mean
+from icrl.algorithms.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
+from icrl.algorithms.psrl import optimistic_psrl, psrl
+from icrl.algorithms.q_learning import q_learning, ucb_q_learning
+from icrl.algorithms.rlsvi import rlsvi
+from icrl.algorithms.snake_sweep import snake_sweep
 from icrl.algorithms.thompson_sampling import (
     exact_posterior_sampling,
     thompson_sampling,
 )
 from icrl.algorithms.ucb import ucb
+from icrl.algorithms.ucb_vi import ucb_vi
+from icrl.algorithms.ucrl2 import ucrl2
 from icrl.algorithms.uniform import uniform
+from icrl.algorithms.vi_lcb import vi_lcb
 
 AGENTS: dict[str, Callable[..., Algorithm]] = {
     "bayes_optimal": bayes_optimal,
     "bayes_ucb": bayes_ucb,
+    "beb": beb,
     "dirichlet_point_mass": dirichlet_point_mass,
     "empirical_mean": empirical_mean,
     "epsilon_greedy": epsilon_greedy,
+    "exact_goal_posterior": exact_goal_posterior,
+    "exact_permutation_posterior": exact_permutation_posterior,
     "exact_posterior_sampling": exact_posterior_sampling,
     "gittins": gittins,
     "kl_ucb": kl_ucb,
     "lcb": lcb,
     "linear_thompson": linear_thompson,
     "linucb": linucb,
+    "mle_greedy": mle_greedy,
+    "optimistic_psrl": optimistic_psrl,
     "posterior_mean": posterior_mean,
+    "posterior_mean_greedy": posterior_mean_greedy,
+    "psrl": psrl,
+    "q_learning": q_learning,
     "ridge_greedy": ridge_greedy,
+    "rlsvi": rlsvi,
+    "snake_sweep": snake_sweep,
     "thompson_sampling": thompson_sampling,
     "ucb": ucb,
+    "ucb_q_learning": ucb_q_learning,
+    "ucb_vi": ucb_vi,
+    "ucb_vi_posterior": ucb_vi_posterior,
+    "ucrl2": ucrl2,
     "uniform": uniform,
+    "vi_lcb": vi_lcb,
 }
 
 
 def make(name: str, family: Family, **options: Any) -> Algorithm:
     """The algorithm of that name for a family.
 
-    `optimal` is not among them: it is made from a task, not from a family.
+    `optimal` and `annealed_optimal` are not among them: they are made from a task.
 
     Raises:
         ValueError: if there is no such algorithm (with suggestions), it has no such
@@ -79,12 +108,16 @@ __all__ = [
     "AGENTS",
     "PAPER_WEIGHTS",
     "Algorithm",
+    "annealed_optimal",
     "bayes_optimal",
     "bayes_optimal_regret",
     "bayes_ucb",
+    "beb",
     "dirichlet_point_mass",
     "empirical_mean",
     "epsilon_greedy",
+    "exact_goal_posterior",
+    "exact_permutation_posterior",
     "exact_posterior_sampling",
     "gittins",
     "kl_ucb",
@@ -93,12 +126,24 @@ __all__ = [
     "linucb",
     "make",
     "mixture",
+    "mle_greedy",
     "most_likely",
     "optimal",
+    "optimistic_psrl",
     "posterior_mean",
+    "posterior_mean_greedy",
+    "psrl",
+    "q_learning",
     "require_family",
     "ridge_greedy",
+    "rlsvi",
+    "snake_sweep",
     "thompson_sampling",
     "ucb",
+    "ucb_q_learning",
+    "ucb_vi",
+    "ucb_vi_posterior",
+    "ucrl2",
     "uniform",
+    "vi_lcb",
 ]

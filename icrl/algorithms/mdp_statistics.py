@@ -1,0 +1,102 @@
+"""What a learner of a tabular MDP remembers: counts, reward sums and ended states.
+
+Observations are taken to be the MDP's states, its laws to be the same at every step of
+an episode. Learners that plan from these plan as an episode begins.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from envs.base import Family, TimeStep, require
+
+
+class MDPStatistics(NamedTuple):
+    """What has been seen of every state and action, and where the learner stands."""
+
+    transitions: Float[Array, "*batch states actions states"]  # how often
+    visits: Float[Array, "*batch states actions"]  # steps whose reward was seen
+    total: Float[Array, "*batch states actions"]  # sum of rewards
+    ended: Bool[Array, "*batch states"]  # an episode has terminated there
+    step: Int[Array, "*batch"]  # of the episode
+    episode: Int[Array, "*batch"]  # how many have begun
+
+
+def require_tabular(algorithm: str, family: Family) -> None:
+    """Raises `ValueError` unless the family's observations are integers."""
+    rule = f"{algorithm} needs integer observations, one for each state"
+    require(family.obs_shape == () and family.num_observations >= 1, rule, family.name)
+
+
+def no_steps(family: Family) -> MDPStatistics:
+    """The statistics before the first step."""
+    states, actions = family.num_observations, family.num_actions
+    return MDPStatistics(
+        transitions=jnp.zeros((states, actions, states)),
+        visits=jnp.zeros((states, actions)),
+        total=jnp.zeros((states, actions)),
+        ended=jnp.zeros(states, bool),
+        step=jnp.zeros((), jnp.int32),
+        episode=jnp.zeros((), jnp.int32),
+    )
+
+
+def begin_episode(statistics: MDPStatistics) -> MDPStatistics:
+    """The statistics as an episode begins."""
+    return statistics._replace(
+        step=jnp.zeros_like(statistics.step), episode=statistics.episode + 1
+    )
+
+
+def count_step(
+    statistics: MDPStatistics,
+    obs: Any,
+    action: Array,
+    timestep: TimeStep,
+    *,
+    horizon: int,
+    last_transition: bool = True,
+) -> MDPStatistics:
+    """The statistics after one more step.
+
+    Once an episode has terminated in a state, steps from there teach nothing: they are
+    the absorbing rest of an episode.
+
+    Args:
+        statistics: before the step.
+        obs: the state that the step left.
+        action: what was done there.
+        timestep: what followed.
+        horizon: steps in an episode.
+        last_transition: whether the transition of an episode's last step counts. It
+            decides nothing in that episode, and Osband's TabulaRL leaves it out. Its
+            reward always counts.
+    """
+    live = ~statistics.ended[obs]
+    moved = live
+    if not last_transition:
+        moved = live & ((statistics.step + 1) % horizon != 0)
+    arrived = timestep.obs
+    return statistics._replace(
+        transitions=statistics.transitions.at[obs, action, arrived].add(moved * 1.0),
+        visits=statistics.visits.at[obs, action].add(live * 1.0),
+        total=statistics.total.at[obs, action].add(
+            jnp.where(live, timestep.reward, 0.0)
+        ),
+        ended=statistics.ended.at[arrived].max(live & timestep.terminated),
+        step=statistics.step + 1,
+    )
+
+
+def empirical_rewards(statistics: MDPStatistics) -> Float[Array, "states actions"]:
+    """Average reward of every state and action; 0 where none was seen."""
+    return statistics.total / jnp.maximum(statistics.visits, 1.0)
+
+
+def empirical_transitions(
+    statistics: MDPStatistics,
+) -> Float[Array, "states actions states"]:
+    """How often each state followed, as fractions; zeros where nothing was seen."""
+    counts = statistics.transitions
+    return counts / jnp.maximum(counts.sum(-1, keepdims=True), 1.0)
