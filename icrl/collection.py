@@ -124,8 +124,11 @@ def either(one: Collect, other: Collect, share: float) -> Collect:
     require(0 <= share <= 1, "share must lie in [0, 1]", share)
 
     def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
-        first = jax.random.uniform(jax.random.fold_in(key_agent, 0)) < share
-        found = [way(key_noise, key_agent, task) for way in (one, other)]
+        key_which, *keys_agent = jax.random.split(key_agent, 3)
+        first = jax.random.uniform(key_which) < share
+        keys = zip(jax.random.split(key_noise), keys_agent, strict=True)
+        ways = zip((one, other), keys, strict=True)
+        found = [way(noise, agent, task) for way, (noise, agent) in ways]
         return jax.tree.map(lambda a, b: jnp.where(first, a, b), *found)
 
     return collect

@@ -89,13 +89,13 @@ def offline(
 
     def returns(agent: Agent) -> Regrets:
         def score(model: Any, index: Array, seed: Array) -> Array:
-            keys = jax.random.split(key_for(key, TASKS, index), 3)
-            key_sample, key_noise, key_data = keys
+            keys = jax.random.split(key_for(key, TASKS, index), 4)
+            key_sample, key_noise, key_data, key_play = keys
             task = task_at(tasks, key_sample, index)
             data = collect(key_noise, key_data, task)
             algorithm = informed(agent.make(model, task), data)
             key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
-            return _returns(rollout(key_noise, key_agent, task, algorithm), 1)
+            return _returns(rollout(key_play, key_agent, task, algorithm), 1)
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 

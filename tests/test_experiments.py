@@ -24,7 +24,7 @@ def test_a_run_leaves_what_the_contract_says(finished):
     name, folder = finished
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["experiment"] == name and summary["preset"] == "smoke"
-    assert summary["wall_seconds"] > 0 and summary["train_tokens"] > 0
+    assert summary["wall_seconds"] > 0 and summary["train_tokens"] >= 0
     assert (folder / "DONE").exists() and (folder / "config.json").exists()
     for row in summary["rows"]:
         assert row.keys() >= saved.REQUIRED
