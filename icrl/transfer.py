@@ -44,31 +44,37 @@ def evaluate_run(
     from icrl.agent import load_agent
 
     agent = load_agent(run, name)
-    trained_steps = agent.recipe.num_episodes * agent.family.horizon
-    horizon = trained_steps if horizon is None else horizon
-    if horizon > trained_steps and not extrapolate:
+    num_episodes, trained_horizon = agent.recipe.num_episodes, agent.family.horizon
+    horizon = trained_horizon if horizon is None else horizon
+    if horizon > trained_horizon and not extrapolate:
         raise ValueError(
-            f"horizon {horizon} is beyond the {trained_steps} steps that the model was "
-            "trained on; --extrapolate plays it all the same"
+            f"horizon {horizon} is beyond the {trained_horizon} steps that the model "
+            "was trained on; --extrapolate plays it all the same"
         )
-    if horizon > trained_steps:
-        agent = load_agent(run, name, num_steps=horizon)
+    if horizon > trained_horizon:
+        agent = load_agent(run, name, num_steps=num_episodes * horizon)
     tested = registry.family(family, horizon=horizon)
     _require_same_interface(tested, agent.family)
     agents = {
-        "dpt": trained(agent.models, agent.layout),
-        "dpt_argmax": trained(agent.models, agent.layout, greedy=True),
+        "agent": trained(agent.models, agent.layout),
+        "agent_argmax": trained(agent.models, agent.layout, greedy=True),
     }
     for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
         with contextlib.suppress(ValueError):  # not every algorithm plays every family
             agents[other] = fixed(algorithms.make(other, agent.family))
-    scores = online(jax.random.key(0), tested.split().test, agents, num_tasks=num_tasks)
+    scores = online(
+        jax.random.key(0),
+        tested.split().test,
+        agents,
+        num_tasks=num_tasks,
+        num_episodes=num_episodes,
+    )
     seeds = len(agent.seeds)
     rows, _ = panels.curve_panel(
         tested.name,
         scores,
         metric="final_regret",
-        learned={"dpt": seeds, "dpt_argmax": seeds},
+        learned={"agent": seeds, "agent_argmax": seeds},
     )
     return rows
 

@@ -34,7 +34,7 @@ def test_an_agent_is_evaluated_on_another_family_and_horizon(folder):
         str(folder), family="BernoulliBandit-DPT-v0", horizon=5, num_tasks=20
     )
     found = {row["agent"]: row for row in rows if row["metric"] == "final_regret"}
-    assert found["dpt"]["seeds"] == 2 and found["dpt"]["tasks"] == 20
+    assert found["agent"]["seeds"] == 2 and found["agent"]["tasks"] == 20
     assert "exact_posterior_sampling" in found
 
 
