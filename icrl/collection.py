@@ -94,12 +94,39 @@ def thinned_history(
     return collect
 
 
-def uniform_query(family: Family):
-    """`(key, task) -> obs`: a state to ask about, each equally likely."""
+def forgotten_episodes(collect: Collect, horizon: int) -> Collect:
+    """The same data without its first few episodes; any number of them, all likely.
 
-    def query(key: Key, task: Task) -> Int[Array, ""]:
+    What is forgotten stays in its place, but shows nothing: contexts then look like
+    those of an agent that has not yet lived as long as it remembers.
+    """
+
+    def thinned(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        key_count, key_agent = jax.random.split(key_agent)
+        data = collect(key_noise, key_agent, task)
+        num_steps = data.action.shape[0]
+        count = jax.random.randint(key_count, (), 0, num_steps // horizon + 1)
+        return data._replace(
+            valid=data.valid & (jnp.arange(num_steps) >= count * horizon)
+        )
+
+    return thinned
+
+
+def uniform_query(
+    family: Family, num_queries: int | None = None
+) -> Callable[[Key, Task], Int[Array, "..."]]:
+    """`(key, task) -> obs`: a state to ask about, each equally likely.
+
+    Args:
+        family: with integer observations.
+        num_queries: how many; a single one, without an axis, if None.
+    """
+    shape = () if num_queries is None else (num_queries,)
+
+    def query(key: Key, task: Task) -> Int[Array, "..."]:
         del task
-        return jax.random.randint(key, (), 0, family.num_observations)
+        return jax.random.randint(key, shape, 0, family.num_observations)
 
     return query
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 LayoutName = Literal[
     "query_first",
+    "query_each",
     "step",
     "step_clock",
     "step_features",

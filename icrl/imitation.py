@@ -21,7 +21,12 @@ from envs.base import Task, require
 from icrl.agent import Recipe, save_recipe
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.uniform import uniform
-from icrl.collection import independent_pairs, thinned_history, uniform_query
+from icrl.collection import (
+    forgotten_episodes,
+    independent_pairs,
+    thinned_history,
+    uniform_query,
+)
 from icrl.config import TrainingConfig
 from icrl.dataset import source
 from icrl.pretraining import (
@@ -80,7 +85,9 @@ def decision_pretraining(
 def state_query_pretraining(
     recipe: Recipe, collect: Collect | None = None, *, empty_context: bool = True
 ) -> Pretraining:
-    """DPT of an MDP as published: any data, one state asked about, its best action.
+    """DPT of an MDP as published: any data, a state asked about, its best action.
+
+    A layout that asks at every token also sees contexts of fewer episodes.
 
     Args:
         recipe: the family and a layout that asks about states.
@@ -91,17 +98,21 @@ def state_query_pretraining(
     Raises:
         ValueError: if the layout asks nothing.
     """
-    family = recipe.make_family()
+    family, layout = recipe.make_family(), recipe.make_layout()
     rule = "layout must ask about states, as query_first does"
-    require(recipe.make_layout().num_queries > 1, rule, recipe.layout)
+    require(layout.num_queries > 1, rule, recipe.layout)
+    num_steps = recipe.num_episodes * family.horizon
     if collect is None:
-        collect = independent_pairs(family, recipe.num_episodes * family.horizon)
+        collect = independent_pairs(family, num_steps)
+    if layout.ask is not None:
+        collect = forgotten_episodes(collect, family.horizon)
     plain = choices(
         recipe,
         lambda task: uniform(family),
         optimal_expert(empty_context=empty_context),
     )
-    return plain._replace(collect=collect, query=uniform_query(family))
+    num_queries = None if layout.ask is None else num_steps + 1
+    return plain._replace(collect=collect, query=uniform_query(family, num_queries))
 
 
 def algorithm_distillation(

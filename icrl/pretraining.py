@@ -46,7 +46,7 @@ class Pretraining(NamedTuple):
         collect: how data is collected instead of by playing episodes, if it is
             (`icrl.collection`); then nobody needs to act.
         query: `(key, task) -> obs`, what every decision of a context is about, where
-            that is not the state it was taken in.
+            that is not the state it was taken in; or [decisions], one for each.
     """
 
     tasks: TaskSet
@@ -63,11 +63,11 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     key_task, key_noise, key_agent = jax.random.split(key, 3)
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
-    query = 0
+    query, asked = 0, trajectory
     if pretraining.query is not None:
         query = pretraining.query(jax.random.fold_in(key, QUERY), task)
-        trajectory = ask_everywhere(task, trajectory, query)
-    labels, weights = pretraining.expert(task, trajectory)
+        asked = ask_everywhere(task, trajectory, query)
+    labels, weights = pretraining.expert(task, asked)
     tokens = encode(pretraining.layout, trajectory, query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
@@ -88,16 +88,20 @@ def gather(
 
 
 def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
-    """The same data, with every decision in the first step's state that shows `query`.
+    """The same data, with every decision in the state that shows its query at step 0.
 
-    An expert that reads states then labels the decision that is asked for.
+    An expert that reads states then labels the decision that is asked for. Every
+    question has an answer, whatever of the data is valid.
     """
-    state = task.state_from_obs(jnp.zeros((), jnp.int32), query)
     num_steps = trajectory.action.shape[0]
-    states = jax.tree.map(
-        lambda x: jnp.broadcast_to(x, (num_steps, *jnp.shape(x))), state
+    queries = jnp.broadcast_to(query, num_steps + 1)
+    start = jnp.zeros((), jnp.int32)
+    states = jax.vmap(task.state_from_obs, (None, 0))(start, queries)
+    return trajectory._replace(
+        state=jax.tree.map(lambda x: x[:-1], states),
+        final_state=jax.tree.map(lambda x: x[-1], states),
+        valid=jnp.ones(num_steps, bool),
     )
-    return trajectory._replace(state=states, final_state=state)
 
 
 def optimal_expert(*, empty_context: bool = True) -> Expert:

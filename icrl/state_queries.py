@@ -5,6 +5,7 @@ has a context of its own. The data changes between episodes only: a table of the
 of all states is made when an episode begins, and looked up while it runs.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from envs.base import require
 from icrl.algorithms.base import Algorithm
 from icrl.models.base import SequenceModel
-from icrl.tokens import Layout
+from icrl.tokens import Layout, Token
 
 QUERIES_AT_ONCE = 25  # bounds memory
 
@@ -42,7 +43,7 @@ def ask_states(
 
     Args:
         model: the trained model.
-        layout: `query_first`.
+        layout: `query_first` or `query_each`.
         greedy: play the likeliest action instead of sampling.
         num_episodes: whole episodes kept; as many as the model has room for if None.
             Data given beforehand (`update` before the first episode) counts too.
@@ -54,20 +55,14 @@ def ask_states(
     kept = room if num_episodes is None else num_episodes
     rule = f"num_episodes must lie in [1, {room}], the model's room"
     require(1 <= kept <= room, rule, kept)
-    window, query, after = kept * layout.horizon, layout.query, layout.after
-    assert query is not None  # for type checkers
-    assert after is not None
-
-    def table(tokens: Array, length: Array) -> Array:
-        def ask(obs: Array) -> Array:
-            return model(jnp.concatenate([query(obs)[None], tokens[:window]]))[length]
-
-        states = jnp.arange(layout.num_queries)
-        return jax.lax.map(ask, states, batch_size=QUERIES_AT_ONCE)
+    window, after = kept * layout.horizon, layout.after
+    assert after is not None  # for type checkers
+    table = _table(model, layout, window)
+    shown_size = layout.token_size - layout.query_size
 
     def init() -> Memory:
         return Memory(
-            tokens=jnp.zeros((window + layout.horizon, layout.token_size)),
+            tokens=jnp.zeros((window + layout.horizon, shown_size)),
             length=jnp.zeros((), jnp.int32),
             logits=jnp.zeros((layout.num_queries, layout.num_actions)),
             alive=jnp.ones((), bool),
@@ -107,3 +102,45 @@ def ask_states(
         update=update,
         action_probabilities=action_probabilities,
     )
+
+
+def _table(
+    model: SequenceModel, layout: Layout, window: int
+) -> Callable[[Array, Array], Float[Array, "queries actions"]]:
+    """`(tokens, length) -> logits` of every state, given the first `length` tokens."""
+    states, query, ask = jnp.arange(layout.num_queries), layout.query, layout.ask
+    if ask is not None:
+        return lambda tokens, length: _by_cache(
+            model, ask, states, tokens[:window], length
+        )
+    assert query is not None  # for type checkers
+
+    def by_context(tokens: Array, length: Array) -> Array:
+        def answer(state: Array) -> Array:
+            whole = jnp.concatenate([query(state)[None], tokens[:window]])
+            return model(whole)[length]
+
+        return jax.lax.map(answer, states, batch_size=QUERIES_AT_ONCE)
+
+    return by_context
+
+
+def _by_cache(
+    model: SequenceModel,
+    ask: Callable[[Any, Array], Token],
+    states: Int[Array, " queries"],
+    tokens: Float[Array, "window shown"],
+    length: Int[Array, ""],
+) -> Float[Array, "queries actions"]:
+    """Reads the data once, and asks about every state."""
+    window = tokens.shape[0]
+    # what is not there stands first and shows nothing, as in training
+    shown = jnp.roll(tokens, window - length, axis=0)
+    shown = jnp.concatenate([jnp.zeros_like(shown[:1]), shown])
+    others = jnp.arange(window) % states.shape[0]  # whose answers nobody reads
+    cache, _ = model.prefill(jax.vmap(ask)(others, shown[:-1]))
+
+    def answer(state: Array) -> Array:
+        return model.step(cache, ask(state, shown[-1]))[1]
+
+    return jax.lax.map(answer, states, batch_size=QUERIES_AT_ONCE)

@@ -44,6 +44,9 @@ class Layout(NamedTuple):
             that is the features of all arms.
         query: `obs -> token`, which stands before everything, if any: what is decided
             is the action there.
+        ask: `(query, token of `after`) -> token`, where every token asks about a state
+            of its own besides showing a transition.
+        query_size: numbers of a token that such a question takes.
         num_queries: how many observations may be asked about.
         before: `(obs, previous) -> token` fed before acting, if any.
         after: `(obs, action, timestep) -> token` fed once the step is over, if any.
@@ -57,6 +60,8 @@ class Layout(NamedTuple):
     show_action: Callable[[Any, Array], Float[Array, " shown"]]
     arm_features: tuple[int, int] | None = None
     query: Callable[[Any], Token] | None = None
+    ask: Callable[[Any, Array], Token] | None = None
+    query_size: int = 0
     num_queries: int = 1
     before: Callable[[Any, Transition], Token] | None = None
     after: Callable[[Any, Array, TimeStep], Token] | None = None
@@ -113,6 +118,29 @@ def query_first(family: Family) -> Layout:
         query=query,
         num_queries=family.num_observations,
         after=after,
+    )
+
+
+def query_each(family: Family) -> Layout:
+    """Ours: every token shows a transition and asks about a state.
+
+    A token is [s_query, s, one-hot a, s', r] of the transition before. Where
+    `query_first` learns one answer from a context, this learns one from every prefix of
+    it, each about another state; and all states are asked with one cache of the data.
+
+    Raises:
+        ValueError: if observations are real-valued: they cannot all be asked about.
+    """
+    plain, query_size = query_first(family), _obs_size(family)
+
+    def ask(query, shown):
+        return jnp.concatenate([_encode_obs(family, query), shown])
+
+    return plain._replace(
+        token_size=query_size + plain.token_size,
+        query=None,
+        ask=ask,
+        query_size=query_size,
     )
 
 
@@ -204,6 +232,7 @@ def interleaved(family: Family, *, by_features: bool = False) -> Layout:
 
 LAYOUTS: dict[str, Callable[[Family], Layout]] = {
     "query_first": query_first,
+    "query_each": query_each,
     "step": step,
     "step_clock": functools.partial(step, by_clock=True),
     "step_features": functools.partial(step, by_features=True),
@@ -222,7 +251,8 @@ def encode(
     Args:
         layout: how.
         trajectory: one life.
-        query: the observation that every decision is about, in a layout that asks.
+        query: the observation that every decision is about, in a layout that asks once;
+            those that each is about, [decisions], in one that asks at every token.
 
     Returns:
         `layout.num_tokens(time)` tokens.
@@ -236,7 +266,11 @@ def encode(
         after = jax.vmap(layout.after)(
             trajectory.obs, trajectory.action, trajectory.timestep
         )
-        columns.append(jnp.where(trajectory.valid[:, None], after, 0.0))
+        after = jnp.where(trajectory.valid[:, None], after, 0.0)
+        if layout.ask is not None:
+            shown = jnp.concatenate([jnp.zeros_like(after[:1]), after])
+            return jax.vmap(layout.ask)(query, shown)
+        columns.append(after)
     body = jnp.stack(columns, axis=1).reshape(-1, layout.token_size)
     if layout.query is not None:
         return jnp.concatenate([layout.query(jnp.asarray(query))[None], body])

@@ -64,6 +64,24 @@ def test_a_question_about_a_state_is_labelled_by_its_best_first_action():
     assert example.weights.tolist() == [0.0] + [1.0] * FAMILY.horizon
 
 
+def test_every_token_may_ask_about_a_state_of_its_own_and_forget_early_episodes():
+    recipe = Recipe(family="RandomMDP-Small-v0", layout="query_each", num_episodes=2)
+    choices = imitation.state_query_pretraining(recipe)
+    forgotten = set()
+    for seed in range(8):
+        example = pretraining.sample(choices, jax.random.key(seed))
+        keys = jax.random.split(jax.random.key(seed), 3)
+        task = choices.tasks.sample(keys[0])
+        asked, shown = np.split(np.asarray(example.tokens), [5], axis=1)
+        best = np.asarray(task.q_values)[0].argmax(-1)[asked.argmax(-1)]
+        assert np.array_equal(np.asarray(example.labels).argmax(-1), best)
+        assert (np.asarray(example.weights) == 1).all()
+        blank = (shown == 0).all(-1)
+        forgotten.add(int(blank.sum()) - 1)
+        assert blank[: blank.sum()].all()  # what is forgotten comes first
+    assert forgotten == {0, 5, 10}
+
+
 def test_a_layout_that_asks_nothing_cannot_be_asked():
     recipe = Recipe(family="RandomMDP-Small-v0", layout="step")
     with pytest.raises(ValueError, match=r"layout must ask about states.*got step"):

@@ -19,9 +19,7 @@ ROOM = 2  # episodes that the model has room for
 FAMILY = envs.family("RandomMDP-Small-v0")
 
 
-@pytest.fixture(scope="module")
-def model():
-    layout = tokens.query_first(FAMILY)
+def make_model(layout):
     return Transformer(
         TransformerConfig(width=16, num_layers=2, num_heads=2),
         token_size=layout.token_size,
@@ -29,6 +27,11 @@ def model():
         max_tokens=layout.num_tokens(ROOM * FAMILY.horizon),
         rngs=nnx.Rngs(0),
     )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model(tokens.query_first(FAMILY))
 
 
 def play(algorithm, num_episodes):
@@ -77,6 +80,27 @@ def test_it_plays_what_the_table_says(model):
     lived = play(in_context(model, layout, greedy=True), 3)
     laws = predictions(in_context(model, layout), lived, num_episodes=3)[:-1]
     assert np.array_equal(lived.action, laws.argmax(-1))
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
+    """Blank transitions fill the memory of an agent that has not lived as long."""
+    layout, horizon, episodes = tokens.query_each(FAMILY), FAMILY.horizon, 4
+    model, window = make_model(layout), kept * FAMILY.horizon
+    history = play(uniform(FAMILY), episodes)
+    algorithm = in_context(model, layout, num_episodes=kept)
+    found = predictions(algorithm, history, num_episodes=episodes)
+    assert layout.after is not None and layout.ask is not None
+    others = np.arange(window) % FAMILY.num_observations
+    for now in range(episodes * horizon):
+        episode = now // horizon
+        known = part(history, max(0, episode - kept) * horizon, episode * horizon)
+        shown = jax.vmap(layout.after)(known.obs, known.action, known.timestep)
+        blank = jnp.zeros((1 + window - len(shown), shown.shape[1]))
+        shown = jnp.concatenate([blank, shown])
+        queries = jnp.append(others, history.obs[now])
+        law = jax.nn.softmax(model(jax.vmap(layout.ask)(queries, shown))[-1])
+        np.testing.assert_allclose(found[now], law, atol=1e-5)
 
 
 @pytest.mark.parametrize("kept", [0, 3])
