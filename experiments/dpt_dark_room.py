@@ -103,10 +103,9 @@ def run(run, config: Config) -> None:
 
 def _choices(config: Config):
     """Each model's recipe, pretraining and training."""
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
-
     from icrl import imitation
     from icrl.agent import Recipe
+    from icrl.algorithms.goal_posterior import exact_goal_posterior
     from icrl.collection import either, episodes_of, independent_pairs
 
     long = config.num_remembered
@@ -137,10 +136,10 @@ def _choices(config: Config):
 def _online(config: Config, panel: str, dpt, kept: int, seeds: int, half="test"):
     """Returns by episode, with `kept` whole episodes in the context."""
     import jax
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.algorithms.snake_sweep import snake_sweep
 
     from icrl import algorithms, evaluation, panels, returns
+    from icrl.algorithms.goal_posterior import exact_goal_posterior
+    from icrl.algorithms.snake_sweep import snake_sweep
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
@@ -173,9 +172,9 @@ def _online(config: Config, panel: str, dpt, kept: int, seeds: int, half="test")
 def _offline(config: Config, greedy, sampled, seeds: int):
     """The return of one episode, given a data set: of random play, of an expert."""
     import jax
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
 
     from icrl import algorithms, evaluation, panels, returns
+    from icrl.algorithms.goal_posterior import exact_goal_posterior
     from icrl.collection import episodes_of, independent_pairs
 
     family = _family()
