@@ -207,7 +207,7 @@ EXPERIMENT = Experiment(
             horizon=100,
             layout="step",
             model=TransformerConfig(num_layers=2),
-            training=cosine_training(2000, 1e-2, micro_batch=8),
+            training=cosine_training(2000, 1e-2, micro_batch=8, num_examples=20_000),
             num_tasks=2000,
             num_contexts=500,
             soft_labels=True,

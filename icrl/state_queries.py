@@ -55,9 +55,10 @@ def ask_states(
     kept = room if num_episodes is None else num_episodes
     rule = f"num_episodes must lie in [1, {room}], the model's room"
     require(1 <= kept <= room, rule, kept)
-    window, after = kept * layout.horizon, layout.after
+    window, full = kept * layout.horizon, room * layout.horizon
+    after = layout.after
     assert after is not None  # for type checkers
-    table = _table(model, layout, window)
+    table = _table(model, layout, window, full)
     shown_size = layout.token_size - layout.query_size
 
     def init() -> Memory:
@@ -105,14 +106,26 @@ def ask_states(
 
 
 def _table(
-    model: SequenceModel, layout: Layout, window: int
+    model: SequenceModel, layout: Layout, window: int, full: int
 ) -> Callable[[Array, Array], Float[Array, "queries actions"]]:
-    """`(tokens, length) -> logits` of every state, given the first `length` tokens."""
+    """`(tokens, length) -> logits` of every state, given the first `length` tokens.
+
+    Args:
+        model: the trained model.
+        layout: one that asks about states.
+        window: transitions that are remembered.
+        full: transitions in the contexts that the model was trained on.
+    """
     states, query, ask = jnp.arange(layout.num_queries), layout.query, layout.ask
     if ask is not None:
-        return lambda tokens, length: _by_cache(
-            model, ask, states, tokens[:window], length
-        )
+        blank = jnp.zeros((full - window, layout.token_size - layout.query_size))
+
+        def by_cache(tokens: Array, length: Array) -> Array:
+            # what is not there stands first and shows nothing, as in training
+            known = jnp.roll(tokens[:window], window - length, axis=0)
+            return _ask_one_cache(model, ask, states, jnp.concatenate([blank, known]))
+
+        return by_cache
     assert query is not None  # for type checkers
 
     def by_context(tokens: Array, length: Array) -> Array:
@@ -125,19 +138,15 @@ def _table(
     return by_context
 
 
-def _by_cache(
+def _ask_one_cache(
     model: SequenceModel,
     ask: Callable[[Any, Array], Token],
     states: Int[Array, " queries"],
-    tokens: Float[Array, "window shown"],
-    length: Int[Array, ""],
+    shown: Float[Array, "transitions shown"],
 ) -> Float[Array, "queries actions"]:
     """Reads the data once, and asks about every state."""
-    window = tokens.shape[0]
-    # what is not there stands first and shows nothing, as in training
-    shown = jnp.roll(tokens, window - length, axis=0)
     shown = jnp.concatenate([jnp.zeros_like(shown[:1]), shown])
-    others = jnp.arange(window) % states.shape[0]  # whose answers nobody reads
+    others = jnp.arange(shown.shape[0] - 1) % states.shape[0]  # answered to nobody
     cache, _ = model.prefill(jax.vmap(ask)(others, shown[:-1]))
 
     def answer(state: Array) -> Array:

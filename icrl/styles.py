@@ -6,6 +6,13 @@ from typing import Any
 # warm and thick, the exact reference is black.
 STYLE: dict[str, dict[str, Any]] = {
     "dpt": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
+    "ad": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
+    "ad_argmax": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
+    "ad_transformer": {"color": "#CC79A7", "linewidth": 2.2, "zorder": 5},
+    "ad_transformer_argmax": {"color": "#E7B6D3", "linewidth": 1.8, "zorder": 4},
+    "snake_sweep": {"color": "#8C6D31", "linestyle": (0, (5, 1))},
+    "dpt_query_first": {"color": "#CC79A7", "linewidth": 2.2, "zorder": 4},
+    "dpt_sampled": {"color": "#E69F00", "linewidth": 1.8},
     "dpt_argmax": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
     "dpt_expert_biased": {"color": "#CC79A7", "linewidth": 2.2, "zorder": 5},
     "transformer": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
@@ -58,6 +65,13 @@ STYLE: dict[str, dict[str, Any]] = {
 LABELS = {
     "dpt": "DPT",
     "dpt_argmax": "DPT, argmax",
+    "ad": "AD",
+    "ad_argmax": "AD, argmax",
+    "ad_transformer": "AD",
+    "ad_transformer_argmax": "AD, argmax",
+    "snake_sweep": "snake sweep",
+    "dpt_query_first": "DPT, published layout",
+    "dpt_sampled": "DPT, sampled",
     "dpt_expert_biased": "DPT, expert-biased data",
     "transformer": "transformer",
     "transformer_argmax": "transformer, argmax",

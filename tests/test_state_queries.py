@@ -86,7 +86,7 @@ def test_it_plays_what_the_table_says(model):
 def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
     """Blank transitions fill the memory of an agent that has not lived as long."""
     layout, horizon, episodes = tokens.query_each(FAMILY), FAMILY.horizon, 4
-    model, window = make_model(layout), kept * FAMILY.horizon
+    model, window = make_model(layout), ROOM * FAMILY.horizon
     history = play(uniform(FAMILY), episodes)
     algorithm = in_context(model, layout, num_episodes=kept)
     found = predictions(algorithm, history, num_episodes=episodes)
