@@ -3,8 +3,8 @@
 Random MDPs of 5 states, 3 actions and 5 steps, 50 episodes each. One transformer is
 trained on the actions of UCB-VI (AD), the other on optimal actions along the histories
 of posterior sampling and of uniform play (DPT). Both read one token a step through all
-of a life, the step of the episode included, and are then played in unseen MDPs beside
-UCB-VI, PSRL and the optimal policy, with exact regret.
+of a life, with the whole transition and the step of the episode, and are then played in
+unseen MDPs beside UCB-VI, PSRL and the optimal policy, with exact regret.
 
 UCB-VI as published plays like uniform for the first 50 episodes here, and to imitate it
 would prove nothing. Ours differs in three ways: its bonus is scaled down to what serves
@@ -71,7 +71,7 @@ def run(run, config: Config) -> None:
     recipe = Recipe(
         family=FAMILY,
         num_episodes=config.num_episodes,
-        layout="step_clock",
+        layout="step_whole",
         model=config.model,
     )
     family = recipe.make_family()
@@ -194,7 +194,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(num_layers=3),
-            training=cosine_training(5000, 3e-3, micro_batch=4, num_examples=20_000),
+            training=cosine_training(3000, 3e-3, micro_batch=4, num_examples=20_000),
         ),
         "paper": Config(
             seeds=(0, 1, 2),

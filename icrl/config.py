@@ -10,7 +10,7 @@ LayoutName = Literal[
     "query_first",
     "query_each",
     "step",
-    "step_clock",
+    "step_whole",
     "step_features",
     "interleaved",
     "interleaved_features",

@@ -144,9 +144,7 @@ def query_each(family: Family) -> Layout:
     )
 
 
-def step(
-    family: Family, *, by_features: bool = False, by_clock: bool = False
-) -> Layout:
+def step(family: Family, *, by_features: bool = False, whole: bool = False) -> Layout:
     """RL²'s layout: one token a step, which carries what the last step brought.
 
     A token is [obs, one-hot previous action, previous reward, episode-end flag].
@@ -158,14 +156,17 @@ def step(
         family: what is played.
         by_features: show an action by its features, not by its number: a model need not
             learn to look them up in the observation.
-        by_clock: show the step of the episode too, one-hot: the best action of a short
-            episode depends on it, and a model without positions cannot count.
+        whole: show the state that the action was taken in, too, and the step of the
+            episode that is to come, one-hot. RL² leaves both to the model's memory; one
+            without positions can neither look at the token before nor count.
 
     Raises:
         ValueError: if its actions have no features to be shown by.
     """
     show_action, size = _action_shown(family, by_features=by_features)
-    clock_size = family.horizon if by_clock else 0
+    clock_size = family.horizon if whole else 0
+    if whole:
+        show_action, size = _with_state(family, show_action), size + _obs_size(family)
 
     def before(obs, previous):
         return jnp.concatenate(
@@ -234,7 +235,7 @@ LAYOUTS: dict[str, Callable[[Family], Layout]] = {
     "query_first": query_first,
     "query_each": query_each,
     "step": step,
-    "step_clock": functools.partial(step, by_clock=True),
+    "step_whole": functools.partial(step, whole=True),
     "step_features": functools.partial(step, by_features=True),
     "interleaved": interleaved,
     "interleaved_features": functools.partial(interleaved, by_features=True),
@@ -361,6 +362,15 @@ def _action_shown(
     )
     assert arms is not None  # for type checkers
     return lambda obs, action: obs[action], arms[1]
+
+
+def _with_state(
+    family: Family, show_action: Callable[[Any, Array], Float[Array, " shown"]]
+) -> Callable[[Any, Array], Float[Array, " shown"]]:
+    """Shows an action and the observation that it answered."""
+    return lambda obs, action: jnp.concatenate(
+        [show_action(obs, action), _encode_obs(family, obs)]
+    )
 
 
 def _arm_features(family: Family) -> tuple[int, int] | None:

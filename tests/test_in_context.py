@@ -40,7 +40,7 @@ def make(name, layout_name, horizon=HORIZON, num_episodes=1):
         ("ContextualLinearBandit-v0", "interleaved"),
         ("ContextualLinearBandit-v0", "step_features"),
         ("ContextualLinearBandit-v0", "interleaved_features"),
-        ("RandomMDP-Small-v0", "step_clock"),
+        ("RandomMDP-Small-v0", "step_whole"),
         ("RandomMDP-Small-v0", "interleaved"),
     ],
 )
