@@ -12,6 +12,7 @@ Transitions = Float[Array, "states actions states"]
 Rewards = Float[Array, "states actions"]  # mean, reward units
 Policy = Float[Array, "horizon states actions"]  # probabilities of actions
 QValues = Float[Array, "horizon states actions"]
+EXACT = jax.lax.Precision.HIGHEST  # else a GPU rounds the factors to 10 bits
 
 
 def optimal_q_values(
@@ -20,7 +21,7 @@ def optimal_q_values(
     """Q* of every step, state and action."""
 
     def earlier(next_value: Array, _: None) -> tuple[Array, Array]:
-        q_values = rewards + transitions @ next_value
+        q_values = rewards + expected(transitions, next_value)
         return q_values.max(-1), q_values
 
     return _backward(earlier, rewards, horizon)
@@ -32,7 +33,7 @@ def policy_q_values(
     """Q of a Markov policy, at every step, state and action."""
 
     def earlier(next_value: Array, law: Array) -> tuple[Array, Array]:
-        q_values = rewards + transitions @ next_value
+        q_values = rewards + expected(transitions, next_value)
         return (law * q_values).sum(-1), q_values
 
     return _backward(earlier, rewards, policy.shape[0], policy)
@@ -51,9 +52,16 @@ def state_laws(
     """Where a Markov policy is at every step, as probabilities."""
 
     def later(here: Array, law: Array) -> tuple[Array, Array]:
-        return jnp.einsum("s,sa,sat->t", here, law, transitions), here
+        return jnp.einsum("s,sa,sat->t", here, law, transitions, precision=EXACT), here
 
     return jax.lax.scan(later, initial, policy)[1]
+
+
+def expected(
+    transitions: Transitions, next_value: Float[Array, " states"]
+) -> Float[Array, "states actions"]:
+    """What comes after every state and action is worth this much on average."""
+    return jnp.matmul(transitions, next_value, precision=EXACT)
 
 
 def _backward(

@@ -52,7 +52,12 @@ class TabularMDP:
     @property
     def mean_rewards(self) -> Float[Array, "*batch states actions"]:
         """Expected reward of every state and action."""
-        paid = jnp.einsum("...sat,...t->...sa", self.transitions, self.arrival_rewards)
+        paid = jnp.einsum(
+            "...sat,...t->...sa",
+            self.transitions,
+            self.arrival_rewards,
+            precision=planning.EXACT,
+        )
         return self.rewards + jnp.where(self.terminal[..., None], 0.0, paid)
 
     @property

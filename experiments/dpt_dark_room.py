@@ -7,8 +7,9 @@ the last episode (the released code's rule), or the last five. Every panel has w
 ideal DPT does under the same rule: the exact posterior over goals.
 
 With 100 random transitions the goal is among the data in 63.4 % of the data sets, and
-without it nobody can know where to go: 57.6 is the ceiling of "offline, random", not a
-weakness of a model. Online, forgetting all but one episode costs 14 of 90.9 in return.
+without it a fixed policy does not find it: 57.6 is the ceiling of "offline, random" for
+whoever goes where the data says, not a weakness of a model. Online, forgetting all but
+one episode costs 14 of 90.9 in return.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where `dpt` differs: a
 cell is shown by one-hot coordinates (theirs: two numbers); every token asks about a
@@ -113,7 +114,7 @@ def _choices(config: Config):
     from icrl.algorithms.goal_posterior import exact_goal_posterior
     from icrl.collection import either, episodes_of, independent_pairs
 
-    long = config.num_remembered
+    long, empty = config.num_remembered, config.training.empty_context_loss
     one = Recipe(family=FAMILY, layout="query_first", model=config.model)
     several = dataclasses.replace(one, num_episodes=long, layout="query_each")
     family = one.make_family()
@@ -126,12 +127,12 @@ def _choices(config: Config):
     return {
         "dpt": (
             several,
-            imitation.state_query_pretraining(several, mixed),
+            imitation.state_query_pretraining(several, mixed, empty_context=empty),
             config.training,
         ),
         "dpt_query_first": (
             one,
-            imitation.state_query_pretraining(one),
+            imitation.state_query_pretraining(one, empty_context=empty),
             config.query_first_training,
         ),
     }
@@ -226,7 +227,7 @@ def _family():
 
 
 def coverage_ceiling(best: float) -> float:
-    """The most that 100 random transitions allow: the optimum, if the goal is seen."""
+    """What 100 random transitions are worth: the optimum, if the goal is seen."""
     return (1 - 0.99**100) * best
 
 

@@ -80,7 +80,11 @@ def run(run, config: Config) -> None:
     data = algorithms.mixture([psrl, algorithms.uniform(family)], [0.5, 0.5])
     choices = {
         "ad_transformer": imitation.algorithm_distillation(recipe, ucb_vi),
-        "dpt": imitation.decision_pretraining(recipe, lambda task: data),
+        "dpt": imitation.decision_pretraining(
+            recipe,
+            lambda task: data,
+            empty_context=config.training.empty_context_loss,
+        ),
     }
     agents, learned, tokens = {}, {}, 0
     for name, pretraining in choices.items():
@@ -110,8 +114,12 @@ def run(run, config: Config) -> None:
         f"ucb_vi_{scale:g}": evaluation.fixed(_ucb_vi(family, config, scale))
         for scale in config.bonus_scales
     }
-    tuned = evaluation.online(
-        key, test, scales, num_tasks=config.num_tasks, num_episodes=config.num_episodes
+    tuned = evaluation.online(  # on training tasks: the choice must not see the test
+        key,
+        family.split().train,
+        scales,
+        num_tasks=config.num_tasks,
+        num_episodes=config.num_episodes,
     )
     parts = [
         _by_episode("online", scores, config, learned),

@@ -94,23 +94,29 @@ def thinned_history(
     return collect
 
 
-def forgotten_episodes(collect: Collect, horizon: int) -> Collect:
-    """The same data without its first few episodes; any number of them, all likely.
+def young_lives(collect: Collect, horizon: int) -> Collect:
+    """The first few episodes of the same data, any number of them, all as likely.
 
-    What is forgotten stays in its place, but shows nothing: contexts then look like
-    those of an agent that has not yet lived as long as it remembers.
+    They stand last, after blank steps: contexts then look like those of an agent that
+    has not yet lived as long as it remembers. It is late episodes that are left out:
+    what an agent did in them speaks of what it saw in the early ones.
     """
 
-    def thinned(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+    def shortened(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
         key_count, key_agent = jax.random.split(key_agent)
         data = collect(key_noise, key_agent, task)
         num_steps = data.action.shape[0]
-        count = jax.random.randint(key_count, (), 0, num_steps // horizon + 1)
-        return data._replace(
-            valid=data.valid & (jnp.arange(num_steps) >= count * horizon)
+        blank = horizon * jax.random.randint(key_count, (), 0, num_steps // horizon + 1)
+        ends = data.final_state, data.final_obs
+        steps = data._replace(final_state=None, final_obs=None)
+        moved = jax.tree.map(lambda x: jnp.roll(x, blank, axis=0), steps)
+        return moved._replace(
+            valid=moved.valid & (jnp.arange(num_steps) >= blank),
+            final_state=ends[0],
+            final_obs=ends[1],
         )
 
-    return thinned
+    return shortened
 
 
 def uniform_query(

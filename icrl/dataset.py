@@ -17,7 +17,6 @@ import numpy as np
 
 from envs import registry
 from envs.base import Key
-from envs.splits import split_prior
 from icrl import algorithms, files, tokens
 from icrl.config import TrainingConfig
 from icrl.errors import RunError
@@ -98,7 +97,7 @@ def freeze_dpt(
     changes = {} if horizon is None else {"horizon": horizon}
     tasks = registry.family(family, **changes)
     algorithm = algorithms.make(context, tasks)
-    split = split_prior(tasks)
+    split = tasks.split()
     pretraining = Pretraining(
         tasks=split.train,
         context=lambda task: algorithm,

@@ -15,7 +15,7 @@ from envs.base import Key, Task
 from envs.splits import FiniteTasks, TaskSet
 from icrl.algorithms.base import Algorithm
 from icrl.in_context import in_context
-from icrl.pretraining import Pretraining, gather
+from icrl.pretraining import Pretraining, gather, require_question
 from icrl.rollout import Trajectory, predictions, replay, rollout
 from icrl.tokens import Layout, decisions, encode
 
@@ -222,6 +222,7 @@ def losses(
         `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
         0 where a decision has no label.
     """
+    require_question(pretraining)
 
     def draw(index: Array):
         key_sample, key_noise, key_agent = jax.random.split(

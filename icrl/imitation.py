@@ -22,10 +22,10 @@ from icrl.agent import Recipe, save_recipe
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.uniform import uniform
 from icrl.collection import (
-    forgotten_episodes,
     independent_pairs,
     thinned_history,
     uniform_query,
+    young_lives,
 )
 from icrl.config import TrainingConfig
 from icrl.dataset import source
@@ -105,7 +105,7 @@ def state_query_pretraining(
     if collect is None:
         collect = independent_pairs(family, num_steps)
     if layout.ask is not None:
-        collect = forgotten_episodes(collect, family.horizon)
+        collect = young_lives(collect, family.horizon)
     plain = choices(
         recipe,
         lambda task: uniform(family),

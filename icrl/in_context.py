@@ -74,7 +74,8 @@ def in_context(
 
     def begin_episode(key: Array, context: Context) -> Context:
         del key
-        return context._replace(alive=jnp.ones((), bool))
+        previous = context.previous._replace(step=jnp.zeros((), jnp.int32))
+        return context._replace(previous=previous, alive=jnp.ones((), bool))
 
     def act(key: Array, context: Context, obs: Any) -> tuple[Context, Array]:
         context = look(context, obs)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from envs.base import Key, Task
+from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
 from icrl.rollout import Trajectory, predictions, rollout
@@ -63,11 +63,14 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     key_task, key_noise, key_agent = jax.random.split(key, 3)
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
+    require_question(pretraining)
     query, asked = 0, trajectory
     if pretraining.query is not None:
         query = pretraining.query(jax.random.fold_in(key, QUERY), task)
         asked = ask_everywhere(task, trajectory, query)
     labels, weights = pretraining.expert(task, asked)
+    if pretraining.layout.ask is not None:
+        weights = weights * _meaningful(trajectory.valid)
     tokens = encode(pretraining.layout, trajectory, query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
@@ -85,6 +88,23 @@ def gather(
         pretraining.context(task),
         num_episodes=pretraining.num_episodes,
     )
+
+
+def require_question(pretraining: Pretraining) -> None:
+    """Raises `ValueError` if the layout asks about states, and nobody says which."""
+    asks = pretraining.layout.num_queries > 1
+    rule = "a layout that asks about states needs a query; use step or interleaved"
+    require(not asks or pretraining.query is not None, rule, "none")
+
+
+def _meaningful(valid: Bool[Array, " time"]) -> Float[Array, " decisions"]:
+    """1 for decisions that know something, and for the last one, which may not.
+
+    Blank steps stand first; an agent meets a context of fewer of them only once some
+    step is known.
+    """
+    known = jnp.cumsum(valid) > 0
+    return jnp.append(False, known).at[-1].set(True).astype(jnp.float32)
 
 
 def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
@@ -189,6 +209,7 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
 
         steps = trajectory.obs, trajectory.action, trajectory.timestep
         informed, _ = jax.lax.scan(learn, algorithm.init(), steps)
+        informed = algorithm.begin_episode(jax.random.key(0), informed)  # it may plan
         obs = jax.tree.map(
             lambda shown, last: jnp.concatenate([shown, last[None]]),
             trajectory.obs,

@@ -39,7 +39,7 @@ def online(
     """Sum of the rewards of every episode, for tasks whose rewards have no noise.
 
     Args:
-        key: as in `online`; the same lives.
+        key: as in `evaluation.online`; the same lives.
         tasks: where tasks come from.
         agents: by name.
         num_tasks: tasks that each agent plays.
@@ -106,6 +106,8 @@ def informed(algorithm: Algorithm, data: Trajectory) -> Algorithm:
     """The same algorithm, which has seen `data` before its first episode."""
 
     def learn(agent: Any, now: tuple[Any, ...]):
+        # a model's cache grows when it acts; what it would have done is unused
+        agent, _ = algorithm.act(jax.random.key(0), agent, now[0])
         return algorithm.update(agent, *now), None
 
     steps = data.obs, data.action, data.timestep

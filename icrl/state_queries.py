@@ -56,6 +56,7 @@ def ask_states(
     rule = f"num_episodes must lie in [1, {room}], the model's room"
     require(1 <= kept <= room, rule, kept)
     window, full = kept * layout.horizon, room * layout.horizon
+    capacity = window + layout.horizon
     after = layout.after
     assert after is not None  # for type checkers
     table = _table(model, layout, window, full)
@@ -63,7 +64,7 @@ def ask_states(
 
     def init() -> Memory:
         return Memory(
-            tokens=jnp.zeros((window + layout.horizon, shown_size)),
+            tokens=jnp.zeros((capacity, shown_size)),
             length=jnp.zeros((), jnp.int32),
             logits=jnp.zeros((layout.num_queries, layout.num_actions)),
             alive=jnp.ones((), bool),
@@ -85,7 +86,8 @@ def ask_states(
     def update(memory: Memory, obs: Any, action: Array, timestep: Any) -> Memory:
         token = jnp.where(memory.alive, after(obs, action, timestep), 0.0)
         return memory._replace(
-            tokens=memory.tokens.at[memory.length].set(token),
+            # round and round: of data that is longer the last is kept
+            tokens=memory.tokens.at[memory.length % capacity].set(token),
             length=memory.length + 1,
             alive=memory.alive & ~timestep.terminated,
         )

@@ -75,8 +75,10 @@ def test_every_token_may_ask_about_a_state_of_its_own_and_forget_early_episodes(
         asked, shown = np.split(np.asarray(example.tokens), [5], axis=1)
         best = np.asarray(task.q_values)[0].argmax(-1)[asked.argmax(-1)]
         assert np.array_equal(np.asarray(example.labels).argmax(-1), best)
-        assert (np.asarray(example.weights) == 1).all()
         blank = (shown == 0).all(-1)
+        known = ~blank
+        known[-1] = True  # asked even where nothing is known
+        assert np.array_equal(np.asarray(example.weights), known)
         forgotten.add(int(blank.sum()) - 1)
         assert blank[: blank.sum()].all()  # what is forgotten comes first
     assert forgotten == {0, 5, 10}

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from envs.base import Family
-from envs.splits import TaskSet, split_prior
+from envs.splits import TaskSet
 from icrl import algorithms, panels
 from icrl.agent import load_agent
 from icrl.evaluation import Agent, fixed, trained
@@ -50,7 +50,7 @@ def diagnose(
     family = loaded.family
     agent = trained(loaded.models, loaded.layout)
     exact = fixed(algorithms.make(target, family, **(options or {})))
-    tasks = split_prior(family).test
+    tasks = family.split().test
     uniform = fixed(algorithms.uniform(family))
     key, seeds = jax.random.key(0), len(loaded.seeds)
     rows = []
