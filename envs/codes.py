@@ -18,6 +18,7 @@ from envs.tabular_mdp import TabularFamily, TabularMDP
 
 Code = Int[Array, " digits"]
 MULTIPLIER = 0x9E3779B1  # of the hash: odd, near 2³² over the golden ratio
+NUM_DRAWS = 256  # that show whether both halves have tasks
 MAX_TRIES = 64  # at a code of one half: all fail with probability 2⁻⁶⁵
 
 
@@ -48,7 +49,15 @@ class CodedFamily(TabularFamily):
         """Halves by the hash of codes, each drawn from by the prior within it.
 
         They are near to equal, not equal: of the 64 codes of 6 bits, 34 train.
+
+        Raises:
+            ValueError: if the prior knows too few codes for both halves to have some.
         """
+        keys = jax.random.split(jax.random.key(0), NUM_DRAWS)
+        halves = jax.jit(jax.vmap(lambda key: half_of(self.draw_code(key))))(keys)
+        train = int((halves == TRAIN).sum())
+        rule = f"both halves must have tasks; of {NUM_DRAWS} draws some must train"
+        require(0 < train < NUM_DRAWS, rule, train)
         digest = hashlib.sha256(repr(self).encode() + b"\0codes").hexdigest()
         return Split(
             train=HalfOfCodes(self, TRAIN),

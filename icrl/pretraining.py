@@ -139,11 +139,8 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
             trajectory.state,
             trajectory.final_state,
         )
-        gaps = jax.vmap(task.gaps)(states)
-        best = jnp.argmin(gaps, axis=-1)
-        # an MDP's episode is over after the last step: nothing is left to decide
-        asked = trajectory.valid[-1] & (gaps[-1] > 0).any()
-        weights = jnp.append(trajectory.valid, asked).astype(jnp.float32)
+        best = jnp.argmin(jax.vmap(task.gaps)(states), axis=-1)
+        weights = _decided(task, trajectory)
         return (
             jax.nn.one_hot(best, task.num_actions),
             weights if empty_context else weights.at[0].set(0.0),
@@ -180,8 +177,7 @@ def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
 
     def label(task: Task, trajectory: Trajectory):
         num_episodes = trajectory.action.shape[0] // task.horizon
-        weights = jnp.append(trajectory.valid, trajectory.valid[-1])
-        weights = weights.astype(jnp.float32)
+        weights = _decided(task, trajectory)
         return (
             predictions(algorithm, trajectory, num_episodes=num_episodes),
             weights if empty_context else weights.at[0].set(0.0),
@@ -202,8 +198,6 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
     law = require_law(algorithm)
 
     def label(task: Task, trajectory: Trajectory):
-        del task
-
         def learn(agent: Any, now: tuple[Any, ...]):
             return algorithm.update(agent, *now), None
 
@@ -215,11 +209,20 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
             trajectory.obs,
             trajectory.final_obs,
         )
-        weights = jnp.append(trajectory.valid, trajectory.valid[-1])
         labels = jax.vmap(law, (None, 0))(informed, obs)
-        return labels, weights.astype(jnp.float32)
+        return labels, _decided(task, trajectory)
 
     return label
+
+
+def _decided(task: Task, trajectory: Trajectory) -> Float[Array, " decisions"]:
+    """1 for every decision that is one.
+
+    Not where an episode has terminated, and not after the last step of an MDP, whose
+    episode is over; a bandit's last decision stands for one more pull.
+    """
+    open_end = trajectory.valid[-1] & (task.gaps(trajectory.final_state) > 0).any()
+    return jnp.append(trajectory.valid, open_end).astype(jnp.float32)
 
 
 def imitation_loss(

@@ -448,3 +448,9 @@ def test_the_papers_sizes_are_registered():
     assert sizes == (30, 4, 2, 0.1)
     assert envs.family("RiverSwim-v0").num_states == 6
     assert envs.family("DeepSea-v0").num_states == 56
+
+
+def test_a_family_of_one_task_has_no_halves():
+    lake = envs.family("FrozenLake-4x4-v0", hole_probability=0.0)
+    with pytest.raises(ValueError, match=r"both halves must have tasks.*got (0|256)"):
+        lake.split()
