@@ -172,11 +172,11 @@ def test_histories_are_those_of_the_online_evaluation():
     arms = [FAMILY.task(jnp.roll(jnp.array([1.0, 0.0, 0.0]), k)) for k in range(3)]
     tasks = FiniteTasks(stack_tasks(arms))
     uniform = fixed(algorithms.uniform(FAMILY))
-    regret = online(KEY, tasks, {"uniform": uniform}, num_tasks=50)["uniform"]
+    regret = online(KEY, tasks, {"uniform": uniform}, num_tasks=200)["uniform"]
     never = regret[0, :, -1] == 8
     target = of_task(lambda task: disturbed_by(jnp.argmax(task.means)))
-    found = divergences(KEY, tasks, uniform, target, uniform, num_tasks=50)
-    assert 0 < never.sum() < 50
+    found = divergences(KEY, tasks, uniform, target, uniform, num_tasks=200)
+    assert 0 < never.sum() < 200
     np.testing.assert_array_equal(found.tv[0, :, -1] < 0.5, never)
 
 
