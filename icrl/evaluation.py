@@ -94,7 +94,9 @@ def trained(
         return in_context(model, layout, greedy=greedy, num_episodes=num_episodes)
 
     # where every state has a context of its own, no single pass answers for all
-    return Agent(make, models, law if layout.num_queries == 1 else None)
+    return Agent(
+        make, models, law if layout.num_queries == 1 and layout.ask is None else None
+    )
 
 
 def play(

@@ -46,7 +46,7 @@ def in_context(
     Raises:
         ValueError: if `num_episodes` is given for another layout, or is too many.
     """
-    if layout.num_queries > 1:
+    if layout.num_queries > 1 or layout.ask is not None:
         return ask_states(model, layout, greedy=greedy, num_episodes=num_episodes)
     require(num_episodes is None, "num_episodes needs a layout that asks", num_episodes)
 

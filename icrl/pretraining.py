@@ -92,7 +92,8 @@ def gather(
 
 def require_question(pretraining: Pretraining) -> None:
     """Raises `ValueError` if the layout asks about states, and nobody says which."""
-    asks = pretraining.layout.num_queries > 1
+    layout = pretraining.layout
+    asks = layout.num_queries > 1 or layout.ask is not None
     rule = "a layout that asks about states needs a query; use step or interleaved"
     require(not asks or pretraining.query is not None, rule, "none")
 

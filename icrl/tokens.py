@@ -270,7 +270,8 @@ def encode(
         after = jnp.where(trajectory.valid[:, None], after, 0.0)
         if layout.ask is not None:
             shown = jnp.concatenate([jnp.zeros_like(after[:1]), after])
-            return jax.vmap(layout.ask)(query, shown)
+            queries = jnp.broadcast_to(query, shown.shape[0])
+            return jax.vmap(layout.ask)(queries, shown)
         columns.append(after)
     body = jnp.stack(columns, axis=1).reshape(-1, layout.token_size)
     if layout.query is not None:
