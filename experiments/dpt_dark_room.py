@@ -18,8 +18,11 @@ episodes that the exact posterior played, which is allowed, since it does not kn
 goal. `dpt_query_first` is the published layout, one question a context, and learns from
 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
-Cost: about 45 minutes on 2 free cores (cpu, 2 models of 1 training seed).
-Expect: (no reference run yet).
+Cost: about 35 minutes on 2 free cores (cpu, 2 models of 1 training seed).
+Expect (cpu): offline 54.3 (published layout 56.8, exact 56.9) on random data; online,
+at episode 40, 71.8 with the last episode in context (exact 78.3) and 70.2 with the last
+five (exact 89.1), the published layout 55.4. Unlike the exact posterior, `dpt` gains
+nothing from the longer memory yet: 3,000 steps do not teach it to count cells.
 """
 
 import dataclasses
@@ -249,7 +252,7 @@ def figure(summary, arrays):
     ceiling = coverage_ceiling(best)
     axes[0, 0].plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2)
     axes[0, 0].annotate(
-        f"coverage ceiling {ceiling:.1f}", (-0.42, ceiling + 1.5), fontsize=8
+        f"coverage ceiling {ceiling:.1f}", (0.12, ceiling + 1.5), fontsize=8
     )
     for ax, panel, title in (
         (axes[0, 1], "online_last_episode", "4b  online, the last episode in context"),
@@ -302,7 +305,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "1 min on 2 cores",
-        "cpu": "45 min on 2 cores",
+        "cpu": "35 min on 2 cores",
         "paper": "hours on one GPU (28 billion tokens a seed)",
     },
     run=run,
