@@ -42,6 +42,7 @@ class Checkpoints:
         for path in folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(path, ignore_errors=True)
         self._saving: int | None = None
+        _ignore_late_work()
         with self._errors("open", self.latest_on_disk()):
             self._manager = _manager(folder)
 
@@ -96,7 +97,7 @@ class Checkpoints:
         from orbax.checkpoint import args
 
         self.wait()
-        with self._errors("restore", step), _late_reads_ignored():
+        with self._errors("restore", step):
             arrays = self._manager.restore(step, args=args.StandardRestore())
             stored = arrays.pop(DIGEST)
             if not np.array_equal(stored, _digest(arrays)):
@@ -244,23 +245,22 @@ def _manager(folder: pathlib.Path) -> Any:
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
-@contextlib.contextmanager
-def _late_reads_ignored() -> Iterator[None]:
-    """Keeps a failed restore to its one line.
+def _ignore_late_work() -> None:
+    """Keeps a failed save or restore to its one line.
 
-    Reads that are under way when orbax gives up report to its event loop, which is
-    closed by then, from threads of their own and at any later time: they are ignored
-    for good.
+    What is under way when orbax gives up reports to its event loop, which is closed by
+    then, from threads of its own and at any later time: it is ignored for good.
     """
     before = sys.unraisablehook
+    if getattr(before, "ignores_late_work", False):
+        return
 
     def hook(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             before(unraisable)
 
+    hook.ignores_late_work = True  # pyright: ignore[reportFunctionMemberAccess]
     sys.unraisablehook = hook
-    yield  # an error leaves the hook in place
-    sys.unraisablehook = before
 
 
 def _name(path: Any) -> str:

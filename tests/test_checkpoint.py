@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_names_itself_and_the_one_before(tmp_path, damage):
     assert bits(restored) == bits(state)
 
 
-def test_a_read_that_outlives_its_restore_says_nothing_and_other_errors_do(
+def test_work_that_outlives_a_failure_says_nothing_and_other_errors_do(
     tmp_path, monkeypatch
 ):
     heard = []
@@ -163,7 +163,6 @@ def test_a_read_that_outlives_its_restore_says_nothing_and_other_errors_do(
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, {"x": jnp.zeros(2)})
         checkpoints.restore(1, {"x": np.zeros(2, np.float32)})
-        assert sys.unraisablehook == heard.append
         with pytest.raises(RunError):
             checkpoints.restore(2, {})
     for message in ("Event loop is closed", "something else"):
