@@ -181,15 +181,8 @@ def figure(summary, arrays):
         (axes[0, 0], "test", "unseen rooms"),
         (axes[0, 1], "train", "rooms of the training histories"),
     ):
-        figures.draw_curves(
-            ax,
-            arrays,
-            f"online_{half}",
-            title=f"no weight update: return in {rooms}",
-            xlabel="episodes in the context",
-            ylabel="return of the episode",
-        )
-        ax.set_ylim(bottom=0)
+        title = f"no weight update: return in {rooms}"
+        figures.draw_returns(ax, arrays, f"online_{half}", title=title)
     return drawn
 
 

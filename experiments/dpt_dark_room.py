@@ -62,14 +62,19 @@ class Config(ExperimentConfig):
     """Sizes of the experiment.
 
     Raises:
-        ValueError: if the long context is not longer than one episode.
+        ValueError: if the long context is not longer than one episode, or longer than
+            a life.
     """
 
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    query_first_model: TransformerConfig = dataclasses.field(
+        default_factory=TransformerConfig
+    )
     query_first_training: TrainingConfig  # of the published layout
     num_remembered: int = 5  # episodes in the longer context
-    played_share: float = 0.5  # of the training contexts that the posterior played
+    life: int = 15  # episodes; a played context is cut out of one
+    played_share: float = 0.75  # of the training contexts: episodes, not single steps
     num_episodes: int = 40  # online
     num_tasks: int = 400  # lives online: the test goals in turn
     num_query_first_tasks: int = 40  # the same for the published layout, which is slow
@@ -77,9 +82,10 @@ class Config(ExperimentConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.num_remembered < 2:
+        if not 2 <= self.num_remembered <= self.life:
             raise ValueError(
-                f"num_remembered must be at least 2, got {self.num_remembered}"
+                f"num_remembered must lie in [2, life={self.life}], "
+                f"got {self.num_remembered}"
             )
 
 
@@ -115,22 +121,35 @@ def _choices(config: Config):
     from icrl import imitation
     from icrl.agent import Recipe
     from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.collection import either, episodes_of, independent_pairs
+    from icrl.collection import either, independent_pairs, some_of_life
 
     long, empty = config.num_remembered, config.training.empty_context_loss
-    one = Recipe(family=FAMILY, layout="query_first", model=config.model)
-    several = dataclasses.replace(one, num_episodes=long, layout="query_each")
+    one = Recipe(family=FAMILY, layout="query_first", model=config.query_first_model)
+    several = dataclasses.replace(
+        one, num_episodes=long, layout="query_each", model=config.model
+    )
     family = one.make_family()
-    posterior = exact_goal_posterior(family, episodes=long, in_episode=False)
-    mixed = either(
-        episodes_of(lambda task: posterior, num_episodes=long),
-        independent_pairs(family, long * family.horizon),
-        config.played_share,
+    short_memory, long_memory = (
+        some_of_life(
+            exact_goal_posterior(family, episodes=kept, in_episode=False),
+            num_episodes=long,
+            life=config.life,
+        )
+        for kept in (1, long)
+    )
+    pairs = independent_pairs(family, long * family.horizon)
+    contexts = either(
+        either(short_memory, long_memory, 0.5), pairs, config.played_share
     )
     return {
         "dpt": (
             several,
-            imitation.state_query_pretraining(several, mixed, empty_context=empty),
+            imitation.state_query_pretraining(
+                several,
+                contexts,
+                empty_context=empty,
+                posterior=exact_goal_posterior(family),
+            ),
             config.training,
         ),
         "dpt_query_first": (
@@ -145,36 +164,28 @@ def _online(config: Config, learned, panel: str, agents, kept: int, half="test")
     """Returns by episode, with `kept` whole episodes in the context."""
     import jax
 
-    from icrl import algorithms, evaluation, panels, returns
+    from icrl import algorithms, evaluation, returns
     from icrl.algorithms.goal_posterior import exact_goal_posterior
     from icrl.algorithms.snake_sweep import snake_sweep
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
-    agents = {
-        **agents,
-        EXACT: evaluation.fixed(exact),
-        "optimal": evaluation.of_task(algorithms.optimal),
-        "snake_sweep": evaluation.fixed(snake_sweep(family)),
-        "uniform": evaluation.fixed(algorithms.uniform(family)),
-    }
     slow = panel == "online_query_first"
-    scores = returns.online(
+    return returns.online_panel(
+        panel,
         jax.random.key(config.root_seed),
         getattr(family.split(), half),
-        agents,
+        {
+            **agents,
+            EXACT: evaluation.fixed(exact),
+            "optimal": evaluation.of_task(algorithms.optimal),
+            "snake_sweep": evaluation.fixed(snake_sweep(family)),
+            "uniform": evaluation.fixed(algorithms.uniform(family)),
+        },
         num_tasks=config.num_query_first_tasks if slow else config.num_tasks,
         num_episodes=config.num_episodes,
-        tasks_at_once=50,
-    )
-    published = PUBLISHED_ONLINE if panel == "online_last_episode" else {}
-    return panels.curve_panel(
-        panel,
-        scores,
-        metric="return_last_episode",
         learned=learned,
-        reference=EXACT,
-        published=panels.last(published, config.num_episodes),
+        published=PUBLISHED_ONLINE if panel == "online_last_episode" else None,
     )
 
 
@@ -182,7 +193,7 @@ def _offline(config: Config, play, learned):
     """The return of one episode, given a data set: of random play, of an expert."""
     import jax
 
-    from icrl import algorithms, evaluation, panels, returns
+    from icrl import algorithms, evaluation, returns
     from icrl.algorithms.goal_posterior import exact_goal_posterior
     from icrl.collection import episodes_of, independent_pairs
 
@@ -200,27 +211,19 @@ def _offline(config: Config, play, learned):
         "random": independent_pairs(family, family.horizon),
         "expert": episodes_of(algorithms.optimal),
     }
-    parts = []
-    for number, (name, collect) in enumerate(ways.items()):
-        scores = returns.offline(
+    return [
+        returns.offline_panel(
+            f"offline_{name}",
             jax.random.fold_in(jax.random.key(config.root_seed), number),
             family.split().test,
             collect,
             agents,
             num_tasks=config.num_datasets,
-            tasks_at_once=50,
+            learned={**learned, "dpt_sampled": learned["dpt"]},
+            published=PUBLISHED_OFFLINE[name],
         )
-        parts.append(
-            panels.curve_panel(
-                f"offline_{name}",
-                scores,
-                metric="return",
-                learned={**learned, "dpt_sampled": learned["dpt"]},
-                reference=EXACT,
-                published=PUBLISHED_OFFLINE[name],
-            )
-        )
-    return parts
+        for number, (name, collect) in enumerate(ways.items())
+    ]
 
 
 def _family():
@@ -259,15 +262,8 @@ def figure(summary, arrays):
         (axes[1, 0], "online_long_context", "online, more episodes in context"),
         (axes[1, 1], "online_query_first", "the last episode, published layout"),
     ):
-        figures.draw_curves(
-            ax,
-            arrays,
-            panel,
-            title=title,
-            xlabel="episodes",
-            ylabel="return of the episode",
-            marks=PUBLISHED_ONLINE if panel == "online_last_episode" else None,
-        )
+        marks = PUBLISHED_ONLINE if panel == "online_last_episode" else None
+        figures.draw_returns(ax, arrays, panel, title=title, marks=marks)
     return drawn
 
 
@@ -278,20 +274,24 @@ EXPERIMENT = Experiment(
         "smoke": Config(
             model=SMOKE_MODEL,
             training=SMOKE_TRAINING,
+            query_first_model=SMOKE_MODEL,
             query_first_training=SMOKE_TRAINING,
             num_remembered=2,
+            life=2,
             num_episodes=2,
             num_tasks=20,
             num_query_first_tasks=20,
             num_datasets=20,
         ),
         "cpu": Config(
-            model=TransformerConfig(num_layers=3),
-            training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
+            model=TransformerConfig(width=128, num_layers=3),
+            training=cosine_training(4000, 3e-3, batch_size=32, micro_batch=2),
+            query_first_model=TransformerConfig(num_layers=3),
             query_first_training=cosine_training(10_000, 3e-3, micro_batch=8),
         ),
         "paper": Config(
             seeds=(0, 1, 2),
+            model=TransformerConfig(width=128),
             training=cosine_training(
                 100_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
             ),
@@ -299,6 +299,7 @@ EXPERIMENT = Experiment(
                 300_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
             ),
             num_remembered=40,
+            life=60,
             num_tasks=2000,
             num_query_first_tasks=400,
         ),

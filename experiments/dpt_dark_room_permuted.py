@@ -5,8 +5,10 @@ stay in a hidden order; 20 of the 120 orders are held out. One random episode sh
 every action many times, so that whoever reads it well plays the optimum, 83, from the
 second episode on. The released code has the environment and no data for it.
 
-Source: Lee et al. 2023, arXiv 2306.14892, appendix (Dark Room, permuted). Contexts are
-100 independent transitions; online, the last episode is the context.
+Source: Lee et al. 2023, arXiv 2306.14892, appendix (Dark Room, permuted); online, the
+last episode is the context, as in the released code. As in `dpt_dark_room`, every token
+asks about a state, half of the training contexts are episodes that the exact posterior
+played, and its law of the best action is the label.
 Command: icrl run dpt_dark_room_permuted cpu
 Cost: about 15 minutes on 2 free cores (cpu, 1 training seed).
 Expect: (no reference run yet).
@@ -47,6 +49,7 @@ class Config(ExperimentConfig):
 
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    life: int = 4  # episodes; a played context is one of them
     num_episodes: int = 40
     num_tasks: int = 200  # lives: the held-out orders in turn
 
@@ -58,15 +61,23 @@ def run(run, config: Config) -> None:
     from icrl import algorithms, evaluation, imitation, panels, returns
     from icrl.agent import Recipe
     from icrl.algorithms.goal_posterior import exact_permutation_posterior
+    from icrl.collection import either, independent_pairs, some_of_life
 
-    recipe = Recipe(family=FAMILY, layout="query_first", model=config.model)
+    recipe = Recipe(family=FAMILY, layout="query_each", model=config.model)
     family = recipe.make_family()
+    exact = exact_permutation_posterior(family, episodes=1, in_episode=False)
     pretraining = imitation.state_query_pretraining(
-        recipe, empty_context=config.training.empty_context_loss
+        recipe,
+        either(
+            some_of_life(exact, num_episodes=1, life=config.life),
+            independent_pairs(family, family.horizon),
+            0.5,
+        ),
+        empty_context=config.training.empty_context_loss,
+        posterior=exact_permutation_posterior(family),
     )
     trained = imitation.train_models(run, recipe, pretraining, config.training)
-    seeds = len(trained.seeds)
-    exact = exact_permutation_posterior(family, episodes=1, in_episode=False)
+    seeds, split = len(trained.seeds), family.split()
     agents = {
         "dpt": evaluation.trained(trained.models, pretraining.layout),
         "dpt_argmax": evaluation.trained(
@@ -76,29 +87,24 @@ def run(run, config: Config) -> None:
         "optimal": evaluation.of_task(algorithms.optimal),
         "uniform": evaluation.fixed(algorithms.uniform(family)),
     }
-    parts = []
-    for half in ("test", "train"):
-        scores = returns.online(
-            jax.random.key(config.root_seed),
-            getattr(family.split(), half),
-            agents,
-            num_tasks=config.num_tasks,
-            num_episodes=config.num_episodes,
-            tasks_at_once=50,
-        )
-        parts.append(
-            panels.curve_panel(
+    rows, arrays = panels.join(
+        [
+            returns.online_panel(
                 f"online_{half}",
-                scores,
-                metric="return_last_episode",
+                jax.random.key(config.root_seed),
+                tasks,
+                agents,
+                num_tasks=config.num_tasks,
+                num_episodes=config.num_episodes,
                 learned={"dpt": seeds, "dpt_argmax": seeds},
-                reference=EXACT,
-                published=panels.last(PUBLISHED, config.num_episodes)
-                if half == "test"
-                else {},
+                published=published,
             )
-        )
-    rows, arrays = panels.join(parts)
+            for half, tasks, published in (
+                ("test", split.test, PUBLISHED),
+                ("train", split.train, None),
+            )
+        ]
+    )
     run.finish(rows, arrays, train_tokens=trained.train_tokens)
 
 
@@ -108,20 +114,13 @@ def figure(summary, arrays):
     from icrl import figures
 
     drawn, axes = figures.new_figure(2, 1, width=5.4, height=4.2)
-    for ax, half, orders in (
-        (axes[0, 0], "test", "held-out orders of the actions"),
-        (axes[0, 1], "train", "training orders"),
+    for ax, half, orders, marks in (
+        (axes[0, 0], "test", "held-out orders of the actions", PUBLISHED),
+        (axes[0, 1], "train", "training orders", None),
     ):
-        figures.draw_curves(
-            ax,
-            arrays,
-            f"online_{half}",
-            title=f"online, {orders}",
-            xlabel="episodes",
-            ylabel="return of the episode",
-            marks=PUBLISHED if half == "test" else None,
+        figures.draw_returns(
+            ax, arrays, f"online_{half}", title=f"online, {orders}", marks=marks
         )
-        ax.set_ylim(bottom=0)
     return drawn
 
 
@@ -133,8 +132,8 @@ EXPERIMENT = Experiment(
             model=SMOKE_MODEL, training=SMOKE_TRAINING, num_episodes=2, num_tasks=20
         ),
         "cpu": Config(
-            model=TransformerConfig(num_layers=3),
-            training=cosine_training(8000, 3e-3, micro_batch=8),
+            model=TransformerConfig(width=64, num_layers=3),
+            training=cosine_training(3000, 3e-3, micro_batch=8),
         ),
         "paper": Config(
             seeds=(0, 1, 2),

@@ -14,6 +14,8 @@ from icrl.algorithms.base import Algorithm
 from icrl.pretraining import Collect
 from icrl.rollout import Trajectory, rollout
 
+EMPTY_SHARE = 0.1  # of the contexts that are cut short: those that are cut to nothing
+
 
 def independent_pairs(family: Family, num_steps: int) -> Collect:
     """Uniform states and actions, one transition from each: a generative model.
@@ -94,19 +96,54 @@ def thinned_history(
     return collect
 
 
-def young_lives(collect: Collect, horizon: int) -> Collect:
-    """The first few episodes of the same data, any number of them, all as likely.
+def some_of_life(algorithm: Algorithm, *, num_episodes: int, life: int) -> Collect:
+    """A few episodes in a row of a longer life, from any of its first ones on.
 
-    They stand last, after blank steps: contexts then look like those of an agent that
+    What an agent did in them speaks of what it saw before. So they are no context for
+    labels that know the task; a law of what the context itself shows labels rightly.
+
+    Args:
+        algorithm: who lives.
+        num_episodes: episodes kept.
+        life: episodes lived.
+
+    Raises:
+        ValueError: unless 1 <= `num_episodes` <= `life`.
+    """
+    rule = f"num_episodes must lie in [1, {life}], the length of the life"
+    require(1 <= num_episodes <= life, rule, num_episodes)
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        key_start, key_agent = jax.random.split(key_agent)
+        whole = rollout(key_noise, key_agent, task, algorithm, num_episodes=life)
+        start = jax.random.randint(key_start, (), 0, life - num_episodes + 1)
+        steps = num_episodes * task.horizon
+
+        def keep(x: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(x, start * task.horizon, steps)
+
+        kept = jax.tree.map(keep, whole._replace(final_state=None, final_obs=None))
+        return kept._replace(final_state=whole.final_state, final_obs=whole.final_obs)
+
+    return collect
+
+
+def young_lives(collect: Collect, horizon: int) -> Collect:
+    """The first few episodes of the same data, any number of them.
+
+    Every number from one up is as likely, and one context in ten has none. They stand
+    last, after blank steps: contexts then look like those of an agent that
     has not yet lived as long as it remembers. It is late episodes that are left out:
     what an agent did in them speaks of what it saw in the early ones.
     """
 
     def shortened(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
-        key_count, key_agent = jax.random.split(key_agent)
+        key_count, key_none, key_agent = jax.random.split(key_agent, 3)
         data = collect(key_noise, key_agent, task)
         num_steps = data.action.shape[0]
-        blank = horizon * jax.random.randint(key_count, (), 0, num_steps // horizon + 1)
+        left_out = jax.random.randint(key_count, (), 0, num_steps // horizon)
+        none = jax.random.uniform(key_none) < EMPTY_SHARE
+        blank = jnp.where(none, num_steps, horizon * left_out)
         ends = data.final_state, data.final_obs
         steps = data._replace(final_state=None, final_obs=None)
         moved = jax.tree.map(lambda x: jnp.roll(x, blank, axis=0), steps)

@@ -232,7 +232,7 @@ def losses(
         )
         task = task_at(pretraining.tasks, key_sample, index)
         trajectory = gather(pretraining, key_noise, key_agent, task)
-        return task, trajectory, *pretraining.expert(task, trajectory)
+        return task, trajectory, *pretraining.expert(task, trajectory, None)
 
     def loss(agent: Agent) -> Regrets:
         def score(model: Any, index: Array, seed: Array) -> Array:

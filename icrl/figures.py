@@ -75,6 +75,27 @@ def draw_curves(
     order_legend(ax)
 
 
+def draw_returns(
+    ax: Axes,
+    arrays: Mapping[str, np.ndarray],
+    panel: str,
+    *,
+    title: str,
+    marks: Marks | None = None,
+) -> None:
+    """Draws every agent's return by episode, from zero on, as `draw_curves` does."""
+    draw_curves(
+        ax,
+        arrays,
+        panel,
+        title=title,
+        xlabel="episodes",
+        ylabel="return of the episode",
+        marks=marks,
+    )
+    ax.set_ylim(bottom=0)
+
+
 def draw_marks(ax: Axes, marks: Marks, limit: float) -> None:
     """Draws published values up to step `limit`, and says so once in the legend."""
     drawn = False

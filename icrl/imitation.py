@@ -83,7 +83,11 @@ def decision_pretraining(
 
 
 def state_query_pretraining(
-    recipe: Recipe, collect: Collect | None = None, *, empty_context: bool = True
+    recipe: Recipe,
+    collect: Collect | None = None,
+    *,
+    empty_context: bool = True,
+    posterior: Algorithm | None = None,
 ) -> Pretraining:
     """DPT of an MDP as published: any data, a state asked about, its best action.
 
@@ -94,9 +98,11 @@ def state_query_pretraining(
         collect: how contexts are collected; independent uniform states and actions, as
             in the released code, if None.
         empty_context: whether decision 0 is trained; DPT's code leaves it out.
+        posterior: as in `decision_pretraining`.
 
     Raises:
-        ValueError: if the layout asks nothing.
+        ValueError: if the layout asks nothing, or the posterior has no
+            `action_probabilities`.
     """
     family, layout = recipe.make_family(), recipe.make_layout()
     rule = "layout must ask about states, as query_first does"
@@ -106,10 +112,11 @@ def state_query_pretraining(
         collect = independent_pairs(family, num_steps)
     if layout.ask is not None:
         collect = young_lives(collect, family.horizon)
-    plain = choices(
+    plain = decision_pretraining(
         recipe,
         lambda task: uniform(family),
-        optimal_expert(empty_context=empty_context),
+        empty_context=empty_context,
+        posterior=posterior,
     )
     num_queries = None if layout.ask is None else num_steps + 1
     return plain._replace(collect=collect, query=uniform_query(family, num_queries))

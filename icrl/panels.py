@@ -10,6 +10,7 @@ from icrl.saved import row
 from icrl.statistics import interval
 from icrl.theory.divergence import Divergences
 
+Panel = tuple[list[dict[str, Any]], dict[str, np.ndarray]]  # rows, named arrays
 REFERENCE = "exact_posterior_sampling"  # what an ideal DPT does (Lin et al., Section 3)
 
 
@@ -22,7 +23,7 @@ def curve_panel(
     steps: np.ndarray | None = None,
     reference: str = REFERENCE,
     published: Mapping[str, float] | None = None,
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+) -> Panel:
     """Rows for the last point of every agent's curve, and the curves themselves.
 
     Each agent also gets a row for its paired difference to the reference, which played
@@ -77,7 +78,7 @@ def loss_panel(
     seeds: int,
     panel: str = "loss",
     target: str = REFERENCE,
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+) -> Panel:
     """Rows of the mean loss over decisions, its floor and their paired difference.
 
     Args:
@@ -116,7 +117,7 @@ def loss_panel(
 
 def divergence_panel(
     panel: str, measured: Mapping[str, Divergences], *, learned: Mapping[str, int]
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+) -> Panel:
     """Rows of how far agents are from their target, and the curves behind them.
 
     `kl_mean` (nats) and `tv_mean` are means over the decisions that are carried out, so
@@ -175,8 +176,8 @@ def _difference(
 
 
 def join(
-    parts: Sequence[tuple[list[dict[str, Any]], dict[str, np.ndarray]]],
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    parts: Sequence[Panel],
+) -> Panel:
     """The rows and arrays of several panels as those of one run."""
     rows = [row for part in parts for row in part[0]]
     arrays = {name: array for part in parts for name, array in part[1].items()}

@@ -16,13 +16,15 @@ from jaxtyping import Array, Bool, Float
 from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
-from icrl.rollout import Trajectory, predictions, rollout
+from icrl.rollout import Trajectory, answers, predictions, rollout
 from icrl.tokens import Layout, decisions, encode
 
 QUERY = 3  # key purpose, beside the three of `sample`
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
 Collect = Callable[[Key, Key, Task], Trajectory]  # keys of the noise and the choices
-Expert = Callable[[Task, Trajectory], tuple[Labels, Float[Array, " decisions"]]]
+# `(task, trajectory, query) -> (labels, weights)`; the query is None, where a decision
+# is about the state it was taken in
+Expert = Callable[[Task, Trajectory, Any], tuple[Labels, Float[Array, " decisions"]]]
 
 
 class Example(NamedTuple):
@@ -39,7 +41,7 @@ class Pretraining(NamedTuple):
     Attributes:
         tasks: where tasks come from: a half of a split.
         context: `task -> Algorithm`, who acts. Most ignore the task.
-        expert: `(task, trajectory) -> (labels, weights)`, who labels, and which
+        expert: `(task, trajectory, query) -> (labels, weights)`, who labels, and which
             decisions have a label.
         layout: how it is written.
         num_episodes: episodes in a context.
@@ -64,14 +66,13 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
     require_question(pretraining)
-    query, asked = 0, trajectory
+    query = None
     if pretraining.query is not None:
         query = pretraining.query(jax.random.fold_in(key, QUERY), task)
-        asked = ask_everywhere(task, trajectory, query)
-    labels, weights = pretraining.expert(task, asked)
+    labels, weights = pretraining.expert(task, trajectory, query)
     if pretraining.layout.ask is not None:
         weights = weights * _meaningful(trajectory.valid)
-    tokens = encode(pretraining.layout, trajectory, query)
+    tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
 
@@ -134,7 +135,9 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
             whole first episode).
     """
 
-    def label(task: Task, trajectory: Trajectory):
+    def label(task: Task, trajectory: Trajectory, query: Any = None):
+        if query is not None:
+            trajectory = ask_everywhere(task, trajectory, query)
         states = jax.tree.map(
             lambda x, last: jnp.concatenate([x, last[None]]),
             trajectory.state,
@@ -150,13 +153,18 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
     return label
 
 
-def taken_actions_expert(task: Task, trajectory: Trajectory):
+def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
     """Algorithm Distillation's expert: the context algorithm's own actions.
 
     The decision after the last step has no action and no weight.
 
     Source: Laskin et al. 2022, arXiv 2210.14215.
+
+    Raises:
+        ValueError: if it is asked about other states than those it acted in.
     """
+    rule = "the actions taken answer no query; use step or interleaved"
+    require(query is None, rule, "a layout that asks about states")
     taken = jax.nn.one_hot(trajectory.action, task.num_actions)
     labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
@@ -176,13 +184,16 @@ def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
     """
     require_law(algorithm)
 
-    def label(task: Task, trajectory: Trajectory):
-        num_episodes = trajectory.action.shape[0] // task.horizon
-        weights = _decided(task, trajectory)
-        return (
-            predictions(algorithm, trajectory, num_episodes=num_episodes),
-            weights if empty_context else weights.at[0].set(0.0),
-        )
+    def label(task: Task, trajectory: Trajectory, query: Any = None):
+        num_steps = trajectory.action.shape[0]
+        num_episodes = num_steps // task.horizon
+        if query is None:
+            weights = _decided(task, trajectory)
+            labels = predictions(algorithm, trajectory, num_episodes=num_episodes)
+        else:
+            weights = jnp.ones(num_steps + 1)
+            labels = answers(algorithm, trajectory, query)
+        return labels, weights if empty_context else weights.at[0].set(0.0)
 
     return label
 
@@ -198,7 +209,9 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
     """
     law = require_law(algorithm)
 
-    def label(task: Task, trajectory: Trajectory):
+    def label(task: Task, trajectory: Trajectory, query: Any = None):
+        require(query is None, "hindsight answers no query; use step", "a query")
+
         def learn(agent: Any, now: tuple[Any, ...]):
             return algorithm.update(agent, *now), None
 

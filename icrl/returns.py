@@ -3,7 +3,7 @@
 In Dark Room a reward says it all, and the literature's figures show returns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from envs.base import Key
 from envs.splits import TaskSet
+from icrl import panels
 from icrl.algorithms.base import Algorithm
 from icrl.evaluation import (
     AGENTS,
@@ -25,6 +26,88 @@ from icrl.evaluation import (
 )
 from icrl.pretraining import Collect
 from icrl.rollout import Trajectory, rollout
+
+
+def online_panel(
+    panel: str,
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    num_episodes: int,
+    learned: Mapping[str, int],
+    published: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    tasks_at_once: int = 50,
+) -> panels.Panel:
+    """A panel of returns by episode, beside the exact posterior's.
+
+    Args:
+        panel: its name.
+        key: as in `online`.
+        tasks: where tasks come from.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        learned: training seeds of each agent that has some.
+        published: (episode, return) points of agents; the last episode's is compared.
+        tasks_at_once: tasks side by side; bounds memory.
+    """
+    scores = online(
+        key,
+        tasks,
+        agents,
+        num_tasks=num_tasks,
+        num_episodes=num_episodes,
+        tasks_at_once=tasks_at_once,
+    )
+    return panels.curve_panel(
+        panel,
+        scores,
+        metric="return_last_episode",
+        learned=learned,
+        published=panels.last(published or {}, num_episodes),
+    )
+
+
+def offline_panel(
+    panel: str,
+    key: Key,
+    tasks: TaskSet,
+    collect: Collect,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    learned: Mapping[str, int],
+    reference: str = panels.REFERENCE,
+    published: Mapping[str, float] | None = None,
+    tasks_at_once: int = 50,
+) -> panels.Panel:
+    """A panel of the return of one episode after a given data set.
+
+    Args:
+        panel: its name.
+        key: as in `offline`.
+        tasks: where tasks come from.
+        collect: how a data set is collected.
+        agents: by name.
+        num_tasks: data sets, one a task.
+        learned: training seeds of each agent that has some.
+        reference: the agent that a perfectly trained model equals.
+        published: published returns.
+        tasks_at_once: tasks side by side; bounds memory.
+    """
+    scores = offline(
+        key, tasks, collect, agents, num_tasks=num_tasks, tasks_at_once=tasks_at_once
+    )
+    return panels.curve_panel(
+        panel,
+        scores,
+        metric="return",
+        learned=learned,
+        reference=reference,
+        published=published,
+    )
 
 
 def online(

@@ -147,6 +147,42 @@ def predictions(
     return _ask_at_every_prefix(unused, algorithm, trajectory, ask, num_episodes)
 
 
+def answers(
+    algorithm: Algorithm, trajectory: Trajectory, queries: Any
+) -> Float[Array, "decisions actions"]:
+    """The law of what `algorithm` would do elsewhere, knowing a prefix of a trajectory.
+
+    Answer n is about observation n of `queries`, for an agent that begins an episode
+    with the valid ones among the first n transitions as its data.
+
+    Args:
+        algorithm: the agent, without randomness of its own at the start of an episode.
+        trajectory: one trajectory; its transitions may be in any order.
+        queries: an observation for every decision: [decisions, ...]; or one for all.
+
+    Raises:
+        ValueError: if the algorithm has no `action_probabilities`.
+    """
+    law, unused = require_law(algorithm), jax.random.key(0)
+    num_steps = trajectory.action.shape[0]
+    queries = jnp.broadcast_to(queries, num_steps + 1)
+
+    def answer(agent: Any, query: Any) -> Array:
+        return law(algorithm.begin_episode(unused, agent), query)
+
+    def step(agent: Any, now: tuple[Any, ...]):
+        query, valid, steps = now
+        learnt = algorithm.update(agent, *steps)
+        known = jax.tree.map(lambda a, b: jnp.where(valid, a, b), learnt, agent)
+        return known, answer(agent, query)
+
+    steps = trajectory.obs, trajectory.action, trajectory.timestep
+    agent, before = jax.lax.scan(
+        step, algorithm.init(), (queries[:-1], trajectory.valid, steps)
+    )
+    return jnp.concatenate([before, answer(agent, queries[-1])[None]])
+
+
 def _ask_at_every_prefix(
     key: Key, algorithm: Algorithm, trajectory: Trajectory, ask: Any, num_episodes: int
 ) -> Array:

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 import envs
-from icrl import collection, imitation, pretraining
+from icrl import algorithms, collection, imitation, pretraining
 from icrl.agent import Recipe
+from icrl.algorithms.goal_posterior import best_actions, exact_goal_posterior
 from icrl.algorithms.uniform import uniform
+from icrl.collection import some_of_life
 from icrl.rollout import rollout
 
 FAMILY = envs.family("RandomMDP-Small-v0")
@@ -68,7 +70,7 @@ def test_every_token_may_ask_about_a_state_of_its_own_and_forget_early_episodes(
     recipe = Recipe(family="RandomMDP-Small-v0", layout="query_each", num_episodes=2)
     choices = imitation.state_query_pretraining(recipe)
     forgotten = set()
-    for seed in range(8):
+    for seed in range(16):
         example = pretraining.sample(choices, jax.random.key(seed))
         keys = jax.random.split(jax.random.key(seed), 3)
         task = choices.tasks.sample(keys[0])
@@ -82,6 +84,60 @@ def test_every_token_may_ask_about_a_state_of_its_own_and_forget_early_episodes(
         forgotten.add(int(blank.sum()) - 1)
         assert blank[: blank.sum()].all()  # what is forgotten comes first
     assert forgotten == {0, 5, 10}
+
+
+def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    recipe = Recipe(
+        family="DarkRoom-DPT-v0",
+        changes={"size": 4, "horizon": 6},
+        layout="query_each",
+        num_episodes=2,
+    )
+    posterior = exact_goal_posterior(family)
+    choices = imitation.state_query_pretraining(recipe, posterior=posterior)
+    best = np.asarray(best_actions(family))
+    for seed in range(4):
+        tokens, labels, weights = map(
+            np.asarray, pretraining.sample(choices, jax.random.key(seed))
+        )
+        asked, _, _, after, reward = np.split(tokens, [8, 16, 21, 29], axis=1)
+        cell = [
+            4 * code[:, :4].argmax(-1) + code[:, 4:].argmax(-1)
+            for code in (asked, after)
+        ]
+        left = np.ones(16, bool)
+        for step in range(len(tokens)):
+            if tokens[step, 8:].any():
+                here = np.arange(16) == cell[1][step]
+                left &= here if reward[step, 0] > 0 else ~here
+            law = np.bincount(best[left, int(cell[0][step])], minlength=5) / left.sum()
+            if weights[step]:
+                np.testing.assert_allclose(labels[step], law, atol=1e-6)
+
+
+def test_some_of_a_life_is_a_stretch_of_the_whole_one():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    task, learner = family.task((3, 3)), algorithms.uniform(family)
+    collect = some_of_life(learner, num_episodes=2, life=4)
+    starts = set()
+    for seed in range(12):
+        key = jax.random.key(seed)
+        _, key_agent = jax.random.split(jax.random.key(seed + 100))
+        whole = rollout(key, key_agent, task, learner, num_episodes=4)
+        part = collect(jax.random.clone(key), jax.random.key(seed + 100), task)
+        found = [
+            start
+            for start in range(3)
+            if np.array_equal(
+                np.asarray(whole.action)[6 * start :][:12], np.asarray(part.action)
+            )
+        ]
+        assert found and part.action.shape == (12,)
+        starts |= set(found)
+    assert starts == {0, 1, 2}
+    with pytest.raises(ValueError, match=r"num_episodes must lie in \[1, 4\].*got 5"):
+        some_of_life(learner, num_episodes=5, life=4)
 
 
 def test_a_layout_that_asks_nothing_cannot_be_asked():
