@@ -14,11 +14,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs import grid, splits
-from envs.base import Family, Key, TimeStep, require
+from envs.base import Key, require
 from envs.registry import register
 from envs.viewer import GridPicture, Mark
 
-NUM_ACTIONS = len(grid.MOVES)
 Start = Literal["random"] | tuple[int, int]
 
 
@@ -33,19 +32,16 @@ class KeyToDoorState(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DarkKeyToDoor:
-    """One room; its observation is the number of the agent's cell."""
+class DarkKeyToDoor(grid.DarkGrid):
+    """One room; its observation is the number of the agent's cell.
+
+    Its gaps count rewards, hence they are exact: a detour costs nothing as long as
+    both can still be reached in time.
+    """
 
     key_cell: Int[Array, "*batch 2"]
     door_cell: Int[Array, "*batch 2"]
-    size: int = dataclasses.field(metadata={"static": True})
     start: Start = dataclasses.field(metadata={"static": True})
-    horizon: int = dataclasses.field(metadata={"static": True})
-
-    @property
-    def num_actions(self) -> int:
-        """Right (+x), left, up (+y), down and stay."""
-        return NUM_ACTIONS
 
     def reset(self, key: Key) -> tuple[KeyToDoorState, Int[Array, ""]]:
         """Starts in a random cell, or at the start; nothing is picked up by it."""
@@ -60,28 +56,6 @@ class DarkKeyToDoor:
             is_open=jnp.zeros((), bool),
         )
         return state, grid.cell_at(position, self.size)
-
-    def step(
-        self, key: Key, state: KeyToDoorState, action: Int[Array, ""]
-    ) -> tuple[KeyToDoorState, TimeStep]:
-        """Moves, and pays by where the step ends."""
-        del key  # deterministic
-        state, reward = self._next(state, action)
-        return state, TimeStep(
-            obs=grid.cell_at(state.position, self.size),
-            reward=reward,
-            terminated=jnp.zeros((), bool),
-            truncated=state.step >= self.horizon,
-        )
-
-    def gaps(self, state: KeyToDoorState) -> Float[Array, " actions"]:
-        """V* - Q*: a count of rewards, hence exact; zeros after the last step.
-
-        A detour costs nothing as long as both can still be reached in time.
-        """
-        after, rewards = jax.vmap(self._next, (None, 0))(state, jnp.arange(NUM_ACTIONS))
-        q_values = rewards + jax.vmap(self._value)(after)
-        return jnp.where(state.step < self.horizon, q_values.max() - q_values, 0.0)
 
     def state_from_obs(
         self, step: Int[Array, ""], obs: Int[Array, ""]
@@ -131,7 +105,7 @@ class DarkKeyToDoor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DarkKeyToDoorFamily(Family):
+class DarkKeyToDoorFamily(grid.DarkGridFamily):
     """Rooms whose key and door lie in two different cells, every pair as likely.
 
     Attributes:
@@ -150,7 +124,6 @@ class DarkKeyToDoorFamily(Family):
     def __post_init__(self) -> None:
         """Checks the sizes."""
         super().__post_init__()
-        require(self.size >= 2, "size must be at least 2", self.size)
         if isinstance(self.start, str):
             rule = "start must be 'random' or a cell"
             require(self.start == "random", rule, repr(self.start))
@@ -158,20 +131,6 @@ class DarkKeyToDoorFamily(Family):
             grid.as_cell("start", self.start, self.size)
         fraction = self.test_fraction
         require(0 < fraction < 1, "test_fraction must lie in (0, 1)", fraction)
-
-    @property
-    def num_actions(self) -> int:
-        """Right, left, up, down and stay."""
-        return NUM_ACTIONS
-
-    @property
-    def num_observations(self) -> int:
-        """Cells."""
-        return self.size**2
-
-    def obs_features(self) -> Float[np.ndarray, "cells features"]:
-        """One-hot x beside one-hot y, as in `envs/dark_room.py`."""
-        return grid.coordinate_code(self.size)
 
     def sample(self, key: Key) -> DarkKeyToDoor:
         """Draws two different cells."""
@@ -201,11 +160,15 @@ class DarkKeyToDoorFamily(Family):
         )
 
     def split(self) -> splits.Split:
-        """Holds out the last pairs of the shuffled list."""
+        """Holds out the last pairs of the shuffled list.
+
+        Raises:
+            ValueError: if a half would be empty.
+        """
         pairs = self._pairs()
         np.random.RandomState(self.split_seed).shuffle(pairs)
-        num_test = max(1, round(self.test_fraction * len(pairs)))
-        halves = [jnp.asarray(half) for half in (pairs[:-num_test], pairs[-num_test:])]
+        num_train = splits.count_train(len(pairs), self.test_fraction)
+        halves = [jnp.asarray(half) for half in np.split(pairs, [num_train])]
         train, test = (jax.vmap(self.task)(half[:, 0], half[:, 1]) for half in halves)
         return splits.split_tasks(self, train=train, test=test)
 

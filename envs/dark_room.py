@@ -18,12 +18,11 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from envs import grid, splits
-from envs.base import Family, Key, TimeStep, require
+from envs.base import Key, require
 from envs.registry import register
 from envs.viewer import GridPicture, Mark
 
-NUM_ACTIONS = len(grid.MOVES)
-PLAIN_ORDER = tuple(range(NUM_ACTIONS))  # every action does the move of its number
+PLAIN_ORDER = tuple(range(grid.NUM_ACTIONS))  # every action does the move of its number
 
 
 class DarkRoomState(NamedTuple):
@@ -36,20 +35,20 @@ class DarkRoomState(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DarkRoom:
-    """One room; its observation is the number of the agent's cell."""
+class DarkRoom(grid.DarkGrid):
+    """One room; its observation is the number of the agent's cell.
+
+    Its gaps count steps, hence they are exact. With time enough to reach it, the first
+    action of least gap goes along x, then along y, then stays, as DPT's code labels
+    states; but at a goal by the wall it is the first that bumps into the wall, which is
+    to stay. In a room that pays once, a detour costs nothing as long as the goal can
+    still be reached. Actions mean the moves in another order where they are permuted.
+    """
 
     goal: Int[Array, "*batch 2"]
     action_order: Int[Array, "*batch 5"]  # which of `grid.MOVES` each action does
-    size: int = dataclasses.field(metadata={"static": True})
     start: tuple[int, int] = dataclasses.field(metadata={"static": True})
     reward_once: bool = dataclasses.field(metadata={"static": True})
-    horizon: int = dataclasses.field(metadata={"static": True})
-
-    @property
-    def num_actions(self) -> int:
-        """Right (+x), left, up (+y), down and stay, unless they are permuted."""
-        return NUM_ACTIONS
 
     @property
     def optimal_return(self) -> Float[Array, "*batch"]:
@@ -65,32 +64,6 @@ class DarkRoom:
             step=jnp.zeros((), jnp.int32), position=position, paid=jnp.zeros((), bool)
         )
         return state, grid.cell_at(position, self.size)
-
-    def step(
-        self, key: Key, state: DarkRoomState, action: Int[Array, ""]
-    ) -> tuple[DarkRoomState, TimeStep]:
-        """Moves, and pays by where the step ends."""
-        del key  # deterministic
-        state, reward = self._next(state, action)
-        return state, TimeStep(
-            obs=grid.cell_at(state.position, self.size),
-            reward=reward,
-            terminated=jnp.zeros((), bool),
-            truncated=state.step >= self.horizon,
-        )
-
-    def gaps(self, state: DarkRoomState) -> Float[Array, " actions"]:
-        """V* - Q*: a count of steps, hence exact; zeros after the last step.
-
-        With time enough to reach it, the first action of least gap goes along x, then
-        along y, then stays, as DPT's code labels states; but at a goal by the wall it
-        is the first that bumps into the wall, which is to stay. In a room that pays
-        once, a detour costs nothing as long as the goal can still be reached.
-        """
-        actions = jnp.arange(NUM_ACTIONS)
-        after, rewards = jax.vmap(self._next, (None, 0))(state, actions)
-        q_values = rewards + jax.vmap(self._value)(after)
-        return jnp.where(state.step < self.horizon, q_values.max() - q_values, 0.0)
 
     def state_from_obs(
         self, step: Int[Array, ""], obs: Int[Array, ""]
@@ -137,7 +110,7 @@ class DarkRoom:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DarkRoomFamily(Family):
+class DarkRoomFamily(grid.DarkGridFamily):
     """Rooms whose goal, or whose actions' meanings, are hidden; each is as likely.
 
     Attributes:
@@ -162,7 +135,6 @@ class DarkRoomFamily(Family):
     def __post_init__(self) -> None:
         """Checks the sizes."""
         super().__post_init__()
-        require(self.size >= 2, "size must be at least 2", self.size)
         grid.as_cell("start", self.start, self.size)
         listed = () if isinstance(self.goals, str) else self.goals
         known = self.goals == "all" or len(listed) > 0
@@ -171,24 +143,6 @@ class DarkRoomFamily(Family):
             grid.as_cell("a goal", goal, self.size)
         fraction = self.test_fraction
         require(0 < fraction < 1, "test_fraction must lie in (0, 1)", fraction)
-
-    @property
-    def num_actions(self) -> int:
-        """Right, left, up, down and stay."""
-        return NUM_ACTIONS
-
-    @property
-    def num_observations(self) -> int:
-        """Cells."""
-        return self.size**2
-
-    def obs_features(self) -> Float[np.ndarray, "cells features"]:
-        """One-hot x beside one-hot y.
-
-        DPT sees the two numbers as they are. This code is made of parts too, so what is
-        learnt of a column or a row holds for goals that no training task has.
-        """
-        return grid.coordinate_code(self.size)
 
     def sample(self, key: Key) -> DarkRoom:
         """Draws one room; each is as likely."""
@@ -230,9 +184,7 @@ class DarkRoomFamily(Family):
         index = np.arange(len(goals))
         if self.split_seed is not None:
             np.random.RandomState(self.split_seed).shuffle(index)
-        num_train = len(goals) - round(self.test_fraction * len(goals))
-        rule = f"both halves must have some of {len(goals)} tasks"
-        require(0 < num_train < len(goals), rule, f"{num_train} to train on")
+        num_train = splits.count_train(len(goals), self.test_fraction)
         train, test = index[:num_train], index[num_train:]
         stack = jax.vmap(self.task)
         return splits.split_tasks(
@@ -240,6 +192,11 @@ class DarkRoomFamily(Family):
             train=stack(jnp.asarray(goals[train]), jnp.asarray(orders[train])),
             test=stack(jnp.asarray(goals[test]), jnp.asarray(orders[test])),
         )
+
+    def all_goals(self) -> Int[np.ndarray, "goals 2"]:
+        """The goals that there are, as (x, y)."""
+        everywhere = grid.all_positions(self.size)
+        return everywhere if self.goals == "all" else np.array(self.goals)
 
     def all_orders(self) -> Int[np.ndarray, "orders 5"]:
         """The meanings that actions may have: what `permutation` is in `task`."""
@@ -250,9 +207,7 @@ class DarkRoomFamily(Family):
         self,
     ) -> tuple[Int[np.ndarray, "tasks 2"], Int[np.ndarray, "tasks 5"]]:
         """Goals and meanings of actions of all tasks, in the order of the split."""
-        everywhere = grid.all_positions(self.size)
-        goals = everywhere if self.goals == "all" else np.array(self.goals)
-        orders = self.all_orders()
+        goals, orders = self.all_goals(), self.all_orders()
         each_goal = goals.repeat(len(orders), axis=0).astype(np.int32)
         return each_goal, np.tile(orders, (len(goals), 1))
 
@@ -279,12 +234,11 @@ register(
 register(
     DarkRoomFamily(
         name="DarkRoomThreeTasks-DPT-v0",
-        source=f"{DPT} (stitching), which shows a picture and no goals; ours: "
-        "right along the lower wall, up column 4; the test goal is right, then up",
-        horizon=100,
-        goals=((9, 0), (4, 9), (9, 9)),
-        test_fraction=1 / 3,
-        split_seed=None,
+        source=f"{DPT}, Figure 5a (stitching), which is a picture and no more; the "
+        "hidden order of the actions is ours: with known moves, whoever shows the goal "
+        "shows all, and nothing is left to stitch",
+        horizon=30,
+        permuted=True,
     )
 )
 register(

@@ -17,11 +17,11 @@ from jaxtyping import Array, Int
 
 from envs.base import Key, require
 from envs.registry import register
-from envs.tabular_mdp import TabularFamily, TabularMDP, make_task
+from envs.tabular_mdp import SizedFamily, TabularMDP, make_task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ErgodicMDPFamily(TabularFamily):
+class ErgodicMDPFamily(SizedFamily):
     """MDPs that move by at most `band` states a step, to any of them.
 
     The rest of the probability, above `least_probability` each, is uniform over the
@@ -49,7 +49,6 @@ class ErgodicMDPFamily(TabularFamily):
         """Checks the sizes."""
         super().__post_init__()
         require(self.band >= 1, "band must be at least 1", self.band)
-        require(self.actions >= 1, "actions must be at least 1", self.actions)
         rule = f"states must be at least {self.width}, the states in reach"
         require(self.states >= self.width, rule, self.states)
         rule = f"least_probability must lie in (0, 1/{self.width}]"
@@ -63,16 +62,6 @@ class ErgodicMDPFamily(TabularFamily):
     def width(self) -> int:
         """States that a step can reach."""
         return 2 * self.band + 1
-
-    @property
-    def num_states(self) -> int:
-        """States."""
-        return self.states
-
-    @property
-    def num_actions(self) -> int:
-        """Actions."""
-        return self.actions
 
     def sample(self, key: Key) -> TabularMDP:
         """Draws one MDP from the prior."""

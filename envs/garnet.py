@@ -16,11 +16,11 @@ from jaxtyping import Array, Float
 
 from envs.base import Key, require
 from envs.registry import register
-from envs.tabular_mdp import TabularFamily, TabularMDP, make_task
+from envs.tabular_mdp import SizedFamily, TabularMDP, make_task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GarnetFamily(TabularFamily):
+class GarnetFamily(SizedFamily):
     """MDPs in which every state and action leads to few states.
 
     Which ones is uniform, and their probabilities are the pieces of the unit interval
@@ -47,8 +47,6 @@ class GarnetFamily(TabularFamily):
     def __post_init__(self) -> None:
         """Checks the sizes."""
         super().__post_init__()
-        require(self.states >= 1, "states must be at least 1", self.states)
-        require(self.actions >= 1, "actions must be at least 1", self.actions)
         for name in ("branching", "rewarding"):
             value = getattr(self, name)
             rule = f"{name} must lie in [1, {self.states}], the number of states"
@@ -57,16 +55,6 @@ class GarnetFamily(TabularFamily):
         rule = "reward_prior must be normal or sparse"
         require(known, rule, repr(self.reward_prior))
         require(self.noise_std >= 0, "noise_std must not be negative", self.noise_std)
-
-    @property
-    def num_states(self) -> int:
-        """States."""
-        return self.states
-
-    @property
-    def num_actions(self) -> int:
-        """Actions."""
-        return self.actions
 
     def sample(self, key: Key) -> TabularMDP:
         """Draws one MDP from the prior."""

@@ -4,6 +4,7 @@ A position is (x, y), with y upwards; its cell's number is x * size + y. Dark ro
 (`envs/dark_room.py`, `envs/dark_key_to_door.py`) share this.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -12,9 +13,10 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from envs.base import require
+from envs.base import Family, Key, State, TimeStep, require
 
 MOVES = ((1, 0), (-1, 0), (0, 1), (0, -1), (0, 0))  # as DPT's code counts actions
+NUM_ACTIONS = len(MOVES)
 
 
 def walk(
@@ -70,3 +72,79 @@ def as_cell(what: str, position: Any, size: int) -> Int[Array, "2"]:
 def random_cell(key: jax.Array, size: int) -> Int[Array, "2"]:
     """A uniform position."""
     return jax.random.randint(key, (2,), 0, size)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DarkGrid:
+    """A task that shows the agent's cell alone, and that only its start can draw.
+
+    No episode ends before its horizon. A state has a `step` and a `position`; what a
+    step does to it, and what it is worth, each task says.
+    """
+
+    size: int = dataclasses.field(metadata={"static": True})
+    horizon: int = dataclasses.field(metadata={"static": True})
+
+    @property
+    def num_actions(self) -> int:
+        """Right (+x), left, up (+y), down and stay."""
+        return NUM_ACTIONS
+
+    def step(
+        self, key: Key, state: State, action: Int[Array, ""]
+    ) -> tuple[State, TimeStep]:
+        """Moves, and pays by where the step ends."""
+        del key  # deterministic
+        state, reward = self._next(state, action)
+        return state, TimeStep(
+            obs=cell_at(state.position, self.size),
+            reward=reward,
+            terminated=jnp.zeros((), bool),
+            truncated=state.step >= self.horizon,
+        )
+
+    def gaps(self, state: State) -> Float[Array, " actions"]:
+        """V* - Q*, by one step and what it leads to; zeros after the last step."""
+        after, rewards = jax.vmap(self._next, (None, 0))(state, jnp.arange(NUM_ACTIONS))
+        q_values = rewards + jax.vmap(self._value)(after)
+        return jnp.where(state.step < self.horizon, q_values.max() - q_values, 0.0)
+
+    def _next(
+        self, state: State, action: Int[Array, ""]
+    ) -> tuple[State, Float[Array, ""]]:
+        """The state after the action, and its reward."""
+        raise NotImplementedError
+
+    def _value(self, state: State) -> Float[Array, ""]:
+        """V*: most reward from the state to the end of the episode."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DarkGridFamily(Family):
+    """What families of dark grids have in common: sides, actions and what is seen."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        """Checks the sizes."""
+        super().__post_init__()
+        require(self.size >= 2, "size must be at least 2", self.size)
+
+    @property
+    def num_actions(self) -> int:
+        """Right, left, up, down and stay."""
+        return NUM_ACTIONS
+
+    @property
+    def num_observations(self) -> int:
+        """Cells."""
+        return self.size**2
+
+    def obs_features(self) -> Float[np.ndarray, "cells features"]:
+        """One-hot x beside one-hot y.
+
+        DPT sees the two numbers as they are. This code is made of parts too, so what is
+        learnt of a column or a row holds for goals that no training task has.
+        """
+        return coordinate_code(self.size)

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 from envs.base import Key, require
 from envs.registry import register
-from envs.tabular_mdp import TabularFamily, TabularMDP, make_task
+from envs.tabular_mdp import SizedFamily, TabularMDP, make_task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomMDPFamily(TabularFamily):
+class RandomMDPFamily(SizedFamily):
     """MDPs whose rows of transitions are Dirichlet draws, and whose start is state 0.
 
     Attributes:
@@ -35,12 +35,6 @@ class RandomMDPFamily(TabularFamily):
     def __post_init__(self) -> None:
         """Checks the sizes."""
         super().__post_init__()
-        for name in ("states", "actions"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} must be at least 1",
-                getattr(self, name),
-            )
         require(
             self.concentration > 0, "concentration must be positive", self.concentration
         )
@@ -51,22 +45,9 @@ class RandomMDPFamily(TabularFamily):
         )
         finite = abs(self.reward_location) < float("inf")
         require(finite, "reward_location must be finite", self.reward_location)
-        require(
-            self.reward_scale >= 0,
-            "reward_scale must not be negative",
-            self.reward_scale,
-        )
-        require(self.noise_std >= 0, "noise_std must not be negative", self.noise_std)
-
-    @property
-    def num_states(self) -> int:
-        """States."""
-        return self.states
-
-    @property
-    def num_actions(self) -> int:
-        """Actions."""
-        return self.actions
+        for name in ("reward_scale", "noise_std"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} must not be negative", value)
 
     def sample(self, key: Key) -> TabularMDP:
         """Draws one MDP from the prior."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from envs.base import Family, Key, Task
+from envs.base import Family, Key, Task, require
 
 TRAIN, TEST = 0, 1  # key streams of the two halves of a prior
 
@@ -78,6 +78,18 @@ def split_prior(family: Family) -> Split:
         test=PriorTasks(family, TEST),
         hash=_digest(repr(family).encode(), b"prior"),
     )
+
+
+def count_train(num_tasks: int, test_fraction: float) -> int:
+    """How many of a finite list of tasks are trained on.
+
+    Raises:
+        ValueError: if a half would be empty.
+    """
+    num_train = num_tasks - round(test_fraction * num_tasks)
+    rule = f"both halves must have some of {num_tasks} tasks"
+    require(0 < num_train < num_tasks, rule, f"{num_train} to train on")
+    return num_train
 
 
 def split_tasks(family: Family, train: Any, test: Any) -> Split:

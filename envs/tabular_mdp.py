@@ -117,6 +117,31 @@ class TabularFamily(Family):
         return self.num_states
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SizedFamily(TabularFamily):
+    """A family of as many states and actions as its fields say."""
+
+    states: int
+    actions: int
+
+    def __post_init__(self) -> None:
+        """Checks the sizes."""
+        super().__post_init__()
+        for name in ("states", "actions"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} must be at least 1", value)
+
+    @property
+    def num_states(self) -> int:
+        """States."""
+        return self.states
+
+    @property
+    def num_actions(self) -> int:
+        """Actions."""
+        return self.actions
+
+
 def make_task(
     *,
     transitions: Float[Array, "states actions states"],

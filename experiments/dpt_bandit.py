@@ -156,10 +156,10 @@ def _online(config: Config, panel, tested, family, trained, published):
     import jax
 
     from envs.splits import split_prior
-    from icrl import evaluation, panels, tokens
+    from icrl import evaluation, layouts, panels
     from icrl.algorithms import make
 
-    layout = tokens.query_first(family)
+    layout = layouts.query_first(family)
     scores = evaluation.online(
         jax.random.key(config.root_seed),  # the same means and noise in every panel
         split_prior(tested).test,
@@ -191,7 +191,7 @@ def _offline(config: Config, panel, tested, family, trained, marks):
     import numpy as np
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, panels, tokens
+    from icrl import algorithms, evaluation, layouts, panels
 
     fixed, make = evaluation.fixed, algorithms.make
     exact = algorithms.exact_posterior_sampling(family)
@@ -201,7 +201,7 @@ def _offline(config: Config, panel, tested, family, trained, marks):
         lambda task: algorithms.dirichlet_point_mass(tested),
         {
             "dpt": evaluation.trained(  # offline, the paper plays the likeliest arm
-                trained.models, tokens.query_first(family), greedy=True
+                trained.models, layouts.query_first(family), greedy=True
             ),
             "exact_posterior_argmax": fixed(algorithms.most_likely(exact)),
             "thompson_sampling": fixed(

@@ -73,8 +73,9 @@ class Config(ExperimentConfig):
     )
     query_first_training: TrainingConfig  # of the published layout
     num_remembered: int = 5  # episodes in the longer context
-    life: int = 15  # episodes; a played context is cut out of one
+    life: int = 10  # episodes; a played context is cut out of one
     played_share: float = 0.75  # of the training contexts: episodes, not single steps
+    visited_share: float = 0.5  # of the questions: about states of the context
     num_episodes: int = 40  # online
     num_tasks: int = 400  # lives online: the test goals in turn
     num_query_first_tasks: int = 40  # the same for the published layout, which is slow
@@ -149,6 +150,7 @@ def _choices(config: Config):
                 contexts,
                 empty_context=empty,
                 posterior=exact_goal_posterior(family),
+                visited=config.visited_share,
             ),
             config.training,
         ),
@@ -285,7 +287,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(width=128, num_layers=3),
-            training=cosine_training(4000, 3e-3, batch_size=32, micro_batch=2),
+            training=cosine_training(3500, 3e-3, batch_size=32, micro_batch=2),
             query_first_model=TransformerConfig(num_layers=3),
             query_first_training=cosine_training(10_000, 3e-3, micro_batch=8),
         ),

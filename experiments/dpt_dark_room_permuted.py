@@ -75,6 +75,7 @@ def run(run, config: Config) -> None:
         ),
         empty_context=config.training.empty_context_loss,
         posterior=exact_permutation_posterior(family),
+        visited=0.5,
     )
     trained = imitation.train_models(run, recipe, pretraining, config.training)
     seeds, split = len(trained.seeds), family.split()
@@ -133,7 +134,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(width=64, num_layers=3),
-            training=cosine_training(3000, 3e-3, micro_batch=8),
+            training=cosine_training(2000, 3e-3, micro_batch=4),
         ),
         "paper": Config(
             seeds=(0, 1, 2),

@@ -91,13 +91,12 @@ def run(run, config: Config) -> None:
     family = envs.family(FAMILY)
     exact = algorithms.exact_goal_posterior(family, episodes=1, in_episode=False)
     agents = {EXACT: evaluation.fixed(algorithms.most_likely(exact))}
-    learned, tokens, first = {}, 0, {}
+    learned, tokens, same, first = {}, 0, {}, {}
     for name, (model, training) in config.models().items():
-        if (model, training) in first:  # the base stands in every sweep
-            agents[name] = agents[first[model, training]]
-            learned[name] = learned[first[model, training]]
+        same[name] = first.setdefault((model, training), name)
+        if same[name] != name:  # the base stands in every sweep
+            learned[name] = learned[same[name]]
             continue
-        first[model, training] = name
         recipe = Recipe(family=FAMILY, layout="query_first", model=model)
         pretraining = imitation.state_query_pretraining(
             recipe, empty_context=training.empty_context_loss
@@ -118,7 +117,7 @@ def run(run, config: Config) -> None:
     )
     rows, arrays = panels.curve_panel(
         "offline_random",
-        scores,
+        scores | {name: scores[base] for name, base in same.items()},
         metric="return",
         learned=learned,
         reference=EXACT,

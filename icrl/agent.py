@@ -10,7 +10,7 @@ from flax import nnx
 
 import envs
 from envs.base import Family, Key
-from icrl import files, serialization, tokens
+from icrl import files, layouts, serialization, tokens
 from icrl.algorithms.base import Algorithm
 from icrl.checkpoint import load_weights
 from icrl.config import LayoutName, TransformerConfig
@@ -35,7 +35,7 @@ class Recipe:
 
     def make_layout(self) -> tokens.Layout:
         """The layout of its tokens."""
-        return tokens.LAYOUTS[self.layout](self.make_family())
+        return layouts.LAYOUTS[self.layout](self.make_family())
 
     def make_model(self, key: Key, *, num_steps: int | None = None) -> Transformer:
         """A model with fresh weights.

@@ -3,7 +3,9 @@
 Each gives `(key_noise, key_agent, task) -> Trajectory`, what `Pretraining.collect` is.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -156,20 +158,34 @@ def young_lives(collect: Collect, horizon: int) -> Collect:
     return shortened
 
 
-def uniform_query(
-    family: Family, num_queries: int | None = None
-) -> Callable[[Key, Task], Int[Array, "..."]]:
-    """`(key, task) -> obs`: a state to ask about, each equally likely.
+def any_state(
+    family: Family, num_queries: int | None = None, *, visited: float = 0.0
+) -> Callable[[Key, Trajectory], Int[Array, "..."]]:
+    """`(key, trajectory) -> obs`: a state to ask about, each equally likely.
+
+    An agent that has found a goal comes to few states, and to the same ones over and
+    over: `visited` is how often they are asked about instead.
 
     Args:
         family: with integer observations.
         num_queries: how many; a single one, without an axis, if None.
+        visited: probability that it is the state that some step of the data leads to.
+
+    Raises:
+        ValueError: if `visited` is no probability.
     """
+    require(0 <= visited <= 1, "visited must lie in [0, 1]", visited)
     shape = () if num_queries is None else (num_queries,)
 
-    def query(key: Key, task: Task) -> Int[Array, "..."]:
-        del task
-        return jax.random.randint(key, shape, 0, family.num_observations)
+    def query(key: Key, trajectory: Trajectory) -> Int[Array, "..."]:
+        if visited == 0:
+            return jax.random.randint(key, shape, 0, family.num_observations)
+        key_any, key_step, key_which = jax.random.split(key, 3)
+        anywhere = jax.random.randint(key_any, shape, 0, family.num_observations)
+        after = trajectory.timestep.obs
+        step = jax.random.randint(key_step, shape, 0, after.shape[0])
+        at_visited = jax.random.uniform(key_which, shape) < visited
+        return jnp.where(at_visited, after[step], anywhere)
 
     return query
 
@@ -200,5 +216,61 @@ def either(one: Collect, other: Collect, share: float) -> Collect:
         ways = zip((one, other), keys, strict=True)
         found = [way(noise, agent, task) for way, (noise, agent) in ways]
         return jax.tree.map(lambda a, b: jnp.where(first, a, b), *found)
+
+    return collect
+
+
+def demonstration(
+    start: Callable[[Key, Task], Int[Array, ""]],
+    policy: Callable[[Task, Int[Array, ""]], Int[Array, ""]],
+) -> Collect:
+    """One episode from a state of somebody's choice, by a policy that knows the task.
+
+    Args:
+        start: `(key, task) -> obs` of the state that it begins in.
+        policy: `(task, obs) -> action`.
+    """
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        first = start(key_agent, task)
+        state = task.state_from_obs(jnp.zeros((), jnp.int32), first)
+
+        def step(now: tuple[Any, Any], t: Int[Array, ""]):
+            state, obs = now
+            action = policy(task, obs)
+            key = jax.random.fold_in(key_noise, t)
+            after, timestep = task.step(key, state, action)
+            gap = task.gaps(state)[action]
+            return (after, timestep.obs), (state, obs, action, timestep, gap)
+
+        (final_state, final_obs), steps = jax.lax.scan(
+            step, (state, first), jnp.arange(task.horizon)
+        )
+        return Trajectory(
+            *steps,
+            valid=jnp.ones(task.horizon, bool),
+            final_state=final_state,
+            final_obs=final_obs,
+        )
+
+    return collect
+
+
+def in_either_order(one: Collect, other: Collect) -> Collect:
+    """The data of both, of the same length; which stands first is a coin's choice."""
+
+    def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        key_order, *keys_agent = jax.random.split(key_agent, 3)
+        keys = zip(jax.random.split(key_noise), keys_agent, strict=True)
+        ways = zip((one, other), keys, strict=True)
+        found = [way(noise, agent, task) for way, (noise, agent) in ways]
+        coin = jax.random.bernoulli(key_order)
+        first, last = (
+            jax.tree.map(functools.partial(jnp.where, side), *found)
+            for side in (coin, ~coin)
+        )
+        steps = [x._replace(final_state=None, final_obs=None) for x in (first, last)]
+        both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *steps)
+        return both._replace(final_state=last.final_state, final_obs=last.final_obs)
 
     return collect

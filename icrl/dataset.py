@@ -17,7 +17,7 @@ import numpy as np
 
 from envs import registry
 from envs.base import Key
-from icrl import algorithms, files, tokens
+from icrl import algorithms, files, layouts
 from icrl.config import TrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining import Example, Pretraining, optimal_expert, sample
@@ -90,9 +90,9 @@ def freeze_dpt(
         ValueError: if a name is unknown, or a number breaks its rule.
         RunError: if the folder is not empty.
     """
-    if layout not in tokens.LAYOUTS:
+    if layout not in layouts.LAYOUTS:
         raise ValueError(
-            f"layout must be one of {', '.join(tokens.LAYOUTS)}, got {layout!r}"
+            f"layout must be one of {', '.join(layouts.LAYOUTS)}, got {layout!r}"
         )
     changes = {} if horizon is None else {"horizon": horizon}
     tasks = registry.family(family, **changes)
@@ -102,7 +102,7 @@ def freeze_dpt(
         tasks=split.train,
         context=lambda task: algorithm,
         expert=optimal_expert(),
-        layout=tokens.LAYOUTS[layout](tasks),
+        layout=layouts.LAYOUTS[layout](tasks),
     )
     description = {
         "family": tasks.name,

@@ -249,13 +249,13 @@ def losses(
 
 
 def over_seeds_and_tasks(
-    agent: Agent, score: Callable[..., Array], num_tasks: int, tasks_at_once: int
-) -> Regrets:
+    agent: Agent, score: Callable[..., Any], num_tasks: int, tasks_at_once: int
+) -> Any:
     """`score(model, task index, seed)` for all of both, in one compiled call.
 
     Args:
         agent: whose models are scored.
-        score: its result has the same shape for all.
+        score: its result, an array or a pytree of them, has the same shapes for all.
         num_tasks: task indices 0, 1, ...
         tasks_at_once: side by side; bounds memory.
 
@@ -264,9 +264,9 @@ def over_seeds_and_tasks(
     """
 
     @jax.jit
-    def run(models: Any) -> Array:
-        def of_task(index: Array) -> Array:
-            def of_seed(model: Any, seed: Array) -> Array:
+    def run(models: Any) -> Any:
+        def of_task(index: Array) -> Any:
+            def of_seed(model: Any, seed: Array) -> Any:
                 return score(model, index, seed)
 
             return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
@@ -274,7 +274,7 @@ def over_seeds_and_tasks(
         batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
         return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
 
-    return np.asarray(run(agent.models)).swapaxes(0, 1)
+    return jax.tree.map(lambda x: np.asarray(x).swapaxes(0, 1), run(agent.models))
 
 
 def task_at(tasks: TaskSet, key: Key, index: Array) -> Task:

@@ -22,9 +22,9 @@ from icrl.agent import Recipe, save_recipe
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.uniform import uniform
 from icrl.collection import (
+    any_state,
     independent_pairs,
     thinned_history,
-    uniform_query,
     young_lives,
 )
 from icrl.config import TrainingConfig
@@ -88,6 +88,7 @@ def state_query_pretraining(
     *,
     empty_context: bool = True,
     posterior: Algorithm | None = None,
+    visited: float = 0.0,
 ) -> Pretraining:
     """DPT of an MDP as published: any data, a state asked about, its best action.
 
@@ -99,6 +100,7 @@ def state_query_pretraining(
             in the released code, if None.
         empty_context: whether decision 0 is trained; DPT's code leaves it out.
         posterior: as in `decision_pretraining`.
+        visited: as in `collection.any_state`; 0 in the released code.
 
     Raises:
         ValueError: if the layout asks nothing, or the posterior has no
@@ -119,7 +121,9 @@ def state_query_pretraining(
         posterior=posterior,
     )
     num_queries = None if layout.ask is None else num_steps + 1
-    return plain._replace(collect=collect, query=uniform_query(family, num_queries))
+    return plain._replace(
+        collect=collect, query=any_state(family, num_queries, visited=visited)
+    )
 
 
 def algorithm_distillation(

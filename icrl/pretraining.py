@@ -47,8 +47,8 @@ class Pretraining(NamedTuple):
         num_episodes: episodes in a context.
         collect: how data is collected instead of by playing episodes, if it is
             (`icrl.collection`); then nobody needs to act.
-        query: `(key, task) -> obs`, what every decision of a context is about, where
-            that is not the state it was taken in; or [decisions], one for each.
+        query: `(key, trajectory) -> obs`, what every decision of a context is about,
+            where that is not the state it was taken in; or [decisions], one for each.
     """
 
     tasks: TaskSet
@@ -57,7 +57,7 @@ class Pretraining(NamedTuple):
     layout: Layout
     num_episodes: int = 1
     collect: Collect | None = None
-    query: Callable[[Key, Task], Any] | None = None
+    query: Callable[[Key, Trajectory], Any] | None = None
 
 
 def sample(pretraining: Pretraining, key: Key) -> Example:
@@ -68,7 +68,7 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     require_question(pretraining)
     query = None
     if pretraining.query is not None:
-        query = pretraining.query(jax.random.fold_in(key, QUERY), task)
+        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
     labels, weights = pretraining.expert(task, trajectory, query)
     if pretraining.layout.ask is not None:
         weights = weights * _meaningful(trajectory.valid)

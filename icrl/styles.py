@@ -58,6 +58,7 @@ STYLE: dict[str, dict[str, Any]] = {
     "q_learning": {"color": "#DDCC77"},
     "ucb_q_learning": {"color": "#44AA99"},
     "vi_lcb": {"color": "#56B4E9"},
+    "behaviour_cloning": {"color": "#0072B2"},
     "rl2": {"color": "#D55E00", "linestyle": ":", "linewidth": 1.2, "zorder": 5},
     "uniform": {"color": "#BBBBBB"},
     "optimal": {"color": "#BBBBBB", "linestyle": ":"},
@@ -125,5 +126,6 @@ LABELS = {
     "q_learning": "Q-learning, ε-greedy",
     "ucb_q_learning": "Q-learning, UCB-H",
     "vi_lcb": "VI-LCB",
+    "behaviour_cloning": "behaviour cloning",
     "rl2": "RL²",
 }

@@ -24,6 +24,7 @@ FAMILIES = {
     "mdp": envs.family("RandomMDP-Small-v0", horizon=12),
     "room": envs.family("DarkRoom-DPT-v0", horizon=12),
     "permuted_room": envs.family("DarkRoomPermuted-DPT-v0", horizon=12),
+    "stitched_room": envs.family("DarkRoomThreeTasks-DPT-v0", horizon=12),
 }
 BERNOULLI, GAUSSIAN = FAMILIES["bernoulli"], FAMILIES["gaussian"]
 LINEAR = FAMILIES["linear_fixed"]
@@ -33,11 +34,12 @@ FITS = {
     "bayes_optimal": {"bernoulli"},
     "bayes_ucb": OF_ARMS,
     "beb": {"mdp"},
+    "behaviour_cloning": {"mdp", "room"},
     "dirichlet_point_mass": OF_ARMS,
     "empirical_mean": OF_ARMS | {"linear_per_task"},
     "epsilon_greedy": OF_ARMS,
     "exact_goal_posterior": {"room"},
-    "exact_permutation_posterior": {"permuted_room"},
+    "exact_permutation_posterior": {"permuted_room", "stitched_room"},
     "exact_posterior_sampling": OF_ARMS | {"linear_fixed"},
     "gittins": {"bernoulli"},
     "kl_ucb": OF_ARMS,

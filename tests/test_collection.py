@@ -1,6 +1,7 @@
 """Contexts that are not played from the start of an episode."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -116,6 +117,20 @@ def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
                 np.testing.assert_allclose(labels[step], law, atol=1e-6)
 
 
+def test_questions_are_about_any_state_or_about_those_that_the_data_came_to():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    learner = algorithms.uniform(family)
+    life = rollout(jax.random.key(0), jax.random.key(1), family.task((3, 3)), learner)
+    seen = np.bincount(np.asarray(life.timestep.obs), minlength=16) / 6
+    for visited in (0.0, 0.5, 1.0):
+        ask = collection.any_state(family, 8000, visited=visited)
+        asked = np.bincount(np.asarray(ask(jax.random.key(2), life)), minlength=16)
+        expected = visited * seen + (1 - visited) / 16
+        np.testing.assert_allclose(asked / 8000, expected, atol=0.02)
+    with pytest.raises(ValueError, match=r"visited must lie in \[0, 1\], got 2"):
+        collection.any_state(family, visited=2.0)
+
+
 def test_some_of_a_life_is_a_stretch_of_the_whole_one():
     family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
     task, learner = family.task((3, 3)), algorithms.uniform(family)
@@ -159,3 +174,52 @@ def test_nothing_is_taught_once_an_episode_is_over():
     choices = imitation.decision_pretraining(recipe, lambda task: uniform(FAMILY))
     example = pretraining.sample(choices, jax.random.key(0))
     assert example.weights.tolist() == [1.0] * 10 + [0.0]
+
+
+def lowest_row(key, task):
+    return 4 * jax.random.randint(key, (), 0, 4)
+
+
+def test_a_demonstration_begins_where_it_should_and_follows_its_policy():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    task = family.task((2, 1))
+    collect = collection.demonstration(
+        lowest_row, lambda task, obs: jnp.where(obs == 9, 4, 2)
+    )
+    starts = set()
+    for seed in range(12):
+        data = collect(jax.random.key(seed), jax.random.key(seed + 100), task)
+        x, y = np.divmod(np.append(data.obs, data.final_obs), 4)
+        assert (x == x[0]).all() and y[0] == 0
+        stops = 1 if x[0] == 2 else 3  # at the goal, or at the wall
+        assert y.tolist() == [min(step, stops) for step in range(7)]
+        pays = (x[1:] == 2) & (y[1:] == 1)
+        np.testing.assert_array_equal(data.timestep.reward, pays)
+        np.testing.assert_array_equal(data.gap == 0, optimal_there(task, data))
+        assert data.valid.all() and data.timestep.truncated.tolist() == [0] * 5 + [1]
+        starts.add(int(x[0]))
+    assert starts == {0, 1, 2, 3}
+
+
+def optimal_there(task, data):
+    gaps = jax.vmap(task.gaps)(data.state)
+    return np.take_along_axis(gaps, np.asarray(data.action)[:, None], axis=1)[:, 0] == 0
+
+
+def test_two_demonstrations_stand_in_either_order():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    task = family.task((3, 3))
+    right, up = (
+        collection.demonstration(lowest_row, lambda task, obs, move=move: move)
+        for move in (jnp.asarray(0), jnp.asarray(2))
+    )
+    both = collection.in_either_order(right, up)
+    orders = set()
+    for seed in range(12):
+        data = both(jax.random.key(seed), jax.random.key(seed + 100), task)
+        first, last = np.asarray(data.action).reshape(2, 6)
+        assert {*first} | {*last} == {0, 2} and len({*first}) == len({*last}) == 1
+        assert data.final_obs == data.timestep.obs[-1]
+        assert data.obs[0] % 4 == data.obs[6] % 4 == 0
+        orders.add(int(first[0]))
+    assert orders == {0, 2}

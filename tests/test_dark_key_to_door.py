@@ -154,3 +154,6 @@ def test_bad_values_are_refused():
         AD.replace(start=(0, 9))
     with pytest.raises(ValueError, match=r"test_fraction must lie in \(0, 1\), got 0"):
         AD.replace(test_fraction=0.0)
+    for fraction, num_train in ((0.97, 0), (0.01, 12)):
+        with pytest.raises(ValueError, match=f"some of 12 tasks, got {num_train} to"):
+            AD.replace(size=2, start=(0, 0), test_fraction=fraction).split()

@@ -8,7 +8,7 @@ import pytest
 
 import envs
 from envs.splits import split_prior
-from icrl import algorithms, dataset, pretraining, tokens
+from icrl import algorithms, dataset, layouts, pretraining
 from icrl.config import TrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining import Pretraining, sample
@@ -21,7 +21,7 @@ def choices(family=FAMILY):
         tasks=split_prior(family).train,
         context=lambda task: algorithms.uniform(family),
         expert=pretraining.optimal_expert(),
-        layout=tokens.query_first(family),
+        layout=layouts.query_first(family),
     )
 
 

@@ -17,6 +17,7 @@ import envs
 from envs import check
 from envs.base import TimeStep
 from envs.bernoulli_bandit import BernoulliBanditFamily
+from envs.frozen_lake import FrozenLake
 from envs.gaussian_bandit import GaussianBandit, GaussianBanditFamily
 from envs.linear_bandit import LinearBanditFamily
 from envs.template import Corridor, CorridorFamily, CorridorState
@@ -117,6 +118,24 @@ def test_gaps_blind_to_the_future_are_found():
 
     family = faulty(CORRIDOR, Corridor, gaps=gaps)
     assert "a mean return from step 0 must fall short" in message(family, "brute force")
+
+
+LAKE = envs.family("FrozenLake-4x4-v0", horizon=100)
+
+
+def test_right_gaps_pass_where_outcomes_are_rare():
+    # A wrong first action loses one game in a thousand, so few draws show it.
+    answers = check.check_env(LAKE, only=["optimal policy", "brute force"])
+    assert [answer for answer in answers if not answer.passed] == []
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.5])
+def test_wrong_gaps_are_found_where_outcomes_are_rare(factor):
+    family = faulty(
+        LAKE, FrozenLake, gaps=lambda self, s: factor * FrozenLake.gaps(self, s)
+    )
+    rule = "a mean return from the step of the largest gap must fall short"
+    assert rule in message(family, "brute force")
 
 
 def test_a_reward_that_its_mean_denies_is_found():

@@ -156,27 +156,73 @@ def walk_by(move, cell):
     return x * 3 + y
 
 
-def test_the_law_over_permutations_is_that_of_counting_those_left():
-    family = DarkRoomFamily(horizon=4, size=3, permuted=True, goals=((2, 1),))
-    agent = exact_permutation_posterior(family, episodes=1)
+@pytest.mark.parametrize(
+    ("goals", "episodes", "in_episode"),
+    [
+        (((2, 1),), 1, True),
+        (((2, 1), (0, 2), (2, 2)), 1, True),
+        (((2, 1), (0, 0)), 2, False),
+        ("all", None, True),
+    ],
+)
+def test_the_law_over_permutations_is_that_of_counting_those_left(
+    goals, episodes, in_episode
+):
+    family = DarkRoomFamily(horizon=4, size=3, permuted=True, goals=goals)
+    agent = exact_permutation_posterior(
+        family, episodes=episodes, in_episode=in_episode
+    )
     orders = family.all_orders()
     assert orders.shape == (120, 5)
+    cells = range(9) if goals == "all" else [3 * x + y for x, y in goals]
 
     lands = np.array([[walk_by(move, cell) for cell in range(9)] for move in MOVES])
-    lands = lands[orders]  # [orders, actions, cells]
-    ways = np.array(
-        [abs(np.array(divmod(cell, 3)) - (2, 1)).sum() for cell in range(9)]
-    )
+    # a task is a goal with an order
+    lands = np.tile(lands[orders], (len(cells), 1, 1))  # [tasks, actions, cells]
+    goal = np.repeat(cells, 120)
+    places = np.array([divmod(cell, 3) for cell in range(9)])
     tasks = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 4))
     played, laws = watch(agent, family, tasks, num_episodes=3)
     for life, step in np.ndindex(played.obs.shape):
-        rows = remembered(step, 1, True, 4)
-        moves = played.action[life, rows], played.obs[life, rows]
-        left = (lands[:, *moves] == played.timestep.obs[life, rows]).all(-1)
-        here = played.obs[life, step]
-        votes = ways[lands[left, :, here]].argmin(-1)  # nearest to the goal
+        rows = remembered(step, episodes, in_episode, 4)
+        there = lands[:, played.action[life, rows], played.obs[life, rows]]
+        pays = there == goal[:, None]
+        left = (there == played.timestep.obs[life, rows]).all(-1)
+        left &= (pays == played.timestep.reward[life, rows]).all(-1)
+        ends = places[lands[left, :, played.obs[life, step]]]
+        ways = abs(ends - places[goal[left]][:, None]).sum(-1)
+        votes = ways.argmin(-1)  # nearest to the goal
         expected = np.bincount(votes, minlength=5) / len(votes)
         np.testing.assert_allclose(laws[life, step], expected, atol=1e-6)
+
+
+def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
+    family = envs.family("DarkRoomThreeTasks-DPT-v0")
+    agent = exact_permutation_posterior(family, in_episode=False)
+    task = family.task((4, 7), (3, 0, 4, 2, 1))  # the second goes right, the fourth up
+    along = [(10 * x, 1, 10 * min(x + 1, 9), 0.0) for x in range(10)]
+    up = [(40 + y, 3, 41 + y, float(y == 6)) for y in range(7)] + [(47, 2, 47, 1.0)]
+
+    def law(steps):
+        state = agent.init()
+        for obs, action, after, reward in steps:
+            timestep = task.step(
+                jax.random.key(0),
+                task.state_from_obs(jnp.asarray(0), jnp.asarray(obs)),
+                jnp.asarray(action),
+            )[1]
+            assert (int(timestep.obs), float(timestep.reward)) == (after, reward)
+            state = agent.update(state, jnp.asarray(obs), jnp.asarray(action), timestep)
+        state = agent.begin_episode(jax.random.key(1), state)
+        # below the goal, and at it
+        return [agent.action_probabilities(state, jnp.asarray(c)) for c in (0, 40, 47)]
+
+    both = law(along + up)
+    np.testing.assert_array_equal(both, np.eye(5)[[1, 3, 2]])
+    only_along, only_up = law(along), law(up)
+    assert np.max(only_along[1]) < 0.5 and np.max(only_along[2]) < 0.5
+    np.testing.assert_array_equal(only_up[1:], np.eye(5)[[3, 2]])
+    assert only_up[0][1] < 0.5
 
 
 def test_permutations_are_known_after_one_episode():
@@ -262,7 +308,7 @@ def test_they_refuse_families_that_they_cannot_play():
     for make in (exact_goal_posterior, snake_sweep):
         with pytest.raises(ValueError, match="must not be permuted, got DarkRoomPer"):
             make(PERMUTED)
-    with pytest.raises(ValueError, match="one goal and permuted actions, got DarkRoom"):
+    with pytest.raises(ValueError, match="actions must be permuted, got DarkRoom-DPT"):
         exact_permutation_posterior(DPT)
     with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
         exact_goal_posterior(DPT, episodes=0)

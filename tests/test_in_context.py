@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import envs
-from icrl import tokens
+from icrl import layouts, tokens
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
 from icrl.in_context import in_context
@@ -19,7 +19,7 @@ HORIZON = 7
 
 def make(name, layout_name, horizon=HORIZON, num_episodes=1):
     family = envs.family(name, horizon=horizon)
-    layout = tokens.LAYOUTS[layout_name](family)
+    layout = layouts.LAYOUTS[layout_name](family)
     model = Transformer(
         TransformerConfig(width=16, num_layers=2, num_heads=2),
         token_size=layout.token_size,

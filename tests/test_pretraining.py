@@ -7,7 +7,7 @@ import pytest
 
 import envs
 from envs.splits import split_prior
-from icrl import algorithms, pretraining, tokens
+from icrl import algorithms, layouts, pretraining
 from icrl.pretraining import Example, Pretraining, imitation_loss, sample
 from icrl.rollout import predictions, rollout
 
@@ -18,7 +18,7 @@ def choices(name="GaussianBandit-DPT-v0", horizon=6, **changes):
         "tasks": split_prior(family).train,
         "context": lambda task: algorithms.uniform(family),
         "expert": pretraining.optimal_expert(),
-        "layout": tokens.step(family),
+        "layout": layouts.step(family),
     }
     return Pretraining(**{**fields, **changes})
 

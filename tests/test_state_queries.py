@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import envs
-from icrl import tokens
+from icrl import layouts, tokens
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
 from icrl.in_context import in_context
@@ -31,7 +31,7 @@ def make_model(layout):
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model(tokens.query_first(FAMILY))
+    return make_model(layouts.query_first(FAMILY))
 
 
 def play(algorithm, num_episodes):
@@ -49,7 +49,7 @@ def part(trajectory, start, stop):
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_every_state_is_answered_from_the_last_whole_episodes(model, kept):
-    layout, horizon, episodes = tokens.query_first(FAMILY), FAMILY.horizon, 4
+    layout, horizon, episodes = layouts.query_first(FAMILY), FAMILY.horizon, 4
     history = play(uniform(FAMILY), episodes)
     algorithm = in_context(model, layout, num_episodes=kept)
     found = predictions(algorithm, history, num_episodes=episodes)
@@ -64,7 +64,7 @@ def test_every_state_is_answered_from_the_last_whole_episodes(model, kept):
 
 
 def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
-    layout = tokens.query_first(FAMILY)
+    layout = layouts.query_first(FAMILY)
     data = play(uniform(FAMILY), 1)
     algorithm = informed(in_context(model, layout), data)
     state = algorithm.begin_episode(jax.random.key(0), algorithm.init())
@@ -76,7 +76,7 @@ def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
 
 
 def test_it_plays_what_the_table_says(model):
-    layout = tokens.query_first(FAMILY)
+    layout = layouts.query_first(FAMILY)
     lived = play(in_context(model, layout, greedy=True), 3)
     laws = predictions(in_context(model, layout), lived, num_episodes=3)[:-1]
     assert np.array_equal(lived.action, laws.argmax(-1))
@@ -85,7 +85,7 @@ def test_it_plays_what_the_table_says(model):
 @pytest.mark.parametrize("kept", [1, 2])
 def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
     """Blank transitions fill the memory of an agent that has not lived as long."""
-    layout, horizon, episodes = tokens.query_each(FAMILY), FAMILY.horizon, 4
+    layout, horizon, episodes = layouts.query_each(FAMILY), FAMILY.horizon, 4
     model, window = make_model(layout), ROOM * FAMILY.horizon
     history = play(uniform(FAMILY), episodes)
     algorithm = in_context(model, layout, num_episodes=kept)
@@ -105,6 +105,6 @@ def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
 
 @pytest.mark.parametrize("kept", [0, 3])
 def test_more_episodes_than_the_model_has_room_for_are_refused(model, kept):
-    layout = tokens.query_first(FAMILY)
+    layout = layouts.query_first(FAMILY)
     with pytest.raises(ValueError, match=rf"must lie in \[1, 2\].*got {kept}"):
         in_context(model, layout, num_episodes=kept)

@@ -17,6 +17,7 @@ from icrl.algorithms.base import Algorithm, most_likely, require_family
 from icrl.algorithms.bayes_optimal import bayes_optimal, bayes_optimal_regret
 from icrl.algorithms.bayes_ucb import bayes_ucb
 from icrl.algorithms.beb import beb, ucb_vi_posterior
+from icrl.algorithms.behaviour_cloning import behaviour_cloning
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS, dirichlet_point_mass
 from icrl.algorithms.empirical_mean import empirical_mean
 from icrl.algorithms.epsilon_greedy import epsilon_greedy
@@ -51,6 +52,7 @@ AGENTS: dict[str, Callable[..., Algorithm]] = {
     "bayes_optimal": bayes_optimal,
     "bayes_ucb": bayes_ucb,
     "beb": beb,
+    "behaviour_cloning": behaviour_cloning,
     "dirichlet_point_mass": dirichlet_point_mass,
     "empirical_mean": empirical_mean,
     "epsilon_greedy": epsilon_greedy,
@@ -113,6 +115,7 @@ __all__ = [
     "bayes_optimal_regret",
     "bayes_ucb",
     "beb",
+    "behaviour_cloning",
     "dirichlet_point_mass",
     "empirical_mean",
     "epsilon_greedy",

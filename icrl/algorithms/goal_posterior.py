@@ -9,14 +9,14 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from envs import grid
 from envs.base import Family, require
 from envs.dark_room import DarkRoom, DarkRoomFamily, DarkRoomState
 from envs.splits import FiniteTasks
 from icrl.algorithms.base import Algorithm, require_family
-from icrl.algorithms.version_space import version_space
+from icrl.algorithms.version_space import Law, version_space, vote
 
 Prior = Literal["all", "train"]
 
@@ -54,14 +54,12 @@ def exact_goal_posterior(
 
     def rules_out(obs: Any, action: Array, timestep: Any) -> Bool[Array, " goals"]:
         del obs, action
-        is_here = jnp.arange(num_cells) == timestep.obs
-        return jnp.where(timestep.reward > 0, ~is_here, is_here)
+        return _goals_ruled_out(jnp.arange(num_cells), timestep)
 
     return version_space(
-        best_actions(room),
+        vote(best_actions(room), family.num_actions),
         jnp.asarray(prior),
         rules_out,
-        num_actions=family.num_actions,
         episodes=episodes,
         in_episode=in_episode,
     )
@@ -74,41 +72,43 @@ def exact_permutation_posterior(
     in_episode: bool = True,
     permutations: Prior = "all",
 ) -> Algorithm:
-    """Posterior sampling of what actions mean at every step, with a known goal.
+    """Posterior sampling of what actions mean, and of the goal, at every step.
+
+    Where a step ends rules out orders, and whether it pays there rules out goals. The
+    prior is uniform over the family's goals; of a single one nothing is left to learn.
 
     Args:
-        family: a dark room of one goal and permuted actions.
+        family: a dark room of permuted actions.
         episodes: whole past episodes that are remembered; all if None.
         in_episode: whether the steps of this episode count, too.
-        permutations: the prior is uniform over all 120, or over those of training.
+        permutations: the prior is uniform over all 120, or over those that any training
+            task has.
 
     Raises:
         ValueError: if the family is another, or an option breaks its rule.
     """
     require_family("exact_permutation_posterior", family, DarkRoomFamily)
     assert isinstance(family, DarkRoomFamily)  # for type checkers
-    one_goal = family.permuted and len(family.goals) == 1
-    rule = "the family must have one goal and permuted actions"
-    require(one_goal, rule, family.name or "another")
+    rule = "the family's actions must be permuted"
+    require(family.permuted, rule, family.name or "one where they are not")
     _require_prior("permutations", permutations)
-    goal = jnp.asarray(family.goals[0])
-    orders = jnp.asarray(family.all_orders())
+    goals, orders = jnp.asarray(family.all_goals()), jnp.asarray(family.all_orders())
+    goal_cells = grid.cell_at(goals, family.size)
     prior = np.ones(len(orders), bool)
     if permutations == "train":
-        trained = np.asarray(_train_tasks(family).action_order)
+        trained = np.unique(_train_tasks(family).action_order, axis=0)
         prior = (np.asarray(orders)[:, None] == trained).all(-1).any(-1)
-    tasks = jax.vmap(family.task, (None, 0))(goal, orders)
 
-    def rules_out(obs: Any, action: Array, timestep: Any) -> Bool[Array, " orders"]:
+    def rules_out(obs: Any, action: Array, timestep: Any):
         here = grid.position_of(obs, family.size)
         there = grid.walk(here, orders[:, action], family.size)
-        return grid.cell_at(there, family.size) != timestep.obs
+        wrong_order = grid.cell_at(there, family.size) != timestep.obs
+        return _goals_ruled_out(goal_cells, timestep), wrong_order
 
     return version_space(
-        _best_actions(tasks),
-        jnp.asarray(prior),
+        _vote_of_pairs(_least_gap(jax.vmap(family.task)(goals)), orders),
+        (jnp.ones(len(goals), bool), jnp.asarray(prior)),
         rules_out,
-        num_actions=family.num_actions,
         episodes=episodes,
         in_episode=in_episode,
     )
@@ -124,7 +124,7 @@ def best_actions(family: DarkRoomFamily) -> Int[Array, "goals cells"]:
     steps = max(family.horizon, 2 * family.size)
     plain = family.replace(reward_once=False, horizon=steps, goals="all")
     goals = jnp.asarray(grid.all_positions(family.size))
-    return _best_actions(jax.vmap(plain.task)(goals))
+    return jnp.argmax(_least_gap(jax.vmap(plain.task)(goals)), axis=-1)
 
 
 def require_goals_alone(algorithm: str, family: Family) -> DarkRoomFamily:
@@ -136,14 +136,45 @@ def require_goals_alone(algorithm: str, family: Family) -> DarkRoomFamily:
     return family
 
 
-def _best_actions(tasks: DarkRoom) -> Int[Array, "tasks cells"]:
+def _goals_ruled_out(
+    goals: Int[Array, " goals"], timestep: Any
+) -> Bool[Array, " goals"]:
+    is_here = goals == timestep.obs
+    return jnp.where(timestep.reward > 0, ~is_here, is_here)
+
+
+def _least_gap(tasks: DarkRoom) -> Bool[Array, "tasks cells actions"]:
+    """The best actions of every task, in every cell as an episode begins."""
     cells = jnp.arange(tasks.size**2)
 
-    def best(task: DarkRoom, cell: Int[Array, ""]) -> Int[Array, ""]:
+    def best(task: DarkRoom, cell: Int[Array, ""]) -> Bool[Array, " actions"]:
         state: DarkRoomState = task.state_from_obs(jnp.zeros((), jnp.int32), cell)
-        return jnp.argmin(task.gaps(state))
+        return task.gaps(state) == 0
 
     return jax.vmap(jax.vmap(best, (None, 0)), (0, None))(tasks, cells)
+
+
+def _vote_of_pairs(
+    best_moves: Bool[Array, "goals cells 5"], orders: Int[Array, "orders 5"]
+) -> Law:
+    """The law of the best action where every goal with every order has one vote.
+
+    A pair's best action is the first that does one of the goal's best moves. So orders
+    vote once for each of the 32 sets of moves, and goals choose among these votes.
+    """
+    moves = np.arange(5)
+    has = (np.arange(2**5)[:, None] >> moves) % 2 == 1  # [sets, moves]
+    set_of = best_moves.astype(jnp.int32) @ 2**moves  # of every goal, in every cell
+    first = jnp.argmax(jnp.asarray(has)[:, orders], axis=-1)  # [sets, orders]
+    plays = jax.nn.one_hot(first, 5)  # [sets, orders, actions]
+
+    def law(left: Any, obs: Any) -> Float[Array, " actions"]:
+        goals_left, orders_left = left
+        votes = jnp.einsum("o,soa->sa", orders_left.astype(jnp.float32), plays)
+        counts = goals_left.astype(jnp.float32) @ votes[set_of[:, obs]]
+        return counts / counts.sum()
+
+    return law
 
 
 def _train_tasks(family: DarkRoomFamily) -> DarkRoom:

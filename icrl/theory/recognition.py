@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
-from icrl.evaluation import Agent, play
+from icrl.evaluation import Agent, over_seeds_and_tasks, play
 from icrl.rollout import Trajectory
 from icrl.theory.candidates import Candidate, candidates
 from icrl.theory.likelihood import fit_lapse, interval, middle_of_best
@@ -122,32 +122,17 @@ def recognise(
     """
     some = num_steps is None or num_steps >= 1
     require(some, "num_steps must be at least 1", num_steps)
-    lives = _play(key, tasks, agent, num_tasks, tasks_at_once)
-    num_lived = lives.action.shape[-1]
+
+    def live(model: Any, index: Array, seed: Array) -> Trajectory:
+        _, life = play(key, tasks, agent, model, index, seed)
+        return life._replace(state=None, final_state=None)  # hidden from the agent
+
+    lives: Trajectory = over_seeds_and_tasks(agent, live, num_tasks, tasks_at_once)
+    num_lived = int(lives.action.shape[-1])
     num_steps = min(num_steps or num_lived, num_lived)
     steps = np.linspace(0, num_lived - 1, num_steps).round().astype(int)
     fits = [_fit(candidate, lives, steps) for candidate in candidates]
     return sorted(fits, key=lambda fit: -fit.score)
-
-
-def _play(
-    key: Key, tasks: TaskSet, agent: Agent, num_tasks: int, tasks_at_once: int
-) -> Trajectory:
-    """Lives [seeds, tasks] of the agent, without what is hidden from it."""
-
-    @jax.jit
-    def run(models: Any) -> Trajectory:
-        def of_task(index: Array) -> Trajectory:
-            def of_seed(model: Any, seed: Array) -> Trajectory:
-                _, life = play(key, tasks, agent, model, index, seed)
-                return life._replace(state=None, final_state=None)
-
-            return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
-
-        batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
-        return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
-
-    return jax.tree.map(lambda x: x.swapaxes(0, 1), run(agent.models))
 
 
 def _fit(candidate: Candidate, lives: Trajectory, steps: Steps) -> Fit:
