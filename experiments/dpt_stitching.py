@@ -47,7 +47,7 @@ SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {  # family, changes to it
 }
 DATA = {"both": "both", "along": "A alone", "up": "B alone"}  # and their labels
 RIGHT, UP, STAY = 0, 2, 4  # moves
-PICTURED_GOAL = (4, 9)  # the paper's picture, about; a goal of training
+PICTURED_GOAL = (4, 7)  # the paper's picture, about; held out
 EXACT = "exact_posterior_sampling"
 
 
@@ -112,6 +112,7 @@ def _choices(config: Config, setting: str):
         ),
         empty_context=config.training.empty_context_loss,
         posterior=posterior(family),
+        visited=0.5,
     )
     return recipe, pretraining, posterior(family, in_episode=False)
 
