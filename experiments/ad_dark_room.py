@@ -13,8 +13,10 @@ Key-to-Door; histories of A3C there); Zisman et al. 2023, arXiv 2312.12275 (AD-Î
 published returns were read out of the figures, after 20,000 steps in context (50,000
 for the key): there AD goes on learning beyond what its context holds.
 Command: icrl run ad_dark_room cpu
-Cost: about 20 minutes on 2 free cores (cpu, 1 training seed).
-Expect: (no reference run yet).
+Cost: about 15 minutes on 2 free cores (cpu, 1 training seed).
+Expect (cpu): 0.9 in the first episode of an unseen room and 10.4 in the 16th (rooms of
+training 11.0; Q-learning, whose every sixth episode it saw, 2.3 and 14.6; published
+14.1 after 1,000 episodes). Argmax play stops exploring: 8.3.
 """
 
 import dataclasses
@@ -188,7 +190,9 @@ def figure(summary, arrays):
 
 CPU = Config(
     model=TransformerConfig(num_layers=3),
-    training=cosine_training(3000, 3e-3, micro_batch=4, num_examples=4000),
+    training=cosine_training(
+        3000, 3e-3, batch_size=32, micro_batch=4, num_examples=4000
+    ),
 )
 EXPERIMENT = Experiment(
     name="ad_dark_room",
@@ -217,7 +221,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "1 min on 2 cores",
-        "cpu": "20 min on 2 cores",
+        "cpu": "15 min on 2 cores",
         "cpu_key_to_door": "40 min on 2 cores",
         "cpu_hard": "40 min on 2 cores",
         "paper": "hours on one GPU (5 billion tokens a seed)",
