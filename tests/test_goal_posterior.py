@@ -225,6 +225,15 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
     assert only_up[0][1] < 0.5
 
 
+def test_episodes_that_no_goal_explains_together_say_nothing():
+    ideal = exact_goal_posterior(SMALL, episodes=2, in_episode=False)
+    law, new = ideal.action_probabilities, ideal.init()
+    assert law is not None
+    contradicted = new._replace(past=jnp.ones_like(new.past))
+    for cell in range(9):
+        np.testing.assert_array_equal(law(contradicted, cell), law(new, cell))
+
+
 def test_permutations_are_known_after_one_episode():
     tasks = PERMUTED.split().test.tasks
     agent = exact_permutation_posterior(PERMUTED, in_episode=False)

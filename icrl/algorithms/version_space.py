@@ -86,6 +86,7 @@ def version_space(
     def likely(past: Array, current: Array, prior: Array) -> Array:
         out = past.any(0)
         left = ~(out | current) if in_episode else ~out
+        left = left | ~left.any()  # no task is as the data says: it says nothing
         known = left & prior
         return jnp.where(known.any(), known, left)
 
