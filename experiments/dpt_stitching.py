@@ -22,7 +22,10 @@ exact posterior's law of the best action is the label. It judges demonstrations 
 they show, not by who would have given them.
 Command: icrl run dpt_stitching cpu
 Cost: about 12 minutes on 2 free cores (cpu, 2 models of 1 training seed).
-Expect: (no reference run yet).
+Expect (cpu): with known moves DPT is at the optimum, 20.7, after both demonstrations
+and after B alone just as well, so the picture shows no stitching. With hidden moves it
+earns 18.9 of 21.0 after both, 6.1 after B alone (exact posterior 6.4) and nothing after
+A alone: it does stitch. Cloning earns 10.7, 5.4 and 0.
 """
 
 import dataclasses
