@@ -130,19 +130,6 @@ def some_of_life(algorithm: Algorithm, *, num_episodes: int, life: int) -> Colle
     return collect
 
 
-def in_other_task(collect: Collect, change: Callable[[Task], Task]) -> Collect:
-    """The same way to collect, in another task than the one that is labelled.
-
-    It fits a label that does not read the task, such as a law of what the context
-    shows.
-    """
-
-    def collected(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
-        return collect(key_noise, key_agent, change(task))
-
-    return collected
-
-
 def young_lives(collect: Collect, horizon: int) -> Collect:
     """The first few episodes of the same data, any number of them.
 

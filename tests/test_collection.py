@@ -131,18 +131,6 @@ def test_questions_are_about_any_state_or_about_those_that_the_data_came_to():
         collection.any_state(family, visited=2.0)
 
 
-def test_data_may_come_from_another_task_than_the_one_that_is_labelled():
-    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
-    here, there = family.task((0, 0)), family.task((3, 3))
-    collect = collection.episodes_of(algorithms.optimal)
-    moved = collection.in_other_task(collect, lambda task: there)
-    found = moved(jax.random.key(0), jax.random.key(1), here)
-    expected = collect(jax.random.key(0), jax.random.key(1), there)
-    unmoved = collect(jax.random.key(0), jax.random.key(1), here)
-    assert found.action.tolist() == expected.action.tolist()
-    assert found.action.tolist() != unmoved.action.tolist()
-
-
 def test_some_of_a_life_is_a_stretch_of_the_whole_one():
     family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
     task, learner = family.task((3, 3)), algorithms.uniform(family)
