@@ -495,10 +495,12 @@ def _measure(
     error = loss.std(-1) / math.sqrt(num_draws)
     # n draws all miss an outcome of probability p with probability below exp(-n p): as
     # unlikely as z standard errors where n p is z² / 2. What it may cost is seen over
-    # all tasks and actions, as the draws that miss it cannot show it.
-    cost = max(np.ptp(loss, -1).max(), all_gaps[:, times.min() :].max())
-    rare = STANDARD_ERRORS**2 / 2 * cost / num_draws
+    # all tasks and actions, as the draws that miss it cannot show it. Where chance
+    # changes no loss at all, there is no such outcome.
     rounding = TOLERANCE * (1 + abs(returns).max())
+    varies = np.ptp(loss, -1).max()
+    cost = max(varies, all_gaps[:, times.min() :].max()) if varies > rounding else 0.0
+    rare = STANDARD_ERRORS**2 / 2 * cost / num_draws
     return _Measured(
         gap=gap - gap.min(-1, keepdims=True),
         loss=loss.mean(-1),
