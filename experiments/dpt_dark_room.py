@@ -77,8 +77,10 @@ class Config(ExperimentConfig):
     )
     query_first_training: TrainingConfig  # of the published layout
     num_remembered: int = 5  # episodes in the longer context
-    life: int = 10  # episodes; a played context is cut out of one
-    played_share: float = 0.75  # of the training contexts: episodes, not single steps
+    played_share: float = 0.7  # of the training contexts: episodes, not single steps
+    short_share: float = 0.15  # of these: by an agent that remembers one episode only
+    search_share: float = 0.7  # of the others: in a room where nothing pays
+    life: int = 40  # episodes; a played context is cut out of one
     visited_share: float = 0.5  # of the questions: about states of the context
     num_episodes: int = 40  # online
     num_tasks: int = 400  # lives online: the test goals in turn
@@ -126,7 +128,12 @@ def _choices(config: Config):
     from icrl import imitation
     from icrl.agent import Recipe
     from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.collection import either, independent_pairs, some_of_life
+    from icrl.collection import (
+        either,
+        in_other_task,
+        independent_pairs,
+        some_of_life,
+    )
 
     long, empty = config.num_remembered, config.training.empty_context_loss
     one = Recipe(family=FAMILY, layout="query_first", model=config.query_first_model)
@@ -143,9 +150,10 @@ def _choices(config: Config):
         for kept in (1, long)
     )
     pairs = independent_pairs(family, long * family.horizon)
-    contexts = either(
-        either(short_memory, long_memory, 0.5), pairs, config.played_share
-    )
+    # Of searches that have not ended: late contexts are rare where goals are found.
+    long_memory = in_other_task(long_memory, _without_goal, config.search_share)
+    lives = either(short_memory, long_memory, config.short_share)
+    contexts = either(lives, pairs, config.played_share)
     return {
         "dpt": (
             several,
@@ -238,6 +246,11 @@ def _family():
     return envs.family(FAMILY)
 
 
+def _without_goal(room):
+    """The same room, where nothing pays."""
+    return dataclasses.replace(room, goal=room.goal * 0 - 1)
+
+
 def coverage_ceiling(best: float) -> float:
     """What 100 random transitions are worth: the optimum, if the goal is seen."""
     return (1 - 0.99**100) * best
@@ -291,7 +304,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(width=128, num_layers=3),
-            training=cosine_training(3500, 3e-3, batch_size=32, micro_batch=2),
+            training=cosine_training(5000, 3e-3, batch_size=32, micro_batch=2),
             query_first_model=TransformerConfig(num_layers=3),
             query_first_training=cosine_training(10_000, 3e-3, micro_batch=8),
         ),

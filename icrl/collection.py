@@ -130,6 +130,32 @@ def some_of_life(algorithm: Algorithm, *, num_episodes: int, life: int) -> Colle
     return collect
 
 
+def in_other_task(
+    collect: Collect, change: Callable[[Task], Task], share: float
+) -> Collect:
+    """The same way to collect, but now and then in another task than the one labelled.
+
+    It fits labels that do not read the task, such as a law of what the context shows.
+
+    Args:
+        collect: the way.
+        change: `task -> task`: the other task.
+        share: probability of the other task.
+
+    Raises:
+        ValueError: if `share` is no probability.
+    """
+    require(0 <= share <= 1, "share must lie in [0, 1]", share)
+
+    def collected(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
+        key_which, key_agent = jax.random.split(key_agent)
+        other = jax.random.uniform(key_which) < share
+        choose = functools.partial(jnp.where, other)
+        return collect(key_noise, key_agent, jax.tree.map(choose, change(task), task))
+
+    return collected
+
+
 def young_lives(collect: Collect, horizon: int) -> Collect:
     """The first few episodes of the same data, any number of them.
 

@@ -131,6 +131,19 @@ def test_questions_are_about_any_state_or_about_those_that_the_data_came_to():
         collection.any_state(family, visited=2.0)
 
 
+def test_data_may_come_from_another_task_than_the_one_that_is_labelled():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    here, there = family.task((0, 1)), family.task((3, 3))
+    collect = collection.episodes_of(algorithms.optimal)
+    moved = collection.in_other_task(collect, lambda task: there, 0.75)
+    keys = jax.random.split(jax.random.key(1), 400)
+    ends = jax.vmap(lambda key: moved(key, jax.random.clone(key), here).final_obs)(keys)
+    assert set(ends.tolist()) == {1, 15}, "the cells of the two goals"
+    assert abs((ends == 15).mean() - 0.75) < 4 * (0.75 * 0.25 / 400) ** 0.5
+    with pytest.raises(ValueError, match=r"share must lie in \[0, 1\], got 1.5"):
+        collection.in_other_task(collect, lambda task: there, 1.5)
+
+
 def test_some_of_a_life_is_a_stretch_of_the_whole_one():
     family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
     task, learner = family.task((3, 3)), algorithms.uniform(family)
