@@ -77,7 +77,8 @@ class Config(ExperimentConfig):
     )
     query_first_training: TrainingConfig  # of the published layout
     num_remembered: int = 5  # episodes in the longer context
-    played_share: float = 0.7  # of the training contexts: episodes, not single steps
+    young_share: float = 0.6  # of the training contexts: of fewer episodes, or none
+    played_share: float = 0.65  # of the training contexts: episodes, not single steps
     short_share: float = 0.15  # of these: by an agent that remembers one episode only
     search_share: float = 0.7  # of the others: in a room where nothing pays
     life: int = 40  # episodes; a played context is cut out of one
@@ -163,6 +164,7 @@ def _choices(config: Config):
                 empty_context=empty,
                 posterior=exact_goal_posterior(family),
                 visited=config.visited_share,
+                young=config.young_share,
             ),
             config.training,
         ),

@@ -89,6 +89,7 @@ def state_query_pretraining(
     empty_context: bool = True,
     posterior: Algorithm | None = None,
     visited: float = 0.0,
+    young: float = 1.0,
 ) -> Pretraining:
     """DPT of an MDP as published: any data, a state asked about, its best action.
 
@@ -101,6 +102,8 @@ def state_query_pretraining(
         empty_context: whether decision 0 is trained; DPT's code leaves it out.
         posterior: as in `decision_pretraining`.
         visited: as in `collection.any_state`; 0 in the released code.
+        young: the share of contexts of fewer episodes, if the layout sees them. An
+            agent that has lived long always has a whole one.
 
     Raises:
         ValueError: if the layout asks nothing, or the posterior has no
@@ -113,7 +116,7 @@ def state_query_pretraining(
     if collect is None:
         collect = independent_pairs(family, num_steps)
     if layout.ask is not None:
-        collect = young_lives(collect, family.horizon)
+        collect = young_lives(collect, family.horizon, young)
     plain = decision_pretraining(
         recipe,
         lambda task: uniform(family),

@@ -87,6 +87,22 @@ def test_every_token_may_ask_about_a_state_of_its_own_and_forget_early_episodes(
     assert forgotten == {0, 5, 10}
 
 
+def test_a_share_of_the_contexts_is_cut_short():
+    family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
+    task = family.task((0, 1))
+    collect = collection.independent_pairs(family, 12)
+    young = collection.young_lives(collect, 6, 0.5)
+    keys = jax.random.split(jax.random.key(1), (1000, 2))
+    known = jax.vmap(lambda key: young(key[0], key[1], task).valid.sum())(keys)
+    shares = {0: 0.05, 6: 0.225, 12: 0.725}  # one in ten of the half, then a coin
+    assert set(known.tolist()) == set(shares)
+    for steps, share in shares.items():
+        error = (share * (1 - share) / 1000) ** 0.5
+        assert abs((known == steps).mean() - share) < 4 * error, steps
+    with pytest.raises(ValueError, match=r"share must lie in \[0, 1\], got -0.5"):
+        collection.young_lives(collect, 6, -0.5)
+
+
 def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
     family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
     recipe = Recipe(
