@@ -250,8 +250,10 @@ def _family():
 
 
 def _without_goal(room):
-    """The same room, where nothing pays."""
-    return dataclasses.replace(room, goal=room.goal * 0 - 1)
+    """The same room, where nothing pays: its goal lies outside."""
+    import jax.numpy as jnp
+
+    return dataclasses.replace(room, goal=jnp.full_like(room.goal, -1))
 
 
 def coverage_ceiling(best: float) -> float:

@@ -17,6 +17,7 @@ import envs
 from envs import check
 from envs.base import TimeStep
 from envs.bernoulli_bandit import BernoulliBanditFamily
+from envs.dark_room import DarkRoom
 from envs.frozen_lake import FrozenLake
 from envs.gaussian_bandit import GaussianBandit, GaussianBanditFamily
 from envs.linear_bandit import LinearBanditFamily
@@ -136,6 +137,12 @@ def test_wrong_gaps_are_found_where_outcomes_are_rare(factor):
     )
     rule = "a mean return from the step of the largest gap must fall short"
     assert rule in message(family, "brute force")
+
+
+def test_small_errors_are_found_where_nothing_is_random():
+    room = envs.family("DarkRoom-DPT-v0")
+    family = faulty(room, DarkRoom, gaps=lambda self, s: 1.005 * DarkRoom.gaps(self, s))
+    assert "must fall short of the best by its gap" in message(family, "brute force")
 
 
 def test_a_reward_that_its_mean_denies_is_found():
