@@ -17,6 +17,7 @@ from envs.base import Family, Key, State, TimeStep, require
 
 MOVES = ((1, 0), (-1, 0), (0, 1), (0, -1), (0, 0))  # as DPT's code counts actions
 NUM_ACTIONS = len(MOVES)
+STAY = MOVES.index((0, 0))
 
 
 def walk(
@@ -122,9 +123,16 @@ class DarkGrid:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DarkGridFamily(Family):
-    """What families of dark grids have in common: sides, actions and what is seen."""
+    """What families of dark grids have in common: sides, actions and what is seen.
+
+    Attributes:
+        size: cells of a side.
+        numbers: whether a model sees x and y as numbers, too. Tasks, and so splits, are
+            the same.
+    """
 
     size: int
+    numbers: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         """Checks the sizes."""
@@ -142,9 +150,13 @@ class DarkGridFamily(Family):
         return self.size**2
 
     def obs_features(self) -> Float[np.ndarray, "cells features"]:
-        """One-hot x beside one-hot y.
+        """One-hot x beside one-hot y, and the two as numbers in [-1, 1] if asked for.
 
-        DPT sees the two numbers as they are. This code is made of parts too, so what is
-        learnt of a column or a row holds for goals that no training task has.
+        DPT sees the numbers alone, as they are. One-hot parts are told apart faster;
+        numbers say which of two is larger where no training task compares them.
         """
-        return coordinate_code(self.size)
+        one_hot = coordinate_code(self.size)
+        if not self.numbers:
+            return one_hot
+        numbers = 2 * all_positions(self.size) / (self.size - 1) - 1
+        return np.concatenate([one_hot, numbers.astype(np.float32)], axis=-1)

@@ -140,7 +140,11 @@ def _choices(config: Config):
     long, empty = config.num_remembered, config.training.empty_context_loss
     one = Recipe(family=FAMILY, layout="query_first", model=config.query_first_model)
     several = dataclasses.replace(
-        one, num_episodes=long, layout="query_each", model=config.model
+        one,
+        changes={"numbers": True},
+        num_episodes=long,
+        layout="query_each",
+        model=config.model,
     )
     family = one.make_family()
     short_memory, long_memory = (
@@ -212,7 +216,7 @@ def _offline(config: Config, play, learned):
 
     from icrl import algorithms, evaluation, returns
     from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.collection import episodes_of, independent_pairs
+    from icrl.collection import independent_pairs
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=1, in_episode=False)
@@ -226,7 +230,7 @@ def _offline(config: Config, play, learned):
     }
     ways = {
         "random": independent_pairs(family, family.horizon),
-        "expert": episodes_of(algorithms.optimal),
+        "expert": _straight_walk(family),
     }
     return [
         returns.offline_panel(
@@ -247,6 +251,22 @@ def _family():
     import envs
 
     return envs.family(FAMILY)
+
+
+def _straight_walk(family):
+    """An episode of the released code's expert: along x, along y, then it stays."""
+    import jax.numpy as jnp
+
+    from envs import grid
+    from icrl.algorithms.goal_posterior import best_actions
+    from icrl.collection import demonstration
+
+    best = best_actions(family)
+    start = grid.cell_at(jnp.asarray(family.start), family.size)
+    return demonstration(
+        lambda key, task: start,
+        lambda task, obs: best[grid.cell_at(task.goal, family.size), obs],
+    )
 
 
 def _without_goal(room):

@@ -13,6 +13,7 @@ from envs import grid
 from envs.dark_room import DarkRoomFamily, DarkRoomState
 from envs.splits import stack_tasks
 from icrl.algorithms import optimal
+from icrl.algorithms.goal_posterior import best_actions
 from icrl.rollout import rollout
 
 MOVES = [(1, 0), (-1, 0), (0, 1), (0, -1), (0, 0)]
@@ -98,6 +99,16 @@ def test_the_first_action_of_least_gap_is_the_label_of_the_released_code(name):
                 assert action == walls.index(True)
             else:
                 assert action == label_of_the_released_code(x, y, goal)
+
+
+@pytest.mark.parametrize("name", ["DarkRoom-DPT-v0", "DarkRoom-AD-v0"])
+def test_posteriors_vote_for_the_label_of_the_released_code_by_walls_too(name):
+    family = envs.family(name)
+    cells = grid.all_positions(family.size).tolist()
+    expected = [
+        [label_of_the_released_code(x, y, goal) for x, y in cells] for goal in cells
+    ]
+    np.testing.assert_array_equal(best_actions(family), expected)
 
 
 def test_moves_are_clipped_at_the_walls_and_arriving_pays():

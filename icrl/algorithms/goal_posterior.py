@@ -117,14 +117,18 @@ def exact_permutation_posterior(
 def best_actions(family: DarkRoomFamily) -> Int[Array, "goals cells"]:
     """The way to every goal from every cell: along x, then along y, then stay.
 
-    DPT's labels: of least gap with time enough and a goal that pays every step. In a
-    family without these, where many actions are of no gap, they still go straight to
-    the goal.
+    DPT's labels, as its released code has them: of least gap with time enough and a
+    goal that pays every step. In a family without these, where many actions are of no
+    gap, they still go straight to the goal. Where a wall makes a bump another way to
+    stay, it is staying that is named: the rule is then the same in every cell, and
+    holds for goals that no training task has.
     """
     steps = max(family.horizon, 2 * family.size)
     plain = family.replace(reward_once=False, horizon=steps, goals="all")
     goals = jnp.asarray(grid.all_positions(family.size))
-    return jnp.argmax(_least_gap(jax.vmap(plain.task)(goals)), axis=-1)
+    moves = jnp.argmax(_least_gap(jax.vmap(plain.task)(goals)), axis=-1)
+    at_goal = jnp.eye(len(goals), dtype=bool)
+    return jnp.where(at_goal, grid.STAY, moves)
 
 
 def require_goals_alone(algorithm: str, family: Family) -> DarkRoomFamily:
