@@ -329,7 +329,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(width=128, num_layers=3),
-            training=cosine_training(5000, 3e-3, batch_size=32, micro_batch=2),
+            training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
             query_first_model=TransformerConfig(num_layers=3),
             query_first_training=cosine_training(10_000, 3e-3, micro_batch=8),
         ),
