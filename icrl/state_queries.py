@@ -152,6 +152,6 @@ def _ask_one_cache(
     cache, _ = model.prefill(jax.vmap(ask)(others, shown[:-1]))
 
     def answer(state: Array) -> Array:
-        return model.step(cache, ask(state, shown[-1]))[1]
+        return model.peek(cache, ask(state, shown[-1]))
 
     return jax.lax.map(answer, states, batch_size=QUERIES_AT_ONCE)

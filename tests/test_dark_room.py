@@ -219,6 +219,15 @@ def test_a_cell_is_shown_by_its_column_and_its_row():
     assert len(np.unique(features, axis=0)) == 100
 
 
+def test_a_cell_can_be_shown_by_two_numbers_too():
+    both = DPT.replace(numbers=True)
+    features = both.obs_features()
+    np.testing.assert_array_equal(features[:, :20], DPT.obs_features())
+    np.testing.assert_allclose(features[37, 20:], [-3 / 9, 5 / 9], rtol=1e-6)
+    np.testing.assert_array_equal(features[[0, 99], 20:], [[-1, -1], [1, 1]])
+    assert both.split().hash == DPT.split().hash  # the same tasks
+
+
 def test_goals_are_uniform_over_all_cells():
     keys = jax.random.split(jax.random.key(0), 10_000)
     goals = jax.jit(jax.vmap(DPT.sample))(keys).goal

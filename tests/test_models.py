@@ -62,6 +62,17 @@ def test_steps_and_prefill_agree_with_the_parallel_pass(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
+def test_questions_share_a_memory_that_does_not_keep_them(config):
+    model, tokens = transformer(config), context()
+    for known in (0, 20, TIME - 1):
+        cache, _ = model.prefill(tokens[:known]) if known else (model.init_cache(), 0)
+        questions = context(seed=known + 1)[:5]
+        answers = jax.jit(jax.vmap(model.peek, (None, 0)))(cache, questions)
+        _, stepped = jax.jit(jax.vmap(model.step, (None, 0)))(cache, questions)
+        np.testing.assert_allclose(answers, stepped, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_a_later_token_never_changes_an_earlier_prediction(config):
     model = transformer(config)
     gradient = jax.grad(lambda tokens: model(tokens)[18].sum())(context())
@@ -244,6 +255,9 @@ class RunningMean(nnx.Module):
     def prefill(self, x, max_tokens):
         del max_tokens
         return x.sum(axis=0), self.parallel(x)
+
+    def peek(self, cache, position, x):
+        return self.step(cache, position, x)[1]
 
 
 def test_another_mixer_is_one_class():

@@ -15,6 +15,9 @@ READ_STEPS = 8  # lengths of cache among which a step chooses what it reads
 MIN_READ = 16  # tokens; shorter reads save nothing
 
 
+Weigh = Callable[[Array, Array], Array]  # (scores, position) -> weights
+
+
 class AttentionCache(NamedTuple):
     """Keys and values of the tokens read so far; the rest is zero."""
 
@@ -92,9 +95,20 @@ class CausalAttention(nnx.Module):
                 cache.values, value, position, axis=1
             ),
         )
-        weigh = relu_weights if self.relu else softmax_weights
-        mixed = read_cache(cache, position, query[:, 0], weigh)
+        mixed = read_cache(cache, position, query[:, 0], self._weigh)
         return cache, self._combine(mixed.reshape(-1))
+
+    def peek(
+        self, cache: AttentionCache, position: Int[Array, ""], x: Float[Array, " width"]
+    ) -> Float[Array, " width"]:
+        """The same without a write: questions under `vmap` share one cache."""
+        query, key, value = (part[:, 0] for part in self._project(x[None]))
+        mixed = peek_cache(cache, position, query, key, value, self._weigh)
+        return self._combine(mixed.reshape(-1))
+
+    @property
+    def _weigh(self) -> Weigh:
+        return relu_weights if self.relu else softmax_weights
 
     def _project(self, x: Float[Array, "time width"]):
         """Queries (scaled for softmax), keys, values, each `[heads, time, dim]`."""
@@ -212,7 +226,7 @@ def read_cache(
     cache: AttentionCache,
     position: Int[Array, ""],
     query: Float[Array, "heads dim"],
-    weigh: Callable[[Array, Array], Array] = softmax_weights,
+    weigh: Weigh = softmax_weights,
 ) -> Float[Array, "heads dim"]:
     """Attention of one query to the tokens 0 to `position`.
 
@@ -243,3 +257,33 @@ def read_cache(
     return jax.lax.switch(
         position // stride, [reader(n) for n in lengths], cache, position, query
     )
+
+
+def peek_cache(
+    cache: AttentionCache,
+    position: Int[Array, ""],
+    query: Float[Array, "heads dim"],
+    key: Float[Array, "heads dim"],
+    value: Float[Array, "heads dim"],
+    weigh: Weigh = softmax_weights,
+) -> Float[Array, "heads dim"]:
+    """Attention of one query to the tokens in memory, and to its own token at last.
+
+    What `read_cache` gives once the token is written, but nothing is: under `vmap` over
+    tokens alone, all of them multiply the same keys and values.
+
+    Args:
+        cache: keys and values of the tokens 0 to `position` - 1, and zeros.
+        position: of the token.
+        query: of the token, as its key and its value.
+        key: see `query`.
+        value: see `query`.
+        weigh: as in `read_cache`.
+    """
+    scores = jnp.einsum(
+        "hd,hdk->hk", query, cache.keys, preferred_element_type=jnp.float32
+    )
+    own = jnp.einsum("hd,hd->h", query, key, preferred_element_type=jnp.float32)
+    weights = weigh(scores.at[:, position].set(own), position).astype(value.dtype)
+    others = jnp.einsum("hk,hkd->hd", weights, cache.values)  # its own value is 0 there
+    return others + weights[:, position, None] * value

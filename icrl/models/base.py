@@ -20,7 +20,7 @@ Cache = Any  # a pytree; each model and each mixer defines its own
 class SequenceModel(Protocol):
     """Maps a sequence of tokens to logits of actions, at once or token by token.
 
-    The three ways agree to numerical precision, and logits at one time do not depend
+    The four ways agree to numerical precision, and logits at one time do not depend
     on later tokens.
     """
 
@@ -52,6 +52,15 @@ class SequenceModel(Protocol):
         """Reads a given context in parallel; returns its memory and all its logits."""
         ...
 
+    def peek(
+        self, cache: Cache, token: Float[Array, " token"]
+    ) -> Float[Array, " actions"]:
+        """The logits of `step`, for a token that is not remembered.
+
+        `vmap` it over tokens, and many questions share the memory of one context.
+        """
+        ...
+
 
 @runtime_checkable
 class TokenMixer(Protocol):
@@ -78,6 +87,12 @@ class TokenMixer(Protocol):
         self, x: Float[Array, "time width"], max_tokens: int
     ) -> tuple[Cache, Float[Array, "time width"]]:
         """As `parallel`; returns also the memory after the last token."""
+        ...
+
+    def peek(
+        self, cache: Cache, position: Int[Array, ""], x: Float[Array, " width"]
+    ) -> Float[Array, " width"]:
+        """Mixes one token with those in memory, as `step` does, and forgets it."""
         ...
 
 

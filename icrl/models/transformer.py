@@ -81,6 +81,13 @@ class Block(nnx.Module):
         cache, mixed = self.mixer.prefill(shown, max_tokens)
         return cache, self._finish(x, mixed)
 
+    def peek(
+        self, cache: Cache, position: Int[Array, ""], x: Float[Array, " width"]
+    ) -> Float[Array, " width"]:
+        """The same for a token that is not remembered."""
+        shown = self._before(self.norm_mixer, x)
+        return self._finish(x, self.mixer.peek(cache, position, shown))
+
     def _finish(self, x: Array, mixed: Array) -> Array:
         """What follows the mixer. GELU is GPT-2's approximation of it."""
         x = self._after(self.norm_mixer, x + mixed)
@@ -219,12 +226,7 @@ class Transformer(nnx.Module):
         last, unnoticed. Whoever plays checks the length of the game beforehand.
         """
         position = cache.position
-        x = self.embed(token)
-        if self.positions is not None:
-            row = jax.lax.dynamic_index_in_dim(
-                self.positions[...], position, keepdims=False
-            )
-            x = x + row.astype(x.dtype)
+        x = self._embed_next(position, token)
         mixers = []
         for block, memory in zip(self.blocks, cache.mixers, strict=True):
             memory, x = block.step(memory, position, x)
@@ -249,10 +251,30 @@ class Transformer(nnx.Module):
         cache = TransformerCache(position=position, mixers=tuple(mixers))
         return cache, self._read_out(x, tokens)
 
+    def peek(
+        self, cache: TransformerCache, token: Float[Array, " token"]
+    ) -> Float[Array, " actions"]:
+        """The logits after one more token, which the memory does not keep."""
+        x = self._embed_next(cache.position, token)
+        for block, memory in zip(self.blocks, cache.mixers, strict=True):
+            x = block.peek(memory, cache.position, x)
+        return self._read_out(x, token)
+
     def _read_out(
         self, x: Float[Array, "*time width"], tokens: Float[Array, "*time token"]
     ) -> Float[Array, "*time actions"]:
         return self.head(x if self.norm is None else self.norm(x), tokens)
+
+    def _embed_next(
+        self, position: Int[Array, ""], token: Float[Array, " token"]
+    ) -> Float[Array, " width"]:
+        x = self.embed(token)
+        if self.positions is None:
+            return x
+        row = jax.lax.dynamic_index_in_dim(
+            self.positions[...], position, keepdims=False
+        )
+        return x + row.astype(x.dtype)
 
     def _embed(self, tokens: Float[Array, "time token"]) -> Float[Array, "time width"]:
         time = tokens.shape[0]
