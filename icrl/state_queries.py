@@ -17,7 +17,8 @@ from icrl.algorithms.base import Algorithm
 from icrl.models.base import SequenceModel
 from icrl.tokens import Layout, Token
 
-QUERIES_AT_ONCE = 25  # bounds memory
+QUERIES_AT_ONCE = 25  # bounds memory, where each has a context of its own
+PEEKS_AT_ONCE = 100  # the same where they share one
 
 
 class Memory(NamedTuple):
@@ -154,4 +155,4 @@ def _ask_one_cache(
     def answer(state: Array) -> Array:
         return model.peek(cache, ask(state, shown[-1]))
 
-    return jax.lax.map(answer, states, batch_size=QUERIES_AT_ONCE)
+    return jax.lax.map(answer, states, batch_size=PEEKS_AT_ONCE)
