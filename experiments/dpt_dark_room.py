@@ -32,6 +32,7 @@ expert's, with which every other goal is played at the optimum.
 
 import dataclasses
 import functools
+from typing import Any
 
 from icrl import cli
 from icrl.config import (
@@ -263,10 +264,11 @@ def _straight_walk(family):
 
     best = best_actions(family)
     start = grid.cell_at(jnp.asarray(family.start), family.size)
-    return demonstration(
-        lambda key, task: start,
-        lambda task, obs: best[grid.cell_at(task.goal, family.size), obs],
-    )
+
+    def walk(task: Any, obs):
+        return best[grid.cell_at(task.goal, family.size), obs]
+
+    return demonstration(lambda key, task: start, walk)
 
 
 def _without_goal(room):
