@@ -12,14 +12,16 @@ whoever goes where the data says, not a weakness of a model. Online, forgetting 
 one episode costs 14 of 90.9 in return.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where `dpt` differs: a
-cell is shown by one-hot coordinates (theirs: two numbers); every token asks about a
-state, so that a context teaches 500 answers and not one; two contexts in three are cut
-out of lives of the exact posterior, most of them in a room where nothing pays, so that
-its search has not ended; half of the questions are about states in them; and the label
-is not the goal's best action but its law given the context, with the same expectation
-if any cell may be the goal. No reward at a test goal is ever seen in training; that a
-goal may be there is known. `dpt_query_first` is the published layout, one question a
-context, and learns hard labels from 100 independent transitions alone.
+cell is shown by one-hot coordinates beside the two numbers (theirs: the numbers alone);
+every token asks about a state, so that a context teaches 500 answers and not one; two
+contexts in three are cut out of lives of the exact posterior, most of them in a room
+where nothing pays, so that its search has not ended; half of the questions are about
+states in them; and the label is not the goal's best action but its law given the
+context, with the same expectation if any cell may be the goal. No reward at a test goal
+is ever seen in training; that a goal may be there is known. With one-hot coordinates
+alone, a model takes the corner (0, 9), which no rewarded context is about, for its
+neighbour. `dpt_query_first` is the published layout with one-hot coordinates, one
+question a context, and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
 Cost: about 80 minutes on 2 free cores (cpu, 2 models of 1 training seed).
 Expect (cpu): online, at episode 40, 77.6 with the last episode in context (exact 78.3)
