@@ -23,13 +23,11 @@ alone, a model takes the corner (0, 9), which no rewarded context is about, for 
 neighbour. `dpt_query_first` is the published layout with one-hot coordinates, one
 question a context, and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
-Cost: about 80 minutes on 2 free cores (cpu, 2 models of 1 training seed).
-Expect (cpu): online, at episode 40, 77.6 with the last episode in context (exact 78.3)
-and 85.9 with the last five (exact 89.1), the published layout 55.4. What is missing is
-one goal of 20: (0, 9), a corner that no rewarded context is about, is seldom found, and
-mistaken for its neighbour when seen. It is also what offline play lacks: 54.1
-(published layout 56.8, exact 56.9) on random data, and 86.3 (82.0; 90.9) on an
-expert's, with which every other goal is played at the optimum.
+Cost: 115 minutes on 2 slow cores that ran tests beside it (cpu, 2 models of 1 seed).
+Expect (cpu): online, at episode 40, 76.1 with the last episode in context (exact 78.5)
+and 83.4 with the last five (exact 88.2), the published layout 55.8. Offline,
+55.7 on random data (published layout 56.0, exact 56.9), and 90.9 on an
+expert's (79.0; 90.9).
 """
 
 import dataclasses
@@ -354,7 +352,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "1 min on 2 cores",
-        "cpu": "80 min on 2 cores",
+        "cpu": "1 to 2 hours on 2 cores",
         "paper": "hours on one GPU (28 billion tokens a seed)",
     },
     run=run,
