@@ -127,8 +127,7 @@ class DarkGridFamily(Family):
 
     Attributes:
         size: cells of a side.
-        numbers: whether a model sees x and y as numbers, too. Tasks, and so splits, are
-            the same.
+        numbers: whether a model sees x and y as numbers, too; tasks are the same.
     """
 
     size: int

@@ -27,7 +27,8 @@ Cost: 115 minutes on 2 slow cores that ran tests beside it (cpu, 2 models of 1 s
 Expect (cpu): online, at episode 40, 76.1 with the last episode in context (exact 78.5)
 and 83.4 with the last five (exact 88.2), the published layout 55.8. Offline,
 55.7 on random data (published layout 56.0, exact 56.9), and 90.9 on an
-expert's (79.0; 90.9).
+expert's (79.0; 90.9). With five episodes in context, 4.8 are missing after 3,000 steps;
+a model of 5,000 steps, with one-hot coordinates alone, missed 3.1.
 """
 
 import dataclasses
