@@ -80,11 +80,10 @@ class Config(ExperimentConfig):
     )
     query_first_training: TrainingConfig  # of the published layout
     num_remembered: int = 5  # episodes in the longer context
-    young_share: float = 0.6  # of the training contexts: of fewer episodes, or none
     played_share: float = 0.65  # of the training contexts: episodes, not single steps
     short_share: float = 0.15  # of these: by an agent that remembers one episode only
     search_share: float = 0.7  # of the others: in a room where nothing pays
-    life: int = 40  # episodes; a played context is cut out of one
+    life: int = 20  # episodes; a played context is cut out of one
     visited_share: float = 0.5  # of the questions: about states of the context
     num_episodes: int = 40  # online
     num_tasks: int = 400  # lives online: the test goals in turn
@@ -171,7 +170,6 @@ def _choices(config: Config):
                 empty_context=empty,
                 posterior=exact_goal_posterior(family),
                 visited=config.visited_share,
-                young=config.young_share,
             ),
             config.training,
         ),
@@ -332,7 +330,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(width=128, num_layers=3),
-            training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
+            training=cosine_training(4200, 3e-3, batch_size=24, micro_batch=4),
             query_first_model=TransformerConfig(num_layers=3),
             query_first_training=cosine_training(10_000, 3e-3, micro_batch=8),
         ),

@@ -16,8 +16,6 @@ from icrl.algorithms.base import Algorithm
 from icrl.pretraining import Collect
 from icrl.rollout import Trajectory, rollout
 
-EMPTY_SHARE = 0.1  # of the contexts that are cut short: those that are cut to nothing
-
 
 def independent_pairs(family: Family, num_steps: int) -> Collect:
     """Uniform states and actions, one transition from each: a generative model.
@@ -154,49 +152,6 @@ def in_other_task(
         return collect(key_noise, key_agent, jax.tree.map(choose, change(task), task))
 
     return collected
-
-
-def young_lives(collect: Collect, horizon: int, share: float = 1.0) -> Collect:
-    """The first few episodes of the same data, any number of them.
-
-    Every number from one up is as likely, and one context in ten has none. They stand
-    last, after blank steps: contexts then look like those of an agent that
-    has not yet lived as long as it remembers. It is late episodes that are left out:
-    what an agent did in them speaks of what it saw in the early ones.
-
-    Args:
-        collect: how data is collected.
-        horizon: steps of an episode.
-        share: probability that a context is cut short at all.
-
-    Raises:
-        ValueError: if `share` is no probability.
-    """
-    require(0 <= share <= 1, "share must lie in [0, 1]", share)
-
-    def shortened(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
-        key_count, key_none, key_agent = jax.random.split(key_agent, 3)
-        if share < 1:
-            key_whole, key_agent = jax.random.split(key_agent)
-            whole = jax.random.uniform(key_whole) >= share
-        else:
-            whole = False
-        data = collect(key_noise, key_agent, task)
-        num_steps = data.action.shape[0]
-        left_out = jax.random.randint(key_count, (), 0, num_steps // horizon)
-        none = jax.random.uniform(key_none) < EMPTY_SHARE
-        blank = jnp.where(none, num_steps, horizon * left_out)
-        blank = jnp.where(whole, 0, blank)
-        ends = data.final_state, data.final_obs
-        steps = data._replace(final_state=None, final_obs=None)
-        moved = jax.tree.map(lambda x: jnp.roll(x, blank, axis=0), steps)
-        return moved._replace(
-            valid=moved.valid & (jnp.arange(num_steps) >= blank),
-            final_state=ends[0],
-            final_obs=ends[1],
-        )
-
-    return shortened
 
 
 def any_state(

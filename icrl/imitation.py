@@ -25,7 +25,6 @@ from icrl.collection import (
     any_state,
     independent_pairs,
     thinned_history,
-    young_lives,
 )
 from icrl.config import TrainingConfig
 from icrl.dataset import source
@@ -89,11 +88,10 @@ def state_query_pretraining(
     empty_context: bool = True,
     posterior: Algorithm | None = None,
     visited: float = 0.0,
-    young: float = 1.0,
 ) -> Pretraining:
     """DPT of an MDP as published: any data, a state asked about, its best action.
 
-    A layout that asks at every token also sees contexts of fewer episodes.
+    A layout that asks at every token learns from every prefix of the data.
 
     Args:
         recipe: the family and a layout that asks about states.
@@ -102,8 +100,6 @@ def state_query_pretraining(
         empty_context: whether decision 0 is trained; DPT's code leaves it out.
         posterior: as in `decision_pretraining`.
         visited: as in `collection.any_state`; 0 in the released code.
-        young: the share of contexts of fewer episodes, if the layout sees them. An
-            agent that has lived long always has a whole one.
 
     Raises:
         ValueError: if the layout asks nothing, or the posterior has no
@@ -115,8 +111,6 @@ def state_query_pretraining(
     num_steps = recipe.num_episodes * family.horizon
     if collect is None:
         collect = independent_pairs(family, num_steps)
-    if layout.ask is not None:
-        collect = young_lives(collect, family.horizon, young)
     plain = decision_pretraining(
         recipe,
         lambda task: uniform(family),

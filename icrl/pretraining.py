@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from envs.base import Key, Task, require
 from envs.splits import TaskSet
@@ -70,8 +70,6 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     if pretraining.query is not None:
         query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
     labels, weights = pretraining.expert(task, trajectory, query)
-    if pretraining.layout.ask is not None:
-        weights = weights * _meaningful(trajectory.valid)
     tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
@@ -97,16 +95,6 @@ def require_question(pretraining: Pretraining) -> None:
     asks = layout.num_queries > 1 or layout.ask is not None
     rule = "a layout that asks about states needs a query; use step or interleaved"
     require(not asks or pretraining.query is not None, rule, "none")
-
-
-def _meaningful(valid: Bool[Array, " time"]) -> Float[Array, " decisions"]:
-    """1 for decisions that know something, and for the last one, which may not.
-
-    Blank steps stand first; an agent meets a context of fewer of them only once some
-    step is known.
-    """
-    known = jnp.cumsum(valid) > 0
-    return jnp.append(False, known).at[-1].set(True).astype(jnp.float32)
 
 
 def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:

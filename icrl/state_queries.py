@@ -56,11 +56,11 @@ def ask_states(
     kept = room if num_episodes is None else num_episodes
     rule = f"num_episodes must lie in [1, {room}], the model's room"
     require(1 <= kept <= room, rule, kept)
-    window, full = kept * layout.horizon, room * layout.horizon
+    window = kept * layout.horizon
     capacity = window + layout.horizon
     after = layout.after
     assert after is not None  # for type checkers
-    table = _table(model, layout, window, full)
+    table = _table(model, layout, window)
     shown_size = layout.token_size - layout.query_size
 
     def init() -> Memory:
@@ -109,7 +109,7 @@ def ask_states(
 
 
 def _table(
-    model: SequenceModel, layout: Layout, window: int, full: int
+    model: SequenceModel, layout: Layout, window: int
 ) -> Callable[[Array, Array], Float[Array, "queries actions"]]:
     """`(tokens, length) -> logits` of every state, given the first `length` tokens.
 
@@ -117,16 +117,12 @@ def _table(
         model: the trained model.
         layout: one that asks about states.
         window: transitions that are remembered.
-        full: transitions in the contexts that the model was trained on.
     """
     states, query, ask = jnp.arange(layout.num_queries), layout.query, layout.ask
     if ask is not None:
-        blank = jnp.zeros((full - window, layout.token_size - layout.query_size))
 
         def by_cache(tokens: Array, length: Array) -> Array:
-            # what is not there stands first and shows nothing, as in training
-            known = jnp.roll(tokens[:window], window - length, axis=0)
-            return _ask_one_cache(model, ask, states, jnp.concatenate([blank, known]))
+            return _ask_one_cache(model, ask, states, tokens[:window], length)
 
         return by_cache
     assert query is not None  # for type checkers
@@ -145,14 +141,15 @@ def _ask_one_cache(
     model: SequenceModel,
     ask: Callable[[Any, Array], Token],
     states: Int[Array, " queries"],
-    shown: Float[Array, "transitions shown"],
+    tokens: Float[Array, "window shown"],
+    length: Int[Array, ""],
 ) -> Float[Array, "queries actions"]:
-    """Reads the data once, and asks about every state."""
-    shown = jnp.concatenate([jnp.zeros_like(shown[:1]), shown])
-    others = jnp.arange(shown.shape[0] - 1) % states.shape[0]  # answered to nobody
-    cache, _ = model.prefill(jax.vmap(ask)(others, shown[:-1]))
+    """Reads the first `length` transitions once, and asks about every state."""
+    shown = jnp.concatenate([jnp.zeros_like(tokens[:1]), tokens])
+    others = jnp.arange(tokens.shape[0]) % states.shape[0]  # answered to nobody
+    cache, _ = model.prefill(jax.vmap(ask)(others, shown[:-1]), length)
 
     def answer(state: Array) -> Array:
-        return model.peek(cache, ask(state, shown[-1]))
+        return model.peek(cache, ask(state, shown[length]))
 
     return jax.lax.map(answer, states, batch_size=PEEKS_AT_ONCE)

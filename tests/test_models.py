@@ -62,6 +62,25 @@ def test_steps_and_prefill_agree_with_the_parallel_pass(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
+def test_contexts_of_different_lengths_are_read_side_by_side(config):
+    model, tokens = transformer(config), context()
+    lengths = jnp.array([0, 1, 20, TIME - 1])
+    parallel = model(tokens)
+
+    def go_on(length):
+        cache, read = model.prefill(tokens, length)
+        answer = model.peek(cache, tokens[length])
+        cache, logits = model.step(cache, tokens[length])
+        return read, answer, logits, cache.position
+
+    read, peeked, stepped, position = jax.jit(jax.vmap(go_on))(lengths)
+    np.testing.assert_allclose(read, jnp.stack([parallel] * 4), atol=1e-5)
+    np.testing.assert_allclose(peeked, parallel[lengths], atol=1e-5)
+    np.testing.assert_allclose(stepped, parallel[lengths], atol=1e-5)
+    assert np.array_equal(position, lengths + 1)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_questions_share_a_memory_that_does_not_keep_them(config):
     model, tokens = transformer(config), context()
     for known in (0, 20, TIME - 1):
@@ -252,9 +271,10 @@ class RunningMean(nnx.Module):
     def step(self, cache, position, x):
         return cache + x, (cache + x) / (position + 1)
 
-    def prefill(self, x, max_tokens):
+    def prefill(self, x, length, max_tokens):
         del max_tokens
-        return x.sum(axis=0), self.parallel(x)
+        read = jnp.arange(x.shape[0])[:, None] < length
+        return jnp.where(read, x, 0).sum(axis=0), self.parallel(x)
 
     def peek(self, cache, position, x):
         return self.step(cache, position, x)[1]

@@ -84,21 +84,19 @@ def test_it_plays_what_the_table_says(model):
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
-    """Blank transitions fill the memory of an agent that has not lived as long."""
     layout, horizon, episodes = layouts.query_each(FAMILY), FAMILY.horizon, 4
-    model, window = make_model(layout), ROOM * FAMILY.horizon
+    model = make_model(layout)
     history = play(uniform(FAMILY), episodes)
     algorithm = in_context(model, layout, num_episodes=kept)
     found = predictions(algorithm, history, num_episodes=episodes)
     assert layout.after is not None and layout.ask is not None
-    others = np.arange(window) % FAMILY.num_observations
+    others = np.arange(ROOM * FAMILY.horizon) % FAMILY.num_observations
     for now in range(episodes * horizon):
         episode = now // horizon
         known = part(history, max(0, episode - kept) * horizon, episode * horizon)
         shown = jax.vmap(layout.after)(known.obs, known.action, known.timestep)
-        blank = jnp.zeros((1 + window - len(shown), shown.shape[1]))
-        shown = jnp.concatenate([blank, shown])
-        queries = jnp.append(others, history.obs[now])
+        queries = jnp.append(others[: len(shown)], history.obs[now])
+        shown = jnp.pad(shown, ((1, 0), (0, 0)))
         law = jax.nn.softmax(model(jax.vmap(layout.ask)(queries, shown))[-1])
         np.testing.assert_allclose(found[now], law, atol=1e-5)
 

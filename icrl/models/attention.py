@@ -19,7 +19,7 @@ Weigh = Callable[[Array, Array], Array]  # (scores, position) -> weights
 
 
 class AttentionCache(NamedTuple):
-    """Keys and values of the tokens read so far; the rest is zero."""
+    """Keys and values of the tokens read so far; what stands behind is not read."""
 
     keys: Float[Array, "heads dim max_tokens"]
     values: Float[Array, "heads max_tokens dim"]
@@ -71,9 +71,10 @@ class CausalAttention(nnx.Module):
         )
 
     def prefill(
-        self, x: Float[Array, "time width"], max_tokens: int
+        self, x: Float[Array, "time width"], length: Int[Array, ""], max_tokens: int
     ) -> tuple[AttentionCache, Float[Array, "time width"]]:
-        """As `parallel`; returns also the memory after the last token."""
+        """As `parallel`; returns also the memory after the first `length` tokens."""
+        del length  # a step at `length` reads no later one, and overwrites the next
         queries, keys, values = self._project(x)
         room = (0, max_tokens - x.shape[0])
         cache = AttentionCache(
@@ -273,7 +274,7 @@ def peek_cache(
     tokens alone, all of them multiply the same keys and values.
 
     Args:
-        cache: keys and values of the tokens 0 to `position` - 1, and zeros.
+        cache: keys and values of the tokens 0 to `position` - 1, and of any others.
         position: of the token.
         query: of the token, as its key and its value.
         key: see `query`.
@@ -284,6 +285,8 @@ def peek_cache(
         "hd,hdk->hk", query, cache.keys, preferred_element_type=jnp.float32
     )
     own = jnp.einsum("hd,hd->h", query, key, preferred_element_type=jnp.float32)
-    weights = weigh(scores.at[:, position].set(own), position).astype(value.dtype)
-    others = jnp.einsum("hk,hkd->hd", weights, cache.values)  # its own value is 0 there
+    here = jnp.arange(scores.shape[1])[None] == position
+    weights = weigh(jnp.where(here, own[:, None], scores), position)
+    weights = weights.astype(value.dtype)
+    others = jnp.einsum("hk,hkd->hd", jnp.where(here, 0, weights), cache.values)
     return others + weights[:, position, None] * value

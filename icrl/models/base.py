@@ -47,9 +47,13 @@ class SequenceModel(Protocol):
         ...
 
     def prefill(
-        self, tokens: Float[Array, "time token"]
+        self, tokens: Float[Array, "time token"], length: Int[Array, ""] | None = None
     ) -> tuple[Cache, Float[Array, "time actions"]]:
-        """Reads a given context in parallel; returns its memory and all its logits."""
+        """Reads a context in parallel: the memory after it, and all its logits.
+
+        With a `length` the memory is that after so many of the tokens: contexts of
+        different lengths are read side by side.
+        """
         ...
 
     def peek(
@@ -84,9 +88,9 @@ class TokenMixer(Protocol):
         ...
 
     def prefill(
-        self, x: Float[Array, "time width"], max_tokens: int
+        self, x: Float[Array, "time width"], length: Int[Array, ""], max_tokens: int
     ) -> tuple[Cache, Float[Array, "time width"]]:
-        """As `parallel`; returns also the memory after the last token."""
+        """As `parallel`; returns also the memory after the first `length` tokens."""
         ...
 
     def peek(

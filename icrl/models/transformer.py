@@ -74,11 +74,11 @@ class Block(nnx.Module):
         return cache, self._finish(x, mixed)
 
     def prefill(
-        self, x: Float[Array, "time width"], max_tokens: int
+        self, x: Float[Array, "time width"], length: Int[Array, ""], max_tokens: int
     ) -> tuple[Cache, Float[Array, "time width"]]:
-        """The same for all tokens, with the cache after them."""
+        """The same for all tokens, with the cache after `length` of them."""
         shown = self._before(self.norm_mixer, x)
-        cache, mixed = self.mixer.prefill(shown, max_tokens)
+        cache, mixed = self.mixer.prefill(shown, length, max_tokens)
         return cache, self._finish(x, mixed)
 
     def peek(
@@ -235,20 +235,23 @@ class Transformer(nnx.Module):
         return cache, self._read_out(x, token)
 
     def prefill(
-        self, tokens: Float[Array, "time token"]
+        self, tokens: Float[Array, "time token"], length: Int[Array, ""] | None = None
     ) -> tuple[TransformerCache, Float[Array, "time actions"]]:
         """Reads a context in parallel: the memory after it, and all its logits.
+
+        With a `length` the memory is that after so many of the tokens: contexts of
+        different lengths are read side by side.
 
         Raises:
             ValueError: if there are more than `max_tokens` tokens.
         """
         x = self._embed(tokens)
+        length = jnp.asarray(tokens.shape[0] if length is None else length, jnp.int32)
         mixers = []
         for block in self.blocks:
-            memory, x = block.prefill(x, self.max_tokens)
+            memory, x = block.prefill(x, length, self.max_tokens)
             mixers.append(memory)
-        position = jnp.full((), tokens.shape[0], jnp.int32)
-        cache = TransformerCache(position=position, mixers=tuple(mixers))
+        cache = TransformerCache(position=length, mixers=tuple(mixers))
         return cache, self._read_out(x, tokens)
 
     def peek(
