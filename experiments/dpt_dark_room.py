@@ -330,9 +330,9 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(width=128, num_layers=3),
-            training=cosine_training(4200, 3e-3, batch_size=24, micro_batch=4),
+            training=cosine_training(3900, 3e-3, batch_size=24, micro_batch=4),
             query_first_model=TransformerConfig(num_layers=3),
-            query_first_training=cosine_training(10_000, 3e-3, micro_batch=8),
+            query_first_training=cosine_training(8000, 3e-3, micro_batch=16),
         ),
         "paper": Config(
             seeds=(0, 1, 2),
