@@ -10,9 +10,9 @@ last episode is the context, as in the released code. As in `dpt_dark_room`, eve
 asks about a state, half of the training contexts are episodes that the exact posterior
 played, and its law of the best action is the label.
 Command: icrl run dpt_dark_room_permuted cpu
-Cost: about 12 minutes on 2 free cores (cpu, 1 training seed).
-Expect (cpu): on held-out orders 80.7 at episode 5 (exact posterior 77.9, published
-78.8) and 79.3 at episode 40 (81.7). The curves swing, the exact posterior's too: an
+Cost: 8 minutes on 2 cores (cpu, 1 training seed).
+Expect (cpu): on held-out orders 78.7 at episode 5 (exact posterior 77.9, published
+78.8) and 80.5 at episode 40 (81.7). The curves swing, the exact posterior's too: an
 episode that is played well shows few of the actions, and is all that the next one
 knows. Argmax play, 12, is caught by its own data.
 """
@@ -149,7 +149,7 @@ EXPERIMENT = Experiment(
     },
     costs={
         "smoke": "1 min on 2 cores",
-        "cpu": "12 min on 2 cores",
+        "cpu": "8 min on 2 cores",
         "paper": "hours on one GPU (2 billion tokens a seed)",
     },
     run=run,
