@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
 benchmark: $(VENV)/.installed-benchmark
-	for name in linucb ucb_vi training decoding; do \
+	for name in linucb ucb_vi training decoding state_queries; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 figures: install
