@@ -27,8 +27,8 @@ Cost: 82 minutes on 2 slow cores (cpu, 2 models of 1 seed).
 Expect (cpu): online, at episode 40, 79.3 with the last episode in context (exact 78.5)
 and 86.1 with the last five (exact 88.2), the published layout 59.8. Offline,
 56.0 on random data (published layout 55.6, exact 56.9), and 90.9 on an
-expert's (82.0; 90.9). On paired lives five episodes are worth 2.1 [0.8, 3.5] less to
-`dpt` than to the exact posterior, and the last one as much.
+expert's (82.0; 90.9). On paired lives, minus the exact posterior: 0.8 [-1.2, 2.8] with
+the last episode, -2.1 [-3.5, -0.8] with the last five.
 """
 
 import dataclasses
