@@ -30,9 +30,9 @@ def serve_jax(args: argparse.Namespace) -> None:
     from flax import nnx
 
     import envs
-    from icrl import layouts
+    from icrl.agents.query_table import ask_states
     from icrl.models import Transformer
-    from icrl.state_queries import ask_states
+    from icrl.tokenizers import layouts
 
     layout = layouts.query_each(envs.family(FAMILY))
     assert layout.token_size == TOKEN and layout.num_queries == STATES

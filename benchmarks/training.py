@@ -26,8 +26,8 @@ def serve_jax(args: argparse.Namespace) -> None:
     import optax
     from flax import nnx
 
-    from icrl.accumulation import value_and_grad_accumulated
     from icrl.models import Transformer
+    from icrl.training.accumulation import value_and_grad_accumulated
 
     optimizer = optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 

@@ -31,7 +31,7 @@ def serve_jax(args: argparse.Namespace) -> None:
     import jax
 
     import envs
-    from icrl.algorithms.ucb_vi import ucb_vi
+    from icrl.algorithms.mdp.ucb_vi import ucb_vi
     from icrl.rollout import rollout
 
     family = envs.family("RandomMDP-RL2-v0")

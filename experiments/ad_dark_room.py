@@ -72,9 +72,12 @@ def run(run, config: Config) -> None:
     """Trains, and plays in rooms of both halves of the split."""
     import jax
 
-    from icrl import algorithms, evaluation, imitation, panels, returns
-    from icrl.agent import Recipe
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
     from icrl.algorithms.annealed_optimal import annealed_optimal
+    from icrl.evaluation import panels, returns
+    from icrl.pretraining import methods
+    from icrl.training import train_models
 
     recipe = Recipe(
         family=config.family,
@@ -85,16 +88,16 @@ def run(run, config: Config) -> None:
     family = recipe.make_family()
     learner = _learner(family, config)
     if config.source == "q_learning":
-        pretraining = imitation.algorithm_distillation(
+        pretraining = methods.algorithm_distillation(
             recipe, learner, every=config.every
         )
     else:
-        pretraining = imitation.choices(
+        pretraining = methods.choices(
             recipe,
             lambda task: annealed_optimal(task, num_episodes=config.num_episodes),
-            imitation.taken_actions_expert,
+            methods.taken_actions_expert,
         )
-    trained = imitation.train_models(run, recipe, pretraining, config.training)
+    trained = train_models(run, recipe, pretraining, config.training)
     seeds = len(trained.seeds)
     agents = {
         "ad": evaluation.trained(trained.models, pretraining.layout),
@@ -139,7 +142,7 @@ def run(run, config: Config) -> None:
 
 def _learner(family, config: Config):
     """Q-learning that hopes for a reward of 1 from everything it has not tried."""
-    from icrl.algorithms.q_learning import q_learning
+    from icrl.algorithms.mdp.q_learning import q_learning
 
     return q_learning(
         family,
@@ -160,7 +163,7 @@ def _references(family):
     """What knows the room, where goals are all that is hidden; and the optimum."""
     from envs.dark_room import DarkRoomFamily
     from icrl import algorithms, evaluation
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
+    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
 
     if not isinstance(family, DarkRoomFamily):
         return {}
@@ -176,7 +179,7 @@ def _references(family):
 def figure(summary, arrays):
     """Return by episode, in rooms of both halves."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 1, width=5.4, height=4.2)
     for ax, half, rooms in (

@@ -105,8 +105,11 @@ def run(run, config: Config) -> None:
 
     import envs
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation, panels
-    from icrl.agent import Recipe
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.evaluation import panels
+    from icrl.pretraining import methods
+    from icrl.training import train_models
 
     recipe = Recipe(
         family="GaussianBandit-DPT-v0",
@@ -114,12 +117,12 @@ def run(run, config: Config) -> None:
         model=config.model,
     )
     family = recipe.make_family()
-    choices = imitation.decision_pretraining(
+    choices = methods.decision_pretraining(
         recipe,
         lambda task: algorithms.dirichlet_point_mass(family),
         empty_context=config.training.empty_context_loss,
     )
-    trained = imitation.train_models(run, recipe, choices, config.training)
+    trained = train_models(run, recipe, choices, config.training)
     parts = []
     for noise in NOISES:
         tested = family.replace(name="", noise_std=noise)
@@ -156,8 +159,10 @@ def _online(config: Config, panel, tested, family, trained, published):
     import jax
 
     from envs.splits import split_prior
-    from icrl import evaluation, layouts, panels
+    from icrl import evaluation
     from icrl.algorithms import make
+    from icrl.evaluation import panels
+    from icrl.tokenizers import layouts
 
     layout = layouts.query_first(family)
     scores = evaluation.online(
@@ -191,7 +196,9 @@ def _offline(config: Config, panel, tested, family, trained, marks):
     import numpy as np
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, layouts, panels
+    from icrl import algorithms, evaluation
+    from icrl.evaluation import panels
+    from icrl.tokenizers import layouts
 
     fixed, make = evaluation.fixed, algorithms.make
     exact = algorithms.exact_posterior_sampling(family)
@@ -227,7 +234,7 @@ def _offline(config: Config, panel, tested, family, trained, marks):
 
 def figure(summary, arrays):
     """The paper's three panels, its Bernoulli panels, and the loss."""
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(3, 2)
     online = {"xlabel": "pulls", "ylabel": "cumulative regret (reward units)"}

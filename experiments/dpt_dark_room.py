@@ -101,11 +101,13 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains both models, and plays them offline and online."""
-    from icrl import evaluation, imitation, panels
+    from icrl import evaluation
+    from icrl.evaluation import panels
+    from icrl.training import train_models
 
     play, learned, tokens = {}, {}, 0
     for name, (recipe, pretraining, training) in _choices(config).items():
-        trained = imitation.train_models(run, recipe, pretraining, training, name=name)
+        trained = train_models(run, recipe, pretraining, training, name=name)
         play[name] = functools.partial(
             evaluation.trained, trained.models, pretraining.layout
         )
@@ -128,10 +130,10 @@ def run(run, config: Config) -> None:
 
 def _choices(config: Config):
     """Each model's recipe, pretraining and training."""
-    from icrl import imitation
-    from icrl.agent import Recipe
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.collection import (
+    from icrl.agents import Recipe
+    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
+    from icrl.pretraining import methods
+    from icrl.pretraining.collection import (
         either,
         in_other_task,
         independent_pairs,
@@ -164,7 +166,7 @@ def _choices(config: Config):
     return {
         "dpt": (
             several,
-            imitation.state_query_pretraining(
+            methods.state_query_pretraining(
                 several,
                 contexts,
                 empty_context=empty,
@@ -175,7 +177,7 @@ def _choices(config: Config):
         ),
         "dpt_query_first": (
             one,
-            imitation.state_query_pretraining(one, empty_context=empty),
+            methods.state_query_pretraining(one, empty_context=empty),
             config.query_first_training,
         ),
     }
@@ -185,9 +187,10 @@ def _online(config: Config, learned, panel: str, agents, kept: int, half="test")
     """Returns by episode, with `kept` whole episodes in the context."""
     import jax
 
-    from icrl import algorithms, evaluation, returns
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.algorithms.snake_sweep import snake_sweep
+    from icrl import algorithms, evaluation
+    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
+    from icrl.algorithms.dark_room.snake_sweep import snake_sweep
+    from icrl.evaluation import returns
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
@@ -214,9 +217,10 @@ def _offline(config: Config, play, learned):
     """The return of one episode, given a data set: of random play, of an expert."""
     import jax
 
-    from icrl import algorithms, evaluation, returns
-    from icrl.algorithms.goal_posterior import exact_goal_posterior
-    from icrl.collection import independent_pairs
+    from icrl import algorithms, evaluation
+    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
+    from icrl.evaluation import returns
+    from icrl.pretraining.collection import independent_pairs
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=1, in_episode=False)
@@ -258,8 +262,8 @@ def _straight_walk(family):
     import jax.numpy as jnp
 
     from envs import grid
-    from icrl.algorithms.goal_posterior import best_actions
-    from icrl.collection import demonstration
+    from icrl.algorithms.dark_room.goal_posterior import best_actions
+    from icrl.pretraining.collection import demonstration
 
     best = best_actions(family)
     start = grid.cell_at(jnp.asarray(family.start), family.size)
@@ -284,7 +288,7 @@ def coverage_ceiling(best: float) -> float:
 
 def figure(summary, arrays):
     """Offline bars below their ceiling, and returns over episodes."""
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 2, width=5.2)
     figures.draw_bars(

@@ -61,15 +61,18 @@ def run(run, config: Config) -> None:
     """Trains, and plays held-out orders and those of training."""
     import jax
 
-    from icrl import algorithms, evaluation, imitation, panels, returns
-    from icrl.agent import Recipe
-    from icrl.algorithms.goal_posterior import exact_permutation_posterior
-    from icrl.collection import either, independent_pairs, some_of_life
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.algorithms.dark_room.goal_posterior import exact_permutation_posterior
+    from icrl.evaluation import panels, returns
+    from icrl.pretraining import methods
+    from icrl.pretraining.collection import either, independent_pairs, some_of_life
+    from icrl.training import train_models
 
     recipe = Recipe(family=FAMILY, layout="query_each", model=config.model)
     family = recipe.make_family()
     exact = exact_permutation_posterior(family, episodes=1, in_episode=False)
-    pretraining = imitation.state_query_pretraining(
+    pretraining = methods.state_query_pretraining(
         recipe,
         either(
             some_of_life(exact, num_episodes=1, life=config.life),
@@ -80,7 +83,7 @@ def run(run, config: Config) -> None:
         posterior=exact_permutation_posterior(family),
         visited=0.5,
     )
-    trained = imitation.train_models(run, recipe, pretraining, config.training)
+    trained = train_models(run, recipe, pretraining, config.training)
     seeds, split = len(trained.seeds), family.split()
     agents = {
         "dpt": evaluation.trained(trained.models, pretraining.layout),
@@ -115,7 +118,7 @@ def run(run, config: Config) -> None:
 def figure(summary, arrays):
     """Return by episode, for orders held out and orders trained on."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 1, width=5.4, height=4.2)
     for ax, half, orders, marks in (

@@ -69,8 +69,11 @@ def run(run, config: Config) -> None:
     import numpy as np
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation, panels
-    from icrl.agent import Recipe
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.evaluation import panels
+    from icrl.pretraining import methods
+    from icrl.training import train_models
 
     recipe = Recipe(
         family="GaussianBandit-DPT-v0",
@@ -98,12 +101,10 @@ def run(run, config: Config) -> None:
     }
     learned, tokens = {}, 0
     for name, context in contexts.items():
-        choices = imitation.decision_pretraining(
+        choices = methods.decision_pretraining(
             recipe, context, empty_context=config.training.empty_context_loss
         )
-        trained = imitation.train_models(
-            run, recipe, choices, config.training, name=name
-        )
+        trained = train_models(run, recipe, choices, config.training, name=name)
         agents[name] = evaluation.trained(trained.models, choices.layout, greedy=True)
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens
@@ -135,7 +136,7 @@ def run(run, config: Config) -> None:
 
 def figure(summary, arrays):
     """Final suboptimality by share of expert data, and the curves behind it."""
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 2)
     figures.draw_bars(

@@ -65,8 +65,11 @@ def run(run, config: Config) -> None:
     import numpy as np
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation, panels
-    from icrl.agent import Recipe
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.evaluation import panels
+    from icrl.pretraining import methods
+    from icrl.training import train_models
 
     recipe = Recipe(
         family="LinearBandit-DPT-v0",
@@ -75,10 +78,10 @@ def run(run, config: Config) -> None:
     )
     family = recipe.make_family()
     source = algorithms.make("thompson_sampling", family)  # independent arms, N(0, 1)
-    choices = imitation.decision_pretraining(
+    choices = methods.decision_pretraining(
         recipe, lambda task: source, empty_context=config.training.empty_context_loss
     )
-    trained = imitation.train_models(run, recipe, choices, config.training)
+    trained = train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)
     learned = {"dpt": seeds, "dpt_argmax": seeds}
     dpt_argmax = evaluation.trained(trained.models, choices.layout, greedy=True)
@@ -146,7 +149,7 @@ def run(run, config: Config) -> None:
 def figure(summary, arrays):
     """The paper's two panels, and the loss."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(3)
     figures.draw_curves(

@@ -84,9 +84,12 @@ def run(run, config: Config) -> None:
     import jax
 
     import envs
-    from icrl import algorithms, evaluation, imitation, panels, returns
-    from icrl.agent import Recipe
-    from icrl.collection import independent_pairs
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.evaluation import panels, returns
+    from icrl.pretraining import methods
+    from icrl.pretraining.collection import independent_pairs
+    from icrl.training import train_models
 
     family = envs.family(FAMILY)
     exact = algorithms.exact_goal_posterior(family, episodes=1, in_episode=False)
@@ -98,10 +101,10 @@ def run(run, config: Config) -> None:
             learned[name] = learned[same[name]]
             continue
         recipe = Recipe(family=FAMILY, layout="query_first", model=model)
-        pretraining = imitation.state_query_pretraining(
+        pretraining = methods.state_query_pretraining(
             recipe, empty_context=training.empty_context_loss
         )
-        trained = imitation.train_models(run, recipe, pretraining, training, name=name)
+        trained = train_models(run, recipe, pretraining, training, name=name)
         agents[name] = evaluation.trained(
             trained.models, pretraining.layout, greedy=True
         )
@@ -134,7 +137,7 @@ def figure(summary, arrays):
     """Return by every size, below the ceiling."""
     import numpy as np
 
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(4, 1, width=3.6, height=3.4)
     ceiling = arrays[f"offline_random/{EXACT}/mean"][0]

@@ -66,14 +66,14 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains a model for each setting, and plays it after each of the data sets."""
-    from icrl import evaluation, imitation, panels
+    from icrl import evaluation
+    from icrl.evaluation import panels
+    from icrl.training import train_models
 
     parts, tokens = [], 0
     for setting in SETTINGS:
         recipe, pretraining, exact = _choices(config, setting)
-        trained = imitation.train_models(
-            run, recipe, pretraining, config.training, name=setting
-        )
+        trained = train_models(run, recipe, pretraining, config.training, name=setting)
         tokens += trained.train_tokens
         dpt, argmax = (
             evaluation.trained(trained.models, pretraining.layout, greedy=greedy)
@@ -89,9 +89,10 @@ def run(run, config: Config) -> None:
 
 def _choices(config: Config, setting: str):
     """A setting's recipe and pretraining, and the exact posterior that is played."""
-    from icrl import algorithms, imitation
-    from icrl.agent import Recipe
-    from icrl.collection import either, independent_pairs
+    from icrl import algorithms
+    from icrl.agents import Recipe
+    from icrl.pretraining import methods
+    from icrl.pretraining.collection import either, independent_pairs
 
     name, changes = SETTINGS[setting]
     recipe = Recipe(
@@ -106,7 +107,7 @@ def _choices(config: Config, setting: str):
         "known_moves": algorithms.exact_goal_posterior,
         "hidden_moves": algorithms.exact_permutation_posterior,
     }[setting]
-    pretraining = imitation.state_query_pretraining(
+    pretraining = methods.state_query_pretraining(
         recipe,
         either(
             _demonstrations(row=None)["both"],
@@ -130,7 +131,7 @@ def _demonstrations(row: int | None):
     import jax.numpy as jnp
 
     from envs import grid
-    from icrl.collection import demonstration, in_either_order
+    from icrl.pretraining.collection import demonstration, in_either_order
 
     def action(task: Any, move: Any):
         return jnp.argmax(task.action_order == move)
@@ -156,7 +157,8 @@ def _panels(config: Config, setting: str, family, learnt, exact, num_seeds: int)
     """The return of one episode from the corner, after each of the data sets."""
     import jax
 
-    from icrl import algorithms, evaluation, returns
+    from icrl import algorithms, evaluation
+    from icrl.evaluation import returns
 
     agents = {
         **learnt,
@@ -195,7 +197,7 @@ def _ways(family, agent):
     import jax.numpy as jnp
 
     from envs import grid
-    from icrl import returns
+    from icrl.evaluation import returns
     from icrl.rollout import rollout
 
     task, demonstrations = family.task(PICTURED_GOAL), _demonstrations(row=0)
@@ -221,7 +223,7 @@ def _ways(family, agent):
 
 def figure(summary, arrays):
     """One room with the demonstrations and DPT's way, and returns by data set."""
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(3, 1, width=4.4, height=4.0)
     _draw_room(axes[0, 0], arrays)
@@ -247,7 +249,7 @@ def figure(summary, arrays):
 
 def _draw_room(ax, arrays) -> None:
     from envs.viewer import GridPicture, Mark, draw
-    from icrl.styles import STYLE
+    from icrl.drawing.styles import STYLE
 
     goal = Mark(*PICTURED_GOAL, "goal")
     picture = draw(GridPicture(size=(SIZE, SIZE), agent=None, marks=[goal]))

@@ -13,13 +13,12 @@ Cost: about 20 minutes on 2 free cores (cpu, 2 training seeds).
 Expect (cpu): final regret (7.1) within 8 % of UCB's 7.0; Thompson sampling has 10.7.
 """
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
@@ -32,13 +31,14 @@ PUBLISHED = {
 
 def run(run, config: protocol.Config) -> None:
     """Trains, plays, scores."""
-    from icrl import algorithms, imitation
+    from icrl import algorithms
+    from icrl.pretraining import methods
 
     def expert(family):
         return algorithms.ucb(family, form="shrunken")
 
     def pretraining(recipe, family):
-        return imitation.algorithm_distillation(
+        return methods.algorithm_distillation(
             recipe, expert(family), soft_labels=config.soft_labels
         )
 

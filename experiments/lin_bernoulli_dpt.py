@@ -13,13 +13,12 @@ Expect (cpu): final regret (11.3) within 8 % of Thompson sampling's 10.7, the lo
 nats above its floor; with half as many steps 11.7 and 0.029.
 """
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 SHARE = 0.5  # of the trajectories that Thompson sampling plays
 # Read out of the paper's vector figures: one model, 500 tasks.

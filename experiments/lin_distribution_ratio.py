@@ -30,7 +30,7 @@ Thompson sampling's 10.6; alpha = 0 leaves at step 21 [19, 22], predicted 23.
 import dataclasses
 from typing import Any
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
@@ -38,7 +38,6 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 TARGET = "thompson_sampling"
 # Read out of the paper's vector figures: one model, 500 tasks.
@@ -76,7 +75,8 @@ def run(run, config: Config) -> None:
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, panels
+    from icrl import algorithms, evaluation
+    from icrl.evaluation import panels
 
     recipe = protocol.make_recipe(config, "BernoulliBandit-Lin2023-v0")
     family = recipe.make_family()
@@ -127,7 +127,7 @@ def _log_ratios(config: Config, tasks, target, contexts):
     import jax
 
     from icrl import evaluation
-    from icrl.theory.distribution_ratio import log_ratios
+    from icrl.diagnostics.distribution_ratio import log_ratios
 
     return {
         alpha: log_ratios(
@@ -145,9 +145,9 @@ def _ratio_panel(log_ratios):
     """Rows of KL at the horizon and of R, where its estimate can be trusted."""
     import numpy as np
 
-    from icrl.saved import row
-    from icrl.statistics import interval
-    from icrl.theory.distribution_ratio import ratio
+    from icrl.diagnostics.distribution_ratio import ratio
+    from icrl.evaluation.statistics import interval
+    from icrl.runs.saved import row
 
     rows, arrays = [], {}
     for alpha, values in log_ratios.items():
@@ -188,8 +188,8 @@ def _departure_panel(config: Config, on_target, log_ratios):
     """The step at which the model of uniform data leaves, and the predicted one."""
     import numpy as np
 
-    from icrl.saved import row
-    from icrl.theory.distribution_ratio import departure_step, measured_departure
+    from icrl.diagnostics.distribution_ratio import departure_step, measured_departure
+    from icrl.runs.saved import row
 
     first, last = (f"transformer_alpha_{a}" for a in (config.alphas[0], 1.0))
     found = measured_departure(on_target[first].tv, on_target[last].tv)
@@ -221,7 +221,7 @@ def _departure_panel(config: Config, on_target, log_ratios):
 def figure(summary, arrays):
     """Regret, suboptimality, distance from the target, coverage of its histories."""
     del summary
-    from icrl import figures, styles
+    from icrl.drawing import figures, styles
 
     drawn, axes = figures.new_figure(2, 2, width=5.4)
     protocol.draw_regrets(

@@ -21,13 +21,12 @@ explore: the arms it would pull are worse by 0.77 on average, those of the model
 neglected an arm it does not see that LinUCB would go back to it.
 """
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
@@ -40,13 +39,14 @@ PUBLISHED = {
 
 def run(run, config: protocol.Config) -> None:
     """Trains, plays, scores."""
-    from icrl import algorithms, imitation
+    from icrl import algorithms
+    from icrl.pretraining import methods
 
     def expert(family):
         return algorithms.linucb(family, width=2.0)
 
     def pretraining(recipe, family):
-        return imitation.algorithm_distillation(
+        return methods.algorithm_distillation(
             recipe, expert(family), soft_labels=config.soft_labels
         )
 

@@ -22,7 +22,7 @@ teach least: seeds differ by 0.15 there.
 import dataclasses
 import itertools
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
@@ -30,7 +30,6 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 TARGET = "exact_posterior_sampling"
 FAMILY = "GaussianBandit-DPT-v0"
@@ -48,7 +47,8 @@ def run(run, config: Config) -> None:
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, panels
+    from icrl import algorithms, evaluation
+    from icrl.evaluation import panels
 
     recipe = protocol.make_recipe(config, FAMILY)
     family = recipe.make_family()
@@ -97,8 +97,8 @@ def _invariance(config: Config, tasks, trained, histories):
     """Distance between every two models, and between seeds of one, on uniform play."""
     import jax
 
-    from icrl import panels
-    from icrl.theory.divergence import disagreement
+    from icrl.diagnostics.divergence import disagreement
+    from icrl.evaluation import panels
 
     def between(one, other):
         return disagreement(
@@ -139,9 +139,9 @@ def _reordering(config: Config, tasks, trained, histories):
     """How much a model's last prediction depends on the order of its history."""
     import jax
 
-    from icrl.saved import row
-    from icrl.statistics import interval
-    from icrl.theory.exchangeability import order_sensitivity
+    from icrl.diagnostics.exchangeability import order_sensitivity
+    from icrl.evaluation.statistics import interval
+    from icrl.runs.saved import row
 
     rows = []
     for name, agent in trained.agents.items():
@@ -173,7 +173,7 @@ def _reordering(config: Config, tasks, trained, histories):
 def figure(summary, arrays):
     """Regret, distance to the exact posterior, and between the models."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 2, width=5.4)
     figures.draw_curves(

@@ -41,8 +41,11 @@ def run(run, config: Config) -> None:
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation, panels
-    from icrl.agent import Recipe
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.evaluation import panels
+    from icrl.pretraining import methods
+    from icrl.training import train_models
 
     recipe = Recipe(
         family="GaussianBandit-DPT-v0",
@@ -50,10 +53,10 @@ def run(run, config: Config) -> None:
         model=config.model,
     )
     family = recipe.make_family()
-    choices = imitation.decision_pretraining(
+    choices = methods.decision_pretraining(
         recipe, lambda task: algorithms.dirichlet_point_mass(family)
     )
-    trained = imitation.train_models(run, recipe, choices, config.training)
+    trained = train_models(run, recipe, choices, config.training)
     agents = {"dpt": evaluation.trained(trained.models, choices.layout)}
     agents["dpt_argmax"] = evaluation.trained(
         trained.models, choices.layout, greedy=True
@@ -84,7 +87,7 @@ def run(run, config: Config) -> None:
 def figure(summary, arrays):
     """Regret after each pull."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(1, width=6.4, height=4.4)
     figures.draw_curves(

@@ -21,7 +21,7 @@ probabilities.
 
 import dataclasses
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
@@ -29,7 +29,6 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
 
@@ -56,7 +55,7 @@ class Config(protocol.Config):
 
 def run(run, config: Config) -> None:
     """Trains every kind of attention on both tasks, plays and measures."""
-    from icrl import panels
+    from icrl.evaluation import panels
 
     parts, tokens = [], 0
     for teaching in config.teachings:
@@ -72,7 +71,8 @@ def _teach(run, config: Config, teaching: str):
     import jax
 
     from envs.splits import split_prior
-    from icrl import algorithms, evaluation, imitation
+    from icrl import algorithms, evaluation
+    from icrl.pretraining import methods
 
     recipes = {
         f"transformer_{attention}_{heads}": _recipe(config, attention, heads)
@@ -92,7 +92,7 @@ def _teach(run, config: Config, teaching: str):
             recipe,
             protocol.decision_pretraining(config, recipe, mixed, thompson)
             if teaching == "dpt"
-            else imitation.algorithm_distillation(
+            else methods.algorithm_distillation(
                 recipe, ucb, soft_labels=config.soft_labels
             ),
         )
@@ -138,7 +138,7 @@ def _parameters(teaching: str, agents, learned):
     """How many numbers each model has."""
     import jax
 
-    from icrl.saved import row
+    from icrl.runs.saved import row
 
     rows = []
     for name, agent in agents.items():
@@ -162,7 +162,7 @@ def _parameters(teaching: str, agents, learned):
 def figure(summary, arrays):
     """Regret and distance from the target, for both pretrainings."""
     del summary
-    from icrl import figures, styles
+    from icrl.drawing import figures, styles
 
     taught = [name for name in TARGETS if f"{name}_online/steps" in arrays]
     drawn, axes = figures.new_figure(3, len(taught))

@@ -97,11 +97,14 @@ class Config(ExperimentConfig):
 
 def make_agents(family, num_samples: int):
     """Every agent of the table, by name, with the numbers of the re-simulation."""
-    from icrl.algorithms.beb import beb, ucb_vi_posterior
-    from icrl.algorithms.mdp_posterior import MDPPrior, true_prior
-    from icrl.algorithms.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
-    from icrl.algorithms.psrl import optimistic_psrl, psrl
-    from icrl.algorithms.ucrl2 import ucrl2
+    from icrl.algorithms.mdp.beb import beb, ucb_vi_posterior
+    from icrl.algorithms.mdp.posterior_mean_greedy import (
+        mle_greedy,
+        posterior_mean_greedy,
+    )
+    from icrl.algorithms.mdp.psrl import optimistic_psrl, psrl
+    from icrl.algorithms.mdp.ucrl2 import ucrl2
+    from icrl.algorithms.posteriors.mdp_posterior import MDPPrior, true_prior
     from icrl.algorithms.uniform import uniform
 
     rules = {"last_transition": False, "random_ties": True}
@@ -177,8 +180,8 @@ def expected_returns(config: Config, family, agent):
 
 def _rows(config: Config, agent: str, returns):
     """Rows of one agent: its total reward after so many episodes."""
-    from icrl.saved import row
-    from icrl.statistics import interval
+    from icrl.evaluation.statistics import interval
+    from icrl.runs.saved import row
 
     rows = []
     for place, episodes in enumerate(EPISODES):
@@ -211,7 +214,7 @@ def _arrays(config: Config, returns):
     """
     import numpy as np
 
-    from icrl.statistics import interval
+    from icrl.evaluation.statistics import interval
 
     arrays = {"share/steps": np.arange(1, config.num_episodes + 1)}
     unit = returns["optimal"].mean(1, keepdims=True)
@@ -224,8 +227,8 @@ def _arrays(config: Config, returns):
 
 def figure(summary, arrays):
     """Shares of the optimum: the baselines of RL², and those that know the prior."""
-    from icrl import figures
-    from icrl.styles import STYLE
+    from icrl.drawing import figures
+    from icrl.drawing.styles import STYLE
 
     drawn, axes = figures.new_figure(2, width=5.2, height=4.2)
     played = figures.panel_agents(arrays, "share")

@@ -25,7 +25,7 @@ heuristic is right about where, and wrong about n, which does not limit these mo
 
 import dataclasses
 
-from icrl import cli
+from icrl import cli, protocol
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
@@ -33,7 +33,6 @@ from icrl.config import (
     cosine_training,
 )
 from icrl.experiment import Experiment
-from icrl.theory import protocol
 
 KINDS = ("uniform", "mixed")  # contexts: R astronomical, and R = 2
 
@@ -83,8 +82,8 @@ def run(run, config: Config) -> None:
 
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
-    from icrl.agent import Recipe
-    from icrl.theory.performance_gap import performance_gap
+    from icrl.agents import Recipe
+    from icrl.diagnostics.performance_gap import performance_gap
 
     rows, arrays, gaps, tokens, first = [], {}, {}, 0, {}
     for name, (share, num_examples, horizon, arms) in config.settings().items():
@@ -128,7 +127,7 @@ def _record(rows, arrays, name, gap, seeds, config: Config) -> None:
     """Appends the rows and arrays of one model."""
     import numpy as np
 
-    from icrl.saved import row
+    from icrl.runs.saved import row
 
     common = {"panel": name, "agent": "transformer", "seeds": seeds}
     common["tasks"] = config.num_contexts
@@ -164,8 +163,8 @@ def _departures(config: Config, gaps):
     """Where each model of uniform contexts leaves, and where the heuristic says."""
     import numpy as np
 
-    from icrl.saved import row
-    from icrl.theory.distribution_ratio import departure_step, measured_departure
+    from icrl.diagnostics.distribution_ratio import departure_step, measured_departure
+    from icrl.runs.saved import row
 
     rows, measured, predicted = [], [], []
     for n in config.sweep_examples:
@@ -198,7 +197,7 @@ def _departures(config: Config, gaps):
 def figure(summary, arrays):
     """The three sweeps beside the bound's shape, and departure against prediction."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 2, width=5.0)
     sweeps = (
@@ -227,7 +226,7 @@ def _draw_sweep(ax, arrays, start, xlabel, slope, shape) -> None:
     """Gap, its first bound and the theorem's shape through the first bound's end."""
     import numpy as np
 
-    from icrl import figures
+    from icrl.drawing import figures
 
     at = sorted(int(name) for name in figures.names_in(arrays, start, "/gap"))
     gaps = np.stack([arrays[f"{start}{x}/gap"] for x in at])

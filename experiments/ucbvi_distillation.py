@@ -67,8 +67,11 @@ def run(run, config: Config) -> None:
     """Trains both transformers and plays them beside the algorithms."""
     import jax
 
-    from icrl import algorithms, evaluation, imitation, panels
-    from icrl.agent import Recipe
+    from icrl import algorithms, evaluation
+    from icrl.agents import Recipe
+    from icrl.evaluation import panels
+    from icrl.pretraining import methods
+    from icrl.training import train_models
 
     recipe = Recipe(
         family=FAMILY,
@@ -81,8 +84,8 @@ def run(run, config: Config) -> None:
     psrl = algorithms.psrl(family, prior=_prior(family))
     data = algorithms.mixture([psrl, algorithms.uniform(family)], [0.5, 0.5])
     choices = {
-        "ad_transformer": imitation.algorithm_distillation(recipe, ucb_vi),
-        "dpt": imitation.decision_pretraining(
+        "ad_transformer": methods.algorithm_distillation(recipe, ucb_vi),
+        "dpt": methods.decision_pretraining(
             recipe,
             lambda task: data,
             empty_context=config.training.empty_context_loss,
@@ -90,9 +93,7 @@ def run(run, config: Config) -> None:
     }
     agents, learned, tokens = {}, {}, 0
     for name, pretraining in choices.items():
-        trained = imitation.train_models(
-            run, recipe, pretraining, config.training, name=name
-        )
+        trained = train_models(run, recipe, pretraining, config.training, name=name)
         for suffix, greedy in (("", False), ("_argmax", True)):
             agents[name + suffix] = evaluation.trained(
                 trained.models, pretraining.layout, greedy=greedy
@@ -147,7 +148,7 @@ def _ucb_vi(family, config: Config, scale: float):
 
 def _prior(family):
     """Normal, with the moments of the uniform law of mean rewards."""
-    from icrl.algorithms.mdp_posterior import MDPPrior
+    from icrl.algorithms.posteriors.mdp_posterior import MDPPrior
 
     return MDPPrior(
         reward_mean=family.reward_location + family.reward_scale / 2,
@@ -159,7 +160,7 @@ def _prior(family):
 
 def _by_episode(panel: str, scores, config: Config, learned):
     """Regret after every episode."""
-    from icrl import panels
+    from icrl.evaluation import panels
 
     ends = {
         name: score.reshape(*score.shape[:2], config.num_episodes, -1)[..., -1]
@@ -173,7 +174,7 @@ def _by_episode(panel: str, scores, config: Config, learned):
 def figure(summary, arrays):
     """Regret over episodes, of the learners and of UCB-VI with other bonuses."""
     del summary
-    from icrl import figures
+    from icrl.drawing import figures
 
     drawn, axes = figures.new_figure(2, 1, width=5.4, height=4.2)
     for ax, panel, title in (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from icrl.gymnasium_ids import register_ids_with_gymnasium
 
 if TYPE_CHECKING:
-    from icrl.agent import load_agent
+    from icrl.agents import load_agent
 
 __all__ = ["load_agent"]
 
@@ -18,7 +18,7 @@ register_ids_with_gymnasium()  # `gymnasium.make("icrl/...")`; imports nothing n
 def __getattr__(name: str) -> Any:
     """Imports what a notebook asks for when it asks for it."""
     if name == "load_agent":
-        from icrl.agent import load_agent
+        from icrl.agents import load_agent
 
         return load_agent
     raise AttributeError(f"module 'icrl' has no attribute {name!r}")

@@ -74,10 +74,11 @@ class Figure:
 
     def __call__(self) -> None:
         """Writes the figure's files next to the numbers."""
-        from icrl import results, saved
+        from icrl import runs
+        from icrl.runs import saved
 
         chosen = experiment.load(self.name)
-        folder = saved.find(str(self.run or self.name), results.results_root())
+        folder = saved.find(str(self.run or self.name), runs.results_root())
         print(f"numbers  {folder / 'summary.json'}")
         for path in saved.draw(chosen, folder):
             print(f"wrote    {path}")
@@ -91,11 +92,12 @@ class Compare:
 
     def __call__(self) -> None:
         """Prints the table."""
-        from icrl import results, saved, tables
+        from icrl import runs
+        from icrl.runs import saved, tables
 
         if not self.runs:
             raise RunError("icrl compare needs at least one run")
-        folders = [saved.find(run, results.results_root()) for run in self.runs]
+        folders = [saved.find(run, runs.results_root()) for run in self.runs]
         summaries = {_label(f): saved.read_summary(f) for f in folders}
         print(tables.compare_table(summaries))
 
@@ -111,9 +113,10 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Prints the table."""
-        from icrl import results, saved, tables
+        from icrl import runs
+        from icrl.runs import saved, tables
 
-        folder = saved.find(self.run, results.results_root())
+        folder = saved.find(self.run, runs.results_root())
         from icrl import transfer  # imports jax
 
         rows = transfer.evaluate_run(
@@ -139,10 +142,11 @@ class Diagnose:
 
     def __call__(self) -> None:
         """Prints the table."""
-        from icrl import results, saved, tables
+        from icrl import runs
+        from icrl.runs import saved, tables
 
-        folder = saved.find(self.run, results.results_root())
-        from icrl.theory import diagnosis  # imports jax
+        folder = saved.find(self.run, runs.results_root())
+        from icrl.diagnostics import diagnosis  # imports jax
 
         rows = diagnosis.diagnose(
             str(folder),
@@ -190,7 +194,7 @@ class Envs:
     def __call__(self) -> None:
         """Prints them."""
         import envs  # imports jax
-        from icrl import tables
+        from icrl.runs import tables
 
         lines = []
         for name in envs.names():
@@ -257,9 +261,10 @@ def _run(chosen: Experiment, words: list[str], prog: str) -> None:
         default=default,
         config=(tyro.conf.CascadeSubcommandArgs,),
     )
-    from icrl import results, runtime
+    from icrl import runs
+    from icrl.runs import runtime
 
-    with results.open_run(chosen, preset, config) as run:
+    with runs.open_run(chosen, preset, config) as run:
         if not run.done:
             print(f"run      {run.folder}", flush=True)
             runtime.enable_compilation_cache()

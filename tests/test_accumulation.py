@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icrl.accumulation import value_and_grad_accumulated
+from icrl.training.accumulation import value_and_grad_accumulated
 
 
 def squared_errors(weights, batch):

@@ -7,10 +7,11 @@ from test_train import TRAINING, fit
 
 import icrl
 from envs.splits import split_prior
-from icrl import evaluation, transfer
+from icrl import evaluation
+from icrl.diagnostics import diagnosis
 from icrl.errors import RunError
+from icrl.evaluation import transfer
 from icrl.rollout import rollout
-from icrl.theory import diagnosis
 
 
 @pytest.fixture(scope="module")

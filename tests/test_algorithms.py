@@ -9,10 +9,10 @@ import scipy.stats
 
 import envs
 from icrl import algorithms
-from icrl.algorithms.arm_statistics import ArmStatistics
+from icrl.algorithms.bandits.gittins import gittins_table
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS
-from icrl.algorithms.gittins import gittins_table
-from icrl.algorithms.ridge import ridge_norms, ridge_prior, ridge_update
+from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
+from icrl.algorithms.posteriors.ridge import ridge_norms, ridge_prior, ridge_update
 from icrl.rollout import predictions, rollout
 
 FAMILIES = {
@@ -257,7 +257,7 @@ def kl_bound(mean, level):
 def test_kl_ucb_agrees_with_a_root_finder():
     pulls, total = np.array([3.0, 10, 40, 7]), np.array([1.0, 6, 30, 0])
     level = (np.log(60) + 3 * np.log(np.log(60))) / pulls
-    from icrl.algorithms.kl_ucb import bernoulli_bound
+    from icrl.algorithms.bandits.kl_ucb import bernoulli_bound
 
     bound = bernoulli_bound(jnp.asarray(total / pulls), jnp.asarray(level))
     expected = [kl_bound(m, c) for m, c in zip(total / pulls, level, strict=True)]

@@ -9,7 +9,7 @@ import pytest
 
 import envs
 from icrl import algorithms
-from icrl.algorithms.bayes_optimal import bayes_optimal_regret, optimum
+from icrl.algorithms.bandits.bayes_optimal import bayes_optimal_regret, optimum
 from icrl.rollout import rollout
 
 

@@ -8,8 +8,8 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms
-from icrl.evaluation import Agent, fixed
-from icrl.theory.calibration import calibration
+from icrl.agents import Agent, fixed
+from icrl.diagnostics.calibration import calibration
 
 FAMILY = envs.family("BernoulliBandit-Lin2023-v0", horizon=10, num_arms=3)
 TASKS = split_prior(FAMILY).test

@@ -14,8 +14,8 @@ import optax
 import pytest
 from flax import nnx
 
-from icrl.checkpoint import Checkpoints, load_weights, save_weights
 from icrl.errors import RunError
+from icrl.runs.checkpoint import Checkpoints, load_weights, save_weights
 
 TESTS = pathlib.Path(__file__).parent
 
@@ -181,7 +181,7 @@ def test_a_checkpoint_that_never_was_is_said_so(tmp_path):
 SAVER = """
     import pathlib, sys
     import numpy as np
-    from icrl.checkpoint import Checkpoints
+    from icrl.runs.checkpoint import Checkpoints
     with Checkpoints(pathlib.Path(sys.argv[1])) as checkpoints:
         start = checkpoints.latest() or 0
         for step in range(start + 1, start + 1000):
@@ -214,8 +214,8 @@ def test_a_kill_during_a_save_leaves_a_whole_checkpoint_and_no_litter(tmp_path):
 FULL_DISK = """
     import pathlib, resource, signal, sys
     import numpy as np
-    from icrl import files
-    from icrl.checkpoint import Checkpoints
+    from icrl.runs import files
+    from icrl.runs.checkpoint import Checkpoints
     from icrl.errors import RunError
     folder = pathlib.Path(sys.argv[1])
     noise = np.random.default_rng(0).random(400_000)

@@ -10,9 +10,9 @@ import pytest
 import toy_experiment
 
 import experiments
-from icrl import cli, results
-from icrl.checkpoint import load_weights
-from icrl.metrics import read_metrics
+from icrl import cli, runs
+from icrl.runs.checkpoint import load_weights
+from icrl.runs.metrics import read_metrics
 
 TESTS = pathlib.Path(__file__).parent
 TOY = toy_experiment.EXPERIMENT.name
@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "__path__", [str(only_toy)])
     monkeypatch.setenv("ICRL_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "no" / "cache"))
-    monkeypatch.setattr("icrl.runtime.enable_compilation_cache", lambda: None)
+    monkeypatch.setattr("icrl.runs.runtime.enable_compilation_cache", lambda: None)
     yield tmp_path / "results"
     sys.modules.pop(f"experiments.{TOY}", None)
 
@@ -65,7 +65,7 @@ def test_a_run_prints_its_table_and_run_again_does_nothing_more(folder, capsys):
 def test_a_flag_changes_the_preset_it_names(folder, capsys):
     cli.main(["run", TOY, "smoke", "--num-steps", "1", "--model.width", "8"])
     assert "step 1" in capsys.readouterr().out
-    config = results.files.read_json(run_folder(folder) / "config.json")["config"]
+    config = runs.files.read_json(run_folder(folder) / "config.json")["config"]
     assert (config["num_steps"], config["model"]["width"]) == (1, 8)
 
 

@@ -13,7 +13,7 @@ from envs import grid
 from envs.dark_room import DarkRoomFamily, DarkRoomState
 from envs.splits import stack_tasks
 from icrl.algorithms import optimal
-from icrl.algorithms.goal_posterior import best_actions
+from icrl.algorithms.dark_room.goal_posterior import best_actions
 from icrl.rollout import rollout
 
 MOVES = [(1, 0), (-1, 0), (0, 1), (0, -1), (0, 0)]

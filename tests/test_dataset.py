@@ -8,10 +8,11 @@ import pytest
 
 import envs
 from envs.splits import split_prior
-from icrl import algorithms, dataset, layouts, pretraining
+from icrl import algorithms, pretraining
 from icrl.config import TrainingConfig
 from icrl.errors import RunError
-from icrl.pretraining import Pretraining, sample
+from icrl.pretraining import Pretraining, dataset, sample
+from icrl.tokenizers import layouts
 
 FAMILY = envs.family("GaussianBandit-DPT-v0", horizon=5)
 

@@ -13,8 +13,8 @@ import scipy.stats
 import envs
 from envs.splits import split_prior
 from icrl import algorithms
-from icrl.evaluation import Agent, fixed
-from icrl.theory.distribution_ratio import (
+from icrl.agents import Agent, fixed
+from icrl.diagnostics.distribution_ratio import (
     departure_step,
     log_ratios,
     measured_departure,

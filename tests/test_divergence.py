@@ -10,9 +10,10 @@ import pytest
 import envs
 from envs.splits import FiniteTasks, split_prior, stack_tasks
 from icrl import algorithms
-from icrl.evaluation import Agent, fixed, of_task, online
-from icrl.theory import divergence
-from icrl.theory.divergence import disagreement, divergences
+from icrl.agents import Agent, fixed, of_task
+from icrl.diagnostics import divergence
+from icrl.diagnostics.divergence import disagreement, divergences
+from icrl.evaluation import online
 
 FAMILY = envs.family("BernoulliBandit-Lin2023-v0", horizon=8, num_arms=3)
 TASKS = split_prior(FAMILY).test

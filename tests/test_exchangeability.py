@@ -8,8 +8,8 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms
-from icrl.evaluation import Agent, fixed
-from icrl.theory.exchangeability import order_sensitivity
+from icrl.agents import Agent, fixed
+from icrl.diagnostics.exchangeability import order_sensitivity
 
 FAMILY = envs.family("BernoulliBandit-Lin2023-v0", horizon=12)
 TASKS = split_prior(FAMILY).test

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from icrl import cli, experiment, saved
+from icrl import cli, experiment
+from icrl.runs import saved
 
 
 @pytest.fixture(scope="module", params=experiment.names())

@@ -9,13 +9,13 @@ import envs
 from envs import grid
 from envs.dark_room import DarkRoomFamily
 from icrl.algorithms import most_likely, uniform
-from icrl.algorithms.goal_posterior import (
+from icrl.algorithms.dark_room.goal_posterior import (
     best_actions,
     exact_goal_posterior,
     exact_permutation_posterior,
 )
-from icrl.algorithms.snake_sweep import snake_order, snake_sweep
-from icrl.collection import independent_pairs
+from icrl.algorithms.dark_room.snake_sweep import snake_order, snake_sweep
+from icrl.pretraining.collection import independent_pairs
 from icrl.rollout import predictions, rollout
 
 DPT = envs.family("DarkRoom-DPT-v0")

@@ -51,7 +51,9 @@ HEAVY = {"jax", "flax", "optax", "scipy", "matplotlib", "orbax", "gymnasium"}
 
 def test_the_command_line_and_every_experiment_load_without_jax():
     code = """
-from icrl import cli, config, experiment, results, saved
+from icrl import cli, config, experiment
+from icrl import runs
+from icrl.runs import saved
 for name in experiment.names():
     experiment.load(name)
 """

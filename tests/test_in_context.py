@@ -7,12 +7,12 @@ import pytest
 from flax import nnx
 
 import envs
-from icrl import layouts, tokens
+from icrl.agents.in_context import in_context
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
-from icrl.in_context import in_context
 from icrl.models.transformer import Transformer
 from icrl.rollout import predictions, replay, rollout
+from icrl.tokenizers import layouts, tokens
 
 HORIZON = 7
 

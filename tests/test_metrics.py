@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icrl import metrics
 from icrl.errors import RunError
-from icrl.metrics import MetricsLog, Preemption, Progress, read_metrics
-from icrl.runtime import enable_compilation_cache
+from icrl.runs import metrics
+from icrl.runs.metrics import MetricsLog, Preemption, Progress, read_metrics
+from icrl.runs.runtime import enable_compilation_cache
 
 
 def steps(path):

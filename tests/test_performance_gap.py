@@ -8,8 +8,8 @@ import pytest
 import envs
 from envs.splits import FiniteTasks, split_prior, stack_tasks
 from icrl import algorithms
-from icrl.evaluation import Agent, fixed
-from icrl.theory.performance_gap import performance_gap
+from icrl.agents import Agent, fixed
+from icrl.diagnostics.performance_gap import performance_gap
 
 HORIZON = 15
 FAMILY = envs.family("BernoulliBandit-Lin2023-v0", horizon=HORIZON, num_arms=4)

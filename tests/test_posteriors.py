@@ -5,8 +5,9 @@ import pytest
 import scipy.stats
 
 import envs
-from icrl.algorithms import beta_law, posteriors, truncated_normal
-from icrl.algorithms.arm_statistics import ArmStatistics
+from icrl.algorithms import posteriors
+from icrl.algorithms.posteriors import beta_law, truncated_normal
+from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
 
 BERNOULLI = envs.family("BernoulliBandit-Lin2023-v0")
 GAUSSIAN = envs.family("GaussianBandit-DPT-v0")

@@ -7,9 +7,10 @@ import pytest
 
 import envs
 from envs.splits import split_prior
-from icrl import algorithms, layouts, pretraining
+from icrl import algorithms, pretraining
 from icrl.pretraining import Example, Pretraining, imitation_loss, sample
 from icrl.rollout import predictions, rollout
+from icrl.tokenizers import layouts
 
 
 def choices(name="GaussianBandit-DPT-v0", horizon=6, **changes):

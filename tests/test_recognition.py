@@ -10,10 +10,10 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms
+from icrl.agents import Agent, fixed
 from icrl.algorithms import posteriors
-from icrl.evaluation import Agent, fixed
-from icrl.theory.likelihood import fit_lapse, interval, likeliest, middle_of_best
-from icrl.theory.recognition import Candidate, candidates, recognise
+from icrl.diagnostics.likelihood import fit_lapse, interval, likeliest, middle_of_best
+from icrl.diagnostics.recognition import Candidate, candidates, recognise
 
 BERNOULLI = envs.family("BernoulliBandit-Lin2023-v0", horizon=40)
 GAUSSIAN = envs.family("GaussianBandit-DPT-v0", horizon=40)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import toy_experiment
 
-from icrl import files, provenance, results, saved, serialization
+from icrl import runs
 from icrl.errors import RunError
+from icrl.runs import files, provenance, saved, serialization
 
 TOY = toy_experiment.EXPERIMENT
 
@@ -22,7 +23,7 @@ def same_machine(monkeypatch):
 
 def open_toy(root, preset="smoke", **changes):
     config = dataclasses.replace(TOY.presets[preset], **changes)
-    return results.open_run(TOY, preset, config, root)
+    return runs.open_run(TOY, preset, config, root)
 
 
 def finish(run):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import envs
-from icrl import algorithms, evaluation, returns
-from icrl.collection import either, episodes_of, independent_pairs
+from icrl import algorithms, evaluation
+from icrl.evaluation import returns
+from icrl.pretraining.collection import either, episodes_of, independent_pairs
 
 ROOM = envs.family("DarkRoom-DPT-v0")
 TEST = ROOM.split().test

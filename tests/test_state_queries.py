@@ -7,13 +7,13 @@ import pytest
 from flax import nnx
 
 import envs
-from icrl import layouts, tokens
+from icrl.agents.in_context import in_context
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
-from icrl.in_context import in_context
+from icrl.evaluation.returns import informed
 from icrl.models.transformer import Transformer
-from icrl.returns import informed
 from icrl.rollout import predictions, rollout
+from icrl.tokenizers import layouts, tokens
 
 ROOM = 2  # episodes that the model has room for
 FAMILY = envs.family("RandomMDP-Small-v0")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from icrl.statistics import interval, standard_error
+from icrl.evaluation.statistics import interval, standard_error
 
 
 def test_one_row_gives_the_interval_over_tasks():

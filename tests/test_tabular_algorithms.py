@@ -26,15 +26,15 @@ from tabular_lives import (
 
 import envs
 from envs.random_mdp import RandomMDPFamily
-from icrl.algorithms import mdp_posterior, mdp_statistics
-from icrl.algorithms.beb import beb, ucb_vi_posterior
-from icrl.algorithms.mdp_posterior import MDPPrior
-from icrl.algorithms.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
-from icrl.algorithms.psrl import optimistic_psrl, psrl
-from icrl.algorithms.rlsvi import rlsvi
-from icrl.algorithms.ucb_vi import ucb_vi
-from icrl.algorithms.ucrl2 import optimistic_value, ucrl2
-from icrl.algorithms.vi_lcb import vi_lcb
+from icrl.algorithms.mdp.beb import beb, ucb_vi_posterior
+from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
+from icrl.algorithms.mdp.psrl import optimistic_psrl, psrl
+from icrl.algorithms.mdp.rlsvi import rlsvi
+from icrl.algorithms.mdp.ucb_vi import ucb_vi
+from icrl.algorithms.mdp.ucrl2 import optimistic_value, ucrl2
+from icrl.algorithms.mdp.vi_lcb import vi_lcb
+from icrl.algorithms.posteriors import mdp_posterior, mdp_statistics
+from icrl.algorithms.posteriors.mdp_posterior import MDPPrior
 
 PRIOR = MDPPrior(
     reward_mean=0.7, reward_precision=2.0, noise_precision=4.0, concentration=0.8

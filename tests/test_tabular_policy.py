@@ -22,12 +22,12 @@ from tabular_lives import (
 import envs
 from experiments.rl2_mdp_baselines import EXPERIMENT, expected_returns, make_agents
 from icrl import evaluation
-from icrl.algorithms.dirichlet import dirichlet, log_gamma
-from icrl.algorithms.mdp_statistics import no_steps
-from icrl.algorithms.posterior_mean_greedy import mle_greedy
-from icrl.algorithms.psrl import psrl
-from icrl.algorithms.q_learning import q_learning, ucb_q_learning
-from icrl.algorithms.tabular_policy import Planned, settle_ties, table_policy
+from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy
+from icrl.algorithms.mdp.psrl import psrl
+from icrl.algorithms.mdp.q_learning import q_learning, ucb_q_learning
+from icrl.algorithms.mdp.tabular_policy import Planned, settle_ties, table_policy
+from icrl.algorithms.posteriors.dirichlet import dirichlet, log_gamma
+from icrl.algorithms.posteriors.mdp_statistics import no_steps
 from icrl.rollout import rollout
 
 DRAWS = 20_000

@@ -21,8 +21,8 @@ import pytest
 import envs
 from icrl import algorithms
 from icrl.algorithms import posteriors
-from icrl.algorithms.arm_statistics import ArmStatistics
 from icrl.algorithms.base import Algorithm
+from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
 from icrl.rollout import replay, rollout
 
 MAX_Z = 3.0

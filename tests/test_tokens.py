@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import envs
-from icrl import layouts, tokens
 from icrl.algorithms.uniform import uniform
 from icrl.rollout import rollout
+from icrl.tokenizers import layouts, tokens
 
 
 def play(name, **changes):

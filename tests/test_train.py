@@ -15,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icrl import algorithms, imitation, results, train
-from icrl.agent import Recipe
+from icrl import algorithms, runs
+from icrl.agents import Recipe
 from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
 from icrl.errors import RunError
 from icrl.experiment import Experiment
-from icrl.metrics import read_metrics
+from icrl.pretraining import methods
+from icrl.runs.metrics import read_metrics
+from icrl.training import fit as train
+from icrl.training import train_models
 
 TRAINING = TrainingConfig(
     num_steps=40, batch_size=8, steps_per_call=10, checkpoint_every=20
@@ -43,11 +46,11 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
         run=lambda run, config: None,
     )
     family = recipe.make_family()
-    choices = imitation.decision_pretraining(
+    choices = methods.decision_pretraining(
         recipe, context or (lambda task: algorithms.uniform(family))
     )
-    with results.open_run(experiment, "cpu", config, root=folder) as run:
-        trained = imitation.train_models(run, recipe, choices, training)
+    with runs.open_run(experiment, "cpu", config, root=folder) as run:
+        trained = train_models(run, recipe, choices, training)
         return trained, run
 
 
@@ -133,7 +136,7 @@ SCRIPT = """
 import sys, pathlib
 sys.path.insert(0, {tests!r})
 import test_train
-from icrl import runtime
+from icrl.runs import runtime
 runtime.enable_compilation_cache()
 test_train.fit(pathlib.Path(sys.argv[1]), seeds=(0, 1), training=test_train.LONG)
 """

@@ -11,8 +11,8 @@ import envs
 import icrl  # noqa: F401 (registers the ids)
 from envs.gymnasium_adapter import Env
 from envs.viewer import AGENT, COLOURS, FLOOR, LINE, GridPicture, Mark, draw, render
-from icrl import viewer
 from icrl.algorithms import optimal
+from icrl.drawing import viewer
 from icrl.rollout import rollout
 
 ROOM = envs.family("DarkRoom-DPT-v0", horizon=12)

@@ -3,8 +3,9 @@
 import dataclasses
 import time
 
-from icrl import cli, config, saved
+from icrl import cli, config
 from icrl.experiment import Experiment
+from icrl.runs import saved
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Config(config.ExperimentConfig):
 def run(run, config):
     import numpy as np
 
-    from icrl.checkpoint import save_weights
+    from icrl.runs.checkpoint import save_weights
 
     for cohort in run.cohorts:
         if not run.is_trained(cohort):
@@ -51,7 +52,7 @@ def train(run, config, cohort):
     import jax
     import jax.numpy as jnp
 
-    from icrl.metrics import Preemption, Progress
+    from icrl.runs.metrics import Preemption, Progress
 
     walk = jnp.zeros((len(cohort), config.model.width))
     with run.checkpoints(cohort) as checkpoints, Preemption() as preemption:

@@ -13,40 +13,40 @@ from typing import Any
 
 from envs.base import Family
 from icrl.algorithms.annealed_optimal import annealed_optimal
-from icrl.algorithms.base import Algorithm, most_likely, require_family
-from icrl.algorithms.bayes_optimal import bayes_optimal, bayes_optimal_regret
-from icrl.algorithms.bayes_ucb import bayes_ucb
-from icrl.algorithms.beb import beb, ucb_vi_posterior
-from icrl.algorithms.behaviour_cloning import behaviour_cloning
-from icrl.algorithms.context_mixture import PAPER_WEIGHTS, dirichlet_point_mass
-from icrl.algorithms.empirical_mean import empirical_mean
-from icrl.algorithms.epsilon_greedy import epsilon_greedy
-from icrl.algorithms.gittins import gittins
-from icrl.algorithms.goal_posterior import (
-    exact_goal_posterior,
-    exact_permutation_posterior,
-)
-from icrl.algorithms.kl_ucb import kl_ucb
-from icrl.algorithms.lcb import lcb
-from icrl.algorithms.linear_thompson import linear_thompson
-from icrl.algorithms.linucb import linucb, ridge_greedy
-from icrl.algorithms.mixture import mixture
-from icrl.algorithms.optimal import optimal
-from icrl.algorithms.posterior_mean import posterior_mean
-from icrl.algorithms.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
-from icrl.algorithms.psrl import optimistic_psrl, psrl
-from icrl.algorithms.q_learning import q_learning, ucb_q_learning
-from icrl.algorithms.rlsvi import rlsvi
-from icrl.algorithms.snake_sweep import snake_sweep
-from icrl.algorithms.thompson_sampling import (
+from icrl.algorithms.bandits.bayes_optimal import bayes_optimal, bayes_optimal_regret
+from icrl.algorithms.bandits.bayes_ucb import bayes_ucb
+from icrl.algorithms.bandits.empirical_mean import empirical_mean
+from icrl.algorithms.bandits.epsilon_greedy import epsilon_greedy
+from icrl.algorithms.bandits.gittins import gittins
+from icrl.algorithms.bandits.kl_ucb import kl_ucb
+from icrl.algorithms.bandits.lcb import lcb
+from icrl.algorithms.bandits.posterior_mean import posterior_mean
+from icrl.algorithms.bandits.thompson_sampling import (
     exact_posterior_sampling,
     thompson_sampling,
 )
-from icrl.algorithms.ucb import ucb
-from icrl.algorithms.ucb_vi import ucb_vi
-from icrl.algorithms.ucrl2 import ucrl2
+from icrl.algorithms.bandits.ucb import ucb
+from icrl.algorithms.base import Algorithm, most_likely, require_family
+from icrl.algorithms.context_mixture import PAPER_WEIGHTS, dirichlet_point_mass
+from icrl.algorithms.dark_room.goal_posterior import (
+    exact_goal_posterior,
+    exact_permutation_posterior,
+)
+from icrl.algorithms.dark_room.snake_sweep import snake_sweep
+from icrl.algorithms.linear.linear_thompson import linear_thompson
+from icrl.algorithms.linear.linucb import linucb, ridge_greedy
+from icrl.algorithms.mdp.beb import beb, ucb_vi_posterior
+from icrl.algorithms.mdp.behaviour_cloning import behaviour_cloning
+from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
+from icrl.algorithms.mdp.psrl import optimistic_psrl, psrl
+from icrl.algorithms.mdp.q_learning import q_learning, ucb_q_learning
+from icrl.algorithms.mdp.rlsvi import rlsvi
+from icrl.algorithms.mdp.ucb_vi import ucb_vi
+from icrl.algorithms.mdp.ucrl2 import ucrl2
+from icrl.algorithms.mdp.vi_lcb import vi_lcb
+from icrl.algorithms.mixture import mixture
+from icrl.algorithms.optimal import optimal
 from icrl.algorithms.uniform import uniform
-from icrl.algorithms.vi_lcb import vi_lcb
 
 AGENTS: dict[str, Callable[..., Algorithm]] = {
     "bayes_optimal": bayes_optimal,

@@ -1,0 +1,184 @@
+"""Trained agents: what was trained for what, so that anybody can play it again."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+import envs
+from envs.base import Family, Key
+from icrl.agents.in_context import in_context
+from icrl.algorithms.base import Algorithm
+from icrl.config import LayoutName, TransformerConfig
+from icrl.errors import RunError
+from icrl.models.transformer import Transformer
+from icrl.runs import files, serialization
+from icrl.runs.checkpoint import load_weights
+from icrl.tokenizers import layouts, tokens
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that a model's weights need to be a model again."""
+
+    family: str  # registered name of the family that it was trained on
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # to its fields
+    num_episodes: int = 1  # in a context
+    layout: LayoutName = "query_first"
+    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+
+    def make_family(self, **changes: Any) -> Family:
+        """The family that the model was trained on, with further changes."""
+        return envs.family(self.family, **{**self.changes, **changes})
+
+    def make_layout(self) -> tokens.Layout:
+        """The layout of its tokens."""
+        return layouts.LAYOUTS[self.layout](self.make_family())
+
+    def make_model(self, key: Key, *, num_steps: int | None = None) -> Transformer:
+        """A model with fresh weights.
+
+        Args:
+            key: draws the weights.
+            num_steps: longest context in environment steps; what it was trained with
+                if None.
+        """
+        layout = self.make_layout()
+        if num_steps is None:
+            num_steps = self.num_episodes * self.make_family().horizon
+        return Transformer(
+            self.model,
+            token_size=layout.token_size,
+            num_actions=layout.num_actions,
+            max_tokens=layout.num_tokens(num_steps),
+            arm_features=layout.arm_features,
+            rngs=nnx.Rngs(key),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedAgent:
+    """A trained agent, ready to be played; made by `icrl.load_agent`.
+
+    Attributes:
+        recipe: what was trained for what.
+        seeds: training seeds, in the order of the models.
+        models: their models, stacked along a leading axis.
+    """
+
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    models: Any
+
+    @property
+    def family(self) -> Family:
+        """The family that it was trained on."""
+        return self.recipe.make_family()
+
+    @property
+    def layout(self) -> tokens.Layout:
+        """The layout that it was trained with."""
+        return self.recipe.make_layout()
+
+    def model(self, seed: int) -> Any:
+        """The model of one training seed.
+
+        Raises:
+            ValueError: if there is none of that seed.
+        """
+        if seed not in self.seeds:
+            raise ValueError(f"seed must be one of {self.seeds}, got {seed}")
+        index = self.seeds.index(seed)
+        return jax.tree.map(lambda leaf: leaf[index], self.models)
+
+    def algorithm(self, seed: int | None = None, *, greedy: bool = False) -> Algorithm:
+        """One seed's model (the first if None) as an algorithm for `rollout`."""
+        chosen = self.model(self.seeds[0] if seed is None else seed)
+        return in_context(chosen, self.layout, greedy=greedy)
+
+
+def save_recipe(folder: pathlib.Path, recipe: Recipe, name: str = "") -> None:
+    """Writes the recipe beside a run's weights."""
+    encoded = serialization.encode(recipe)
+    files.write_json(_recipe_path(folder, name), encoded)
+
+
+def load_agent(
+    run: str | pathlib.Path, name: str = "", *, num_steps: int | None = None
+) -> LoadedAgent:
+    """The trained agent of a run, for a notebook or a new evaluation.
+
+    Args:
+        run: a run's folder, or an experiment's name: its newest finished run.
+        name: which model, where a run trained several.
+        num_steps: longest context to be played, in environment steps; as trained if
+            None. A model with learned positions has no longer one.
+
+    Raises:
+        RunError: if there is no such run or model, or a file of it is broken.
+        ValueError: if `num_steps` exceeds what a model with learned positions has.
+    """
+    folder = find_weights(run)
+    path = _recipe_path(folder, name)
+    if not path.exists():
+        known = sorted(
+            p.stem.removeprefix("recipe").strip("_") for p in _recipes(folder)
+        )
+        raise RunError(f"{folder} has no model {name!r}; it has {known}")
+    recipe = serialization.decode(Recipe, files.read_json(path))
+    trained_steps = recipe.num_episodes * recipe.make_family().horizon
+    steps = trained_steps if num_steps is None else num_steps
+    if steps > trained_steps and recipe.model.positions == "learned":
+        raise ValueError(
+            f"a horizon of {steps} steps is beyond the model's learned positions for "
+            f"{trained_steps}"
+        )
+    if recipe.model.positions == "learned":
+        steps = trained_steps  # the table keeps its size
+    like = jax.eval_shape(
+        lambda key: recipe.make_model(key, num_steps=steps), jax.random.key(0)
+    )
+    stem = f"{name}_seed_" if name else "seed_"
+    paths = {
+        int(path.stem.removeprefix(stem)): path
+        for path in (folder / "weights").glob(f"{stem}*.safetensors")
+    }
+    models = [load_weights(paths[seed], like) for seed in sorted(paths)]
+    return LoadedAgent(
+        recipe=recipe,
+        seeds=tuple(sorted(paths)),
+        models=jax.tree.map(lambda *leaves: jnp.stack(leaves), *models),
+    )
+
+
+def find_weights(run: str | pathlib.Path) -> pathlib.Path:
+    """The folder of a run that has trained weights.
+
+    Raises:
+        RunError: if there is none.
+    """
+    from icrl.runs.run import results_root
+
+    folder = pathlib.Path(run)
+    if folder.is_dir():
+        if not _recipes(folder):
+            raise RunError(f"{folder} holds no trained weights")
+        return folder
+    found = [p.parent.parent for p in (results_root() / run).glob("*/weights/recipe*")]
+    done = [folder for folder in found if (folder / "DONE").exists()]
+    if not done:
+        raise RunError(
+            f"no trained run of {str(run)!r} in {results_root()}: icrl run {run}"
+        )
+    return max(done, key=lambda folder: (folder / "DONE").stat().st_mtime)
+
+
+def _recipe_path(folder: pathlib.Path, name: str) -> pathlib.Path:
+    return folder / "weights" / (f"recipe_{name}.json" if name else "recipe.json")
+
+
+def _recipes(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted((folder / "weights").glob("recipe*.json"))

@@ -1,0 +1,38 @@
+"""Mostly the best average, sometimes anything."""
+
+import jax.numpy as jnp
+
+from envs.base import Family, require
+from icrl.algorithms.base import Algorithm
+from icrl.algorithms.index_policy import index_policy
+from icrl.algorithms.posteriors.arm_statistics import (
+    ArmStatistics,
+    empirical_means,
+    no_pulls,
+    update_statistics,
+)
+
+
+def epsilon_greedy(family: Family, *, epsilon: float = 0.1) -> Algorithm:
+    """Plays a uniformly random arm with probability `epsilon`, else the best average.
+
+    An arm never pulled comes first; ties go to the lowest arm.
+
+    Source: Sutton and Barto 2018, "Reinforcement Learning", Section 2.4.
+
+    Raises:
+        ValueError: if `epsilon` is not a probability.
+    """
+    require(0 <= epsilon <= 1, "epsilon must lie in [0, 1]", epsilon)
+
+    def index(state: ArmStatistics, obs):
+        del obs
+        return jnp.where(state.pulls > 0, empirical_means(state), jnp.inf)
+
+    return index_policy(
+        family,
+        init=lambda: no_pulls(family),
+        index=index,
+        update=update_statistics,
+        exploration=lambda state: jnp.asarray(epsilon, jnp.float32),
+    )

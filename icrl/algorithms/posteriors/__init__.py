@@ -1,0 +1,11 @@
+"""What can be believed of a task given data: statistics, and the posteriors of them."""
+
+from icrl.algorithms.posteriors.arms import (
+    Posterior,
+    beta,
+    exact,
+    gaussian,
+    uniform_prior,
+)
+
+__all__ = ["Posterior", "beta", "exact", "gaussian", "uniform_prior"]

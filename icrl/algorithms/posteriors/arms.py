@@ -1,0 +1,298 @@
+"""What can be believed of independent arms, given what they paid.
+
+A posterior is a record of pure functions of `ArmStatistics`. Thompson sampling,
+Bayes-UCB and the Bayes-greedy rule take any of them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import ndtri, xlog1py, xlogy
+from jaxtyping import Array, Float
+
+from envs.base import Family, Scalar, require
+from envs.bernoulli_bandit import BernoulliBanditFamily
+from envs.gaussian_bandit import GaussianBanditFamily
+from icrl.algorithms.base import require_family
+from icrl.algorithms.posteriors import beta_law, truncated_normal
+from icrl.algorithms.posteriors.arm_statistics import (
+    ArmStatistics,
+    count_pull,
+    empirical_means,
+    no_pulls,
+)
+from icrl.algorithms.posteriors.best_arm import best_arm_probabilities
+
+PerArm = Float[Array, " arms"]
+
+# Where `best_arm_probabilities` puts its panels: standard deviations from the mean (far
+# enough for an exponential tail), or levels of the distribution function.
+_DEVIATIONS = (-16, -12, -7.5, -5, -3.5, -2, -1, 0, 1, 2, 3.5, 5, 7.5, 12, 16)
+_LEVELS = (1e-6, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1 - 1e-4, 1 - 1e-6)
+
+
+class Posterior(NamedTuple):
+    """A belief about independent arms' means.
+
+    Attributes:
+        init: `() -> statistics`.
+        update: `(statistics, action, reward) -> statistics`.
+        mean: `statistics -> Float[arms]`, the posterior means.
+        sample: `(key, statistics) -> Float[arms]`, one draw of every arm's mean.
+        quantile: `(statistics, p) -> Float[arms]`, p a scalar in [0, 1].
+        best_arm_probabilities: `statistics -> Float[arms]`, the law of the argmax of
+            `sample`; right to 1e-5.
+    """
+
+    init: Callable[[], ArmStatistics]
+    update: Callable[[ArmStatistics, Array, Array], ArmStatistics]
+    mean: Callable[[ArmStatistics], PerArm]
+    sample: Callable[[jax.Array, ArmStatistics], PerArm]
+    quantile: Callable[[ArmStatistics, Float[Array, ""]], PerArm]
+    best_arm_probabilities: Callable[[ArmStatistics], PerArm]
+
+
+def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
+    """Beta(alpha, beta) prior for rewards of 0 and 1; Beta(1, 1) is uniform.
+
+    Raises:
+        ValueError: if the family's rewards are not 0 and 1, or a parameter is not
+            positive.
+    """
+    require_family("a Beta posterior", family, BernoulliBanditFamily)
+    require(alpha > 0, "alpha must be positive", alpha)
+    require(beta > 0, "beta must be positive", beta)
+
+    def parameters(statistics: ArmStatistics) -> tuple[PerArm, PerArm]:
+        return alpha + statistics.total, beta + statistics.pulls - statistics.total
+
+    def mean(statistics: ArmStatistics) -> PerArm:
+        a, b = parameters(statistics)
+        return a / (a + b)
+
+    def law_of_best(statistics: ArmStatistics) -> PerArm:
+        a, b = (x[:, None, None] for x in parameters(statistics))
+
+        def log_density(x):
+            x = jnp.clip(x, 1e-30, 1 - 6e-8)[None]
+            return xlogy(a - 1, x) + xlog1py(b - 1, -x)
+
+        centre = mean(statistics)
+        std = jnp.sqrt(centre * (1 - centre) / (1 + (a + b)[:, 0, 0]))
+        return best_arm_probabilities(
+            log_density, jnp.clip(_around(centre, std), 0.0, 1.0)
+        )
+
+    return Posterior(
+        init=lambda: no_pulls(family),
+        update=count_pull,
+        mean=mean,
+        sample=lambda key, statistics: jax.random.beta(key, *parameters(statistics)),
+        quantile=lambda statistics, p: beta_law.quantile(p, *parameters(statistics)),
+        best_arm_probabilities=law_of_best,
+    )
+
+
+def gaussian(
+    family: Family,
+    *,
+    prior_mean: float = 0.5,
+    prior_variance: float = 1 / 12,
+    noise_std: Scalar | None = None,
+) -> Posterior:
+    """Gaussian prior and Gaussian noise of known size.
+
+    The default prior matches the mean and variance of the uniform law on [0, 1].
+
+    Source: Lee et al. 2023, arXiv 2306.14892, appendix (Thompson sampling).
+
+    Args:
+        family: what is played.
+        prior_mean: of every arm, in reward units.
+        prior_variance: of every arm, in squared reward units.
+        noise_std: what the learner believes of the noise, in reward units; the
+            family's own if not given. At 0 one pull settles an arm.
+
+    Raises:
+        ValueError: if `prior_variance` is not positive, or `noise_std` is negative, or
+            is not given for a family that has none.
+    """
+    noise_std = _noise_std(family, noise_std)
+    require(prior_variance > 0, "prior_variance must be positive", prior_variance)
+
+    def moments(statistics: ArmStatistics) -> tuple[PerArm, PerArm]:
+        pulls = statistics.pulls
+        noise = noise_std**2
+        # weight of the prior: noise / (noise + n v₀), which is 1 before any pull
+        denominator = jnp.where(pulls > 0, noise + pulls * prior_variance, 1.0)
+        weight = jnp.where(pulls > 0, noise / denominator, 1.0)
+        mean = weight * prior_mean + (1 - weight) * empirical_means(statistics)
+        return mean, jnp.sqrt(weight * prior_variance)
+
+    def sample(key: jax.Array, statistics: ArmStatistics) -> PerArm:
+        mean, std = moments(statistics)
+        return mean + std * jax.random.normal(key, mean.shape)
+
+    def quantile(statistics: ArmStatistics, p: Float[Array, ""]) -> PerArm:
+        mean, std = moments(statistics)
+        deviation = jnp.clip(ndtri(p), -1e30, 1e30)  # 0 * infinity is not a number
+        return mean + std * deviation
+
+    def law_of_best(statistics: ArmStatistics) -> PerArm:
+        mean, std = moments(statistics)
+        std = jnp.maximum(std, 1e-5 * prior_variance**0.5)  # a density needs some width
+
+        def log_density(x):
+            z = (x[None] - mean[:, None, None]) / std[:, None, None]
+            return -z * z / 2
+
+        return best_arm_probabilities(log_density, _around(mean, std))
+
+    return Posterior(
+        init=lambda: no_pulls(family),
+        update=count_pull,
+        mean=lambda statistics: moments(statistics)[0],
+        sample=sample,
+        quantile=quantile,
+        best_arm_probabilities=law_of_best,
+    )
+
+
+def uniform_prior(
+    family: Family,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    noise_std: Scalar | None = None,
+) -> Posterior:
+    """Uniform prior on [low, high] and Gaussian noise: exact for `GaussianBandit`.
+
+    The posterior of an arm with n pulls is N(empirical mean, noise_std²/n) kept to
+    [low, high]. It is right also where rewards contradict it (an empirical mean many
+    standard errors outside, as happens when the noise is larger than believed).
+
+    Args:
+        family: what is played.
+        low: lower end of the prior; the family's own if not given.
+        high: upper end.
+        noise_std: what the learner believes of the noise, in reward units; the
+            family's own if not given. At 0 one pull settles an arm.
+
+    Raises:
+        ValueError: if low is not below high, if `noise_std` is negative, or if one is
+            not given for a family that has none.
+    """
+    noise_std = _noise_std(family, noise_std)
+    noiseless = isinstance(noise_std, float) and noise_std == 0
+    low, high = _own(family, "low", low), _own(family, "high", high)
+    require(low < high, "low must be below high", (low, high))
+
+    def cut(statistics: ArmStatistics) -> tuple[PerArm, PerArm]:
+        """Mode and standard deviation of the normal law that is cut."""
+        std = noise_std / jnp.sqrt(jnp.maximum(statistics.pulls, 1.0))
+        return empirical_means(statistics), jnp.maximum(std, 1e-30)
+
+    def where_pulled(
+        statistics: ArmStatistics, pulled: PerArm, prior: PerArm
+    ) -> PerArm:
+        if noiseless:
+            pulled = jnp.clip(empirical_means(statistics), low, high)
+        return jnp.where(statistics.pulls > 0, pulled, prior)
+
+    def mean(statistics: ArmStatistics) -> PerArm:
+        pulled = truncated_normal.mean(*cut(statistics), low, high)
+        middle = jnp.full_like(pulled, (low + high) / 2)
+        return where_pulled(statistics, pulled, middle)
+
+    def quantiles(statistics: ArmStatistics, p: PerArm) -> PerArm:
+        pulled = truncated_normal.quantile(p, *cut(statistics), low, high)
+        return where_pulled(statistics, pulled, low + (high - low) * p)
+
+    def law_of_best(statistics: ArmStatistics) -> PerArm:
+        if noiseless:
+            return _best_without_noise(
+                statistics, mean(statistics), lambda x: (x - low) / (high - low)
+            )
+        mode, std = (x[:, None, None] for x in cut(statistics))
+        nearest = jnp.clip(mode, low, high)
+
+        def log_density(x):
+            # -(x - mode)²/2 less its value at the nearest point of the interval, in
+            # a form that keeps its digits far outside
+            t, a = (x[None] - nearest) / std, (nearest - mode) / std
+            return jnp.where(statistics.pulls[:, None, None] > 0, -t * (t / 2 + a), 0.0)
+
+        def at(level: Array) -> PerArm:
+            return quantiles(statistics, jnp.full_like(statistics.pulls, level))
+
+        inner = jax.vmap(at, out_axes=-1)(jnp.asarray(_LEVELS))
+        ends = jnp.broadcast_to(jnp.asarray([[low, high]]), (inner.shape[0], 2))
+        return best_arm_probabilities(log_density, jnp.append(inner, ends, axis=-1))
+
+    return Posterior(
+        init=lambda: no_pulls(family),
+        update=count_pull,
+        mean=mean,
+        sample=lambda key, statistics: quantiles(
+            statistics, jax.random.uniform(key, statistics.pulls.shape)
+        ),
+        quantile=lambda statistics, p: quantiles(
+            statistics, jnp.full_like(statistics.pulls, p)
+        ),
+        best_arm_probabilities=law_of_best,
+    )
+
+
+def exact(family: Family) -> Posterior:
+    """The posterior under the family's own prior and noise.
+
+    Raises:
+        ValueError: if the family's arms are not independent, or it has no such form.
+    """
+    require_family(
+        "an exact posterior", family, BernoulliBanditFamily, GaussianBanditFamily
+    )
+    if isinstance(family, BernoulliBanditFamily):
+        return beta(family, alpha=family.alpha, beta=family.beta)
+    return uniform_prior(family)
+
+
+def _around(centre: PerArm, std: PerArm) -> Float[Array, "arms edges"]:
+    return centre[:, None] + std[:, None] * jnp.asarray(_DEVIATIONS)[None]
+
+
+def _best_without_noise(
+    statistics: ArmStatistics,
+    means: PerArm,
+    prior_cdf: Callable[[Array], Array],
+) -> PerArm:
+    """As `best_arm_probabilities`, where one pull settles an arm.
+
+    The best pulled arm is best with the chance that all others are worse; the rest goes
+    to the arms never pulled, in equal parts.
+    """
+    pulled = statistics.pulls > 0
+    known = jnp.where(pulled, means, -jnp.inf)
+    num_unknown = (~pulled).sum()
+    settled = jnp.where(pulled.any(), prior_cdf(jnp.max(known)) ** num_unknown, 0.0)
+    share = (1 - settled) / jnp.maximum(num_unknown, 1)
+    best = jax.nn.one_hot(jnp.argmax(known), means.shape[0])
+    return jnp.where(pulled, settled * best, share)
+
+
+def _noise_std(family: Family, noise_std: Scalar | None) -> Scalar:
+    if not isinstance(noise_std, jax.Array):
+        noise_std = _own(family, "noise_std", noise_std)
+    require(noise_std >= 0, "noise_std must not be negative", noise_std)
+    return noise_std
+
+
+def _own(family: Family, name: str, value: float | None) -> float:
+    """`value`, or else the family's own."""
+    own = getattr(family, name, None) if value is None else value
+    require(
+        own is not None, f"{name} must be given for this family", type(family).__name__
+    )
+    return float(own)  # pyright: ignore[reportArgumentType]

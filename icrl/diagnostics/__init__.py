@@ -1,0 +1,1 @@
+"""What a trained agent has learnt: distances, calibration, recognition."""

@@ -1,0 +1,135 @@
+"""Everything that is measured of a trained run, in one table."""
+
+from typing import Any
+
+import jax
+
+from envs.base import Family
+from envs.splits import TaskSet
+from icrl import algorithms
+from icrl.agents import Agent, fixed, load_agent, trained
+from icrl.diagnostics.calibration import calibration
+from icrl.diagnostics.divergence import divergences
+from icrl.diagnostics.exchangeability import order_sensitivity
+from icrl.diagnostics.recognition import candidates, recognise
+from icrl.evaluation import panels
+from icrl.evaluation.statistics import interval
+from icrl.runs.saved import row
+
+NUM_FITS = 3  # of the likeliest algorithms that are listed
+FITTED_STEPS = 20  # of each life, spread evenly: seconds a candidate
+
+
+def diagnose(
+    run: str,
+    *,
+    target: str = "exact_posterior_sampling",
+    options: dict[str, Any] | None = None,
+    num_tasks: int = 1000,
+    name: str = "",
+) -> list[dict[str, Any]]:
+    """Measures a trained run: how far from its target, calibrated, which algorithm.
+
+    Distances are measured on the agent's own histories and on uniform ones.
+
+    Args:
+        run: a run's folder, or an experiment's name.
+        target: name of the algorithm that it should equal.
+        options: of the target: `{"width": 2.0}`.
+        num_tasks: unseen tasks that each training seed plays.
+        name: which model, where a run trained several.
+
+    Returns:
+        Rows of a summary.
+
+    Raises:
+        RunError: if there is no such run, or its weights are broken.
+        ValueError: if the target does not play the family or has no closed-form law.
+    """
+    loaded = load_agent(run, name)
+    family = loaded.family
+    agent = trained(loaded.models, loaded.layout)
+    exact = fixed(algorithms.make(target, family, **(options or {})))
+    tasks = family.split().test
+    uniform = fixed(algorithms.uniform(family))
+    key, seeds = jax.random.key(0), len(loaded.seeds)
+    rows = []
+    for panel, histories in (("own_histories", None), ("uniform_histories", uniform)):
+        found = divergences(key, tasks, agent, exact, histories, num_tasks=num_tasks)
+        rows += panels.divergence_panel(
+            f"{panel}: from {target}", {"agent": found}, learned={"agent": seeds}
+        )[0]
+    rows += _of_predictions(key, tasks, agent, uniform, seeds, num_tasks)
+    return rows + _of_actions(key, tasks, agent, family, seeds, num_tasks)
+
+
+def _of_predictions(
+    key: jax.Array,
+    tasks: TaskSet,
+    agent: Agent,
+    uniform: Agent,
+    seeds: int,
+    num_tasks: int,
+) -> list[dict[str, Any]]:
+    """Calibration over the best arm, and what the order of a history changes."""
+    error = calibration(key, tasks, agent, None, num_tasks=num_tasks)
+    order = order_sensitivity(key, tasks, agent, uniform, num_tasks=num_tasks)
+    mean, low, high = interval(order.mean(-1))
+    common = {"agent": "agent", "seeds": seeds, "tasks": num_tasks}
+    return [
+        row(
+            panel="calibration",
+            metric="expected_calibration_error",
+            mean=float(error.expected_error.mean()),
+            low=None,
+            high=None,
+            **common,
+        ),
+        row(
+            panel="reordering",
+            metric="tv_mean",
+            mean=float(mean),
+            low=float(low),
+            high=float(high),
+            **common,
+        ),
+    ]
+
+
+def _of_actions(
+    key: jax.Array,
+    tasks: TaskSet,
+    agent: Agent,
+    family: Family,
+    seeds: int,
+    num_tasks: int,
+) -> list[dict[str, Any]]:
+    """The likeliest algorithms, and the shares of actions that they explain."""
+    fits = recognise(
+        key,
+        tasks,
+        agent,
+        candidates(family),
+        num_tasks=num_tasks,
+        num_steps=min(family.horizon, FITTED_STEPS),
+    )
+    rows = []
+    for fit in fits[:NUM_FITS]:
+        common = {"agent": fit.name, "seeds": seeds, "tasks": num_tasks}
+        common["panel"] = "which algorithm is it?"
+        known = {"action_match": fit.match, "log_likelihood": fit.log_likelihood}
+        rows += [
+            row(metric=metric, mean=value, low=None, high=None, **common)
+            for metric, value in known.items()
+        ]
+        if fit.parameter is not None:
+            rows.append(
+                row(
+                    metric="parameter",
+                    mean=fit.parameter,
+                    low=fit.low,
+                    high=fit.high,
+                    **common,
+                )
+            )
+    return rows

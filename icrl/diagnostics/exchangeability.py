@@ -1,0 +1,82 @@
+"""Does the order of a history matter, where it should not?"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from envs.base import Key, require
+from envs.splits import TaskSet
+from icrl.agents import Agent
+from icrl.diagnostics.divergence import require_algorithm, total_variation
+from icrl.evaluation import Regrets, over_seeds_and_tasks, play
+from icrl.rollout import Trajectory
+
+ORDERS = 3  # key purpose, beside those of `icrl.evaluation`
+
+
+def order_sensitivity(
+    key: Key,
+    tasks: TaskSet,
+    agent: Agent,
+    context: Agent,
+    *,
+    num_tasks: int,
+    num_orders: int = 4,
+    tasks_at_once: int = 500,
+) -> Regrets:
+    """Total variation that a reordering of the history makes in the last decision.
+
+    That is the last one which is carried out: it knows all steps but the last.
+
+    The steps of a bandit's history are exchangeable where its arms stay the same and
+    one law drew all its actions (`uniform`, or DPT's mixture, which draws a law a
+    task): then a posterior does not depend on their order. Where an algorithm that
+    learns collected it, a reordered history is one that could not have come about, but
+    a posterior still ignores the order.
+
+    Source: ours; DPT's training shuffles contexts to teach it (Lee et al. 2023, arXiv
+    2306.14892, and its code).
+
+    Args:
+        key: draws tasks, noise, choices and orders.
+        tasks: bandits whose arms and observations stay the same.
+        agent: trained models, or an algorithm.
+        context: who collects the histories.
+        num_tasks: histories, one a task.
+        num_orders: random orders of each.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, orders], in [0, 1]; 0 wherever the order makes no difference.
+
+    Raises:
+        ValueError: if the context algorithm is a trained model, or there is no order.
+    """
+    require_algorithm("who collects the histories", context)
+    require(num_orders >= 1, "num_orders must be at least 1", num_orders)
+
+    def score(model: Any, index: Array, seed: Array) -> Float[Array, " orders"]:
+        first = jnp.zeros_like(seed)
+        task, life = play(key, tasks, context, None, index, first)
+        as_it_was = agent.law(model, task, life)[-2]
+
+        def distance(key_order: Key) -> Float[Array, ""]:
+            law = agent.law(model, task, _reordered(key_order, life))[-2]
+            return total_variation(as_it_was, law)
+
+        key_orders = jax.random.fold_in(jax.random.fold_in(key, ORDERS), index)
+        return jax.vmap(distance)(jax.random.split(key_orders, num_orders))
+
+    return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+
+def _reordered(key: Key, life: Trajectory) -> Trajectory:
+    """The same steps in a random order, but for the last one."""
+    last = life.action.shape[0] - 1
+    order = jnp.append(jax.random.permutation(key, last), last)
+    obs, action, timestep = jax.tree.map(
+        lambda leaf: leaf[order], (life.obs, life.action, life.timestep)
+    )
+    return life._replace(obs=obs, action=action, timestep=timestep)

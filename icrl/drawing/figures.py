@@ -1,0 +1,265 @@
+"""The house style: curves with bands, named at their ends, published values as marks.
+
+Everything here draws saved numbers and computes none.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from icrl.drawing.styles import LABELS, STYLE
+
+Marks = Mapping[str, Sequence[tuple[int, float]]]  # agent -> (step, published value)
+
+
+def new_figure(
+    columns: int, rows: int = 1, *, width: float = 4.6, height: float = 3.6
+) -> tuple[Figure, np.ndarray]:
+    """An empty figure and its axes [rows, columns], in the house style."""
+    figure, axes = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def draw_curves(
+    ax: Axes,
+    arrays: Mapping[str, np.ndarray],
+    panel: str,
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    marks: Marks | None = None,
+    agents: Sequence[str] | None = None,
+) -> None:
+    """Draws every agent of a panel: mean, 95 % band, and its name with its last value.
+
+    Args:
+        ax: where.
+        arrays: a run's `figure.npz`.
+        panel: the panel's name in it.
+        title: above the panel.
+        xlabel: name and unit of the horizontal axis.
+        ylabel: name and unit of the vertical axis.
+        marks: published values, drawn as open diamonds in the agent's colour.
+        agents: which, and in which order; all if None.
+    """
+    steps = arrays[f"{panel}/steps"]
+    agents = panel_agents(arrays, panel) if agents is None else agents
+    for agent in agents:
+        style = STYLE.get(agent, {})
+        mean = arrays[f"{panel}/{agent}/mean"]
+        label = f"{LABELS.get(agent, agent)}  {mean[-1]:#.3g}"
+        (line,) = ax.plot(steps, mean, **{"linewidth": 1.6, **style}, label=label)
+        low, high = arrays[f"{panel}/{agent}/low"], arrays[f"{panel}/{agent}/high"]
+        ax.fill_between(
+            steps, low, high, color=line.get_color(), alpha=0.18, linewidth=0
+        )
+    draw_marks(ax, marks or {}, limit=float(steps[-1]))
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(steps[0], steps[-1]))
+    order_legend(ax)
+
+
+def draw_returns(
+    ax: Axes,
+    arrays: Mapping[str, np.ndarray],
+    panel: str,
+    *,
+    title: str,
+    marks: Marks | None = None,
+) -> None:
+    """Draws every agent's return by episode, from zero on, as `draw_curves` does."""
+    draw_curves(
+        ax,
+        arrays,
+        panel,
+        title=title,
+        xlabel="episodes",
+        ylabel="return of the episode",
+        marks=marks,
+    )
+    ax.set_ylim(bottom=0)
+
+
+def draw_marks(ax: Axes, marks: Marks, limit: float) -> None:
+    """Draws published values up to step `limit`, and says so once in the legend."""
+    drawn = False
+    for agent, points in marks.items():
+        inside = [(step, value) for step, value in points if step <= limit]
+        if inside:
+            color = STYLE.get(agent, {}).get("color", "black")
+            ax.plot(*zip(*inside, strict=True), "D", mfc="none", mec=color, ms=5)
+            drawn = True
+    if drawn:
+        ax.plot([], [], "D", mfc="none", mec="black", ms=5, label="published")
+
+
+def order_legend(ax: Axes) -> None:
+    """Lists the curves as they stand at the right edge, from top to bottom."""
+    handles, labels = ax.get_legend_handles_labels()
+
+    def height(index: int) -> float:
+        line = handles[index]
+        values = np.asarray(line.get_ydata() if isinstance(line, Line2D) else [], float)
+        return -values[-1] if values.size else np.inf
+
+    order = sorted(range(len(handles)), key=height)
+    ax.legend(
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        framealpha=0.7,  # curves may pass behind it
+        edgecolor="none",
+        fontsize=8,
+    )
+
+
+def draw_bars(
+    ax: Axes,
+    summary: Mapping[str, Any],
+    panels: Mapping[str, str],
+    *,
+    metric: str,
+    agents: Sequence[str],
+    title: str,
+    ylabel: str,
+) -> None:
+    """Draws one group of bars for each panel, with intervals and published values.
+
+    Args:
+        ax: where.
+        summary: a run's summary.
+        panels: panel names, and how each group is labelled.
+        metric: of the rows.
+        agents: one bar each, in this order.
+        title: above the panel.
+        ylabel: name and unit of the vertical axis.
+    """
+    width = 0.8 / len(agents)
+    for place, agent in enumerate(agents):
+        found = [find_row(summary, panel, agent, metric) for panel in panels]
+        at = np.arange(len(panels)) + (place - (len(agents) - 1) / 2) * width
+        means = np.array([row["mean"] for row in found])
+        errors = np.array(
+            [[r["mean"] - r["low"], r["high"] - r["mean"]] for r in found]
+        ).T
+        ax.bar(
+            at,
+            means,
+            width * 0.92,
+            yerr=np.maximum(errors, 0),
+            color=STYLE.get(agent, {}).get("color"),
+            label=LABELS.get(agent, agent),
+            error_kw={"linewidth": 1},
+        )
+        for x, row in zip(at, found, strict=True):
+            if row["published"] is not None:
+                ax.plot(x, row["published"], "D", mfc="white", mec="black", ms=5)
+    ax.set_xticks(range(len(panels)), list(panels.values()))
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.set_ylabel(ylabel)
+    ax.set_ylim(top=1.3 * ax.get_ylim()[1])  # room for the legend
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
+
+
+def find_row(
+    summary: Mapping[str, Any], panel: str, agent: str, metric: str
+) -> dict[str, Any]:
+    """The one row of a summary with these names.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    for row in summary["rows"]:
+        if (row["panel"], row["agent"], row["metric"]) == (panel, agent, metric):
+            return row
+    raise KeyError(f"no row {panel}/{agent}/{metric}")
+
+
+def panel_agents(arrays: Mapping[str, np.ndarray], panel: str) -> list[str]:
+    """The agents of a panel, in the order they were saved."""
+    return names_in(arrays, f"{panel}/", "/mean")
+
+
+def names_in(arrays: Mapping[str, np.ndarray], start: str, end: str) -> list[str]:
+    """What stands between `start` and `end` in the arrays' names, as saved."""
+    return [
+        name[len(start) : -len(end)]
+        for name in arrays
+        if name.startswith(start) and name.endswith(end)
+    ]
+
+
+def draw_loss(
+    ax: Axes,
+    arrays: Mapping[str, np.ndarray],
+    panel: str,
+    *,
+    title: str,
+    agent: str = "dpt",
+) -> None:
+    """Draws the loss after every prefix and the least that is possible.
+
+    Args:
+        ax: where.
+        arrays: a run's `figure.npz`.
+        panel: the panel's name in it, as `panels.loss_panel` wrote it.
+        title: above the panel.
+        agent: whose loss it is.
+    """
+    steps = arrays[f"{panel}/steps"]
+    lines = {
+        "loss": (LABELS[agent], STYLE[agent]),
+        "loss_floor": ("least possible", STYLE["exact_posterior_sampling"]),
+    }
+    for metric, (label, style) in lines.items():
+        mean = arrays[f"{panel}/{metric}/mean"]
+        name = f"{label}  mean {mean.mean():.3f}"
+        ax.plot(steps, mean, **{"linewidth": 1.6, **style}, label=name)
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.set(xlabel="transitions known", ylabel="cross-entropy (nats)")
+    ax.set_xlim(steps[0], steps[-1])
+    ax.legend(frameon=False, fontsize=8)
+
+
+def draw_laws(
+    ax: Axes,
+    law: np.ndarray,
+    target: np.ndarray,
+    *,
+    title: str,
+    names: tuple[str, str],
+) -> None:
+    """Draws the probability of every action along one history, twice.
+
+    Args:
+        ax: where.
+        law: [decisions, actions] of a model, drawn as lines.
+        target: the same of what it imitates, drawn dashed in the same colours.
+        title: above the panel.
+        names: of the two agents.
+    """
+    for action in range(law.shape[1]):
+        color = f"C{action % 10}"
+        ax.plot(law[:, action], color=color, linewidth=1.6)
+        ax.plot(target[:, action], color=color, linewidth=1, linestyle=(0, (3, 2)))
+    for name, style in zip(names, ("-", (0, (3, 2))), strict=True):
+        ax.plot([], [], color="black", linestyle=style, label=LABELS.get(name, name))
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.set(xlabel="transitions known", ylabel="probability", ylim=(0, 1.02))
+    ax.set_xlim(0, law.shape[0] - 1)
+    ax.legend(frameon=False, fontsize=8)

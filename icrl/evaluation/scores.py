@@ -1,0 +1,211 @@
+"""Playing agents on the same tasks with the same noise, and scoring them exactly.
+
+Every number here is a gap of the task (exact mean rewards), never a noisy reward.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from envs.base import Key, Task
+from envs.splits import FiniteTasks, TaskSet
+from icrl.agents import Agent, fixed, trained
+from icrl.algorithms.base import Algorithm
+from icrl.pretraining.examples import Pretraining, gather, require_question
+from icrl.rollout import Trajectory, replay, rollout
+
+Regrets = Float[np.ndarray, "_ _ _"]  # seeds, tasks, time
+Law = Float[Array, "decisions actions"]
+TASKS, AGENTS, CONTEXTS = 0, 1, 2  # key purposes
+
+
+def play(
+    key: Key,
+    tasks: TaskSet,
+    agent: Agent,
+    model: Any,
+    index: Array,
+    seed: Array,
+    *,
+    num_episodes: int = 1,
+) -> tuple[Task, Trajectory]:
+    """Task `index` and the life of an agent in it.
+
+    The task and its noise depend on `key` and `index` alone: whoever is played with the
+    same two meets the same ones, in `online` as in every diagnostic. Of finitely many
+    tasks every one is played in turn.
+    """
+    key_sample, key_noise = jax.random.split(key_for(key, TASKS, index))
+    task = task_at(tasks, key_sample, index)
+    key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+    algorithm = agent.make(model, task)
+    return task, rollout(
+        key_noise, key_agent, task, algorithm, num_episodes=num_episodes
+    )
+
+
+def online(
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    num_episodes: int = 1,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Cumulative regret of every agent on the same tasks with the same noise.
+
+    Args:
+        key: draws tasks, noise and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        For every agent the regret after each step, in reward units.
+    """
+
+    def regret(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            _, trajectory = play(
+                key, tasks, agent, model, index, seed, num_episodes=num_episodes
+            )
+            return jnp.cumsum(trajectory.gap)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: regret(agent) for name, agent in agents.items()}
+
+
+def offline(
+    key: Key,
+    tasks: TaskSet,
+    context: Callable[[Task], Algorithm],
+    agents: Mapping[str, Agent],
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Suboptimality of every agent's decision, given the same data sets.
+
+    Args:
+        key: draws tasks, data sets and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        context: `task -> Algorithm` that collects the data set, one episode of it.
+        agents: by name.
+        num_tasks: data sets, one a task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        For every agent the gap of its decision with n transitions known, for n from 0
+        to the horizon.
+    """
+
+    def suboptimality(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            keys = jax.random.split(key_for(key, TASKS, index), 3)
+            key_sample, key_noise, key_data = keys
+            task = task_at(tasks, key_sample, index)
+            data = rollout(key_noise, key_data, task, context(task))
+            key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+            actions = replay(key_agent, agent.make(model, task), data)
+            gaps = jax.vmap(task.gaps)(data.state)
+            gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
+            return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {name: suboptimality(agent) for name, agent in agents.items()}
+
+
+def losses(
+    key: Key,
+    pretraining: Pretraining,
+    models: Any,
+    exact: Algorithm,
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> dict[str, Regrets]:
+    """Cross-entropy to the expert after every prefix: the models' and its floor.
+
+    Args:
+        key: draws fresh contexts; the pretraining's task set decides which half.
+        pretraining: contexts, expert and layout.
+        models: stacked over seeds.
+        exact: the algorithm whose action probabilities are the exact posterior over the
+            expert's action; its loss is the least that is possible.
+        num_tasks: contexts.
+        tasks_at_once: contexts side by side; bounds memory.
+
+    Returns:
+        `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
+        0 where a decision has no label.
+    """
+    require_question(pretraining)
+
+    def draw(index: Array):
+        key_sample, key_noise, key_agent = jax.random.split(
+            key_for(key, CONTEXTS, index), 3
+        )
+        task = task_at(pretraining.tasks, key_sample, index)
+        trajectory = gather(pretraining, key_noise, key_agent, task)
+        return task, trajectory, *pretraining.expert(task, trajectory, None)
+
+    def loss(agent: Agent) -> Regrets:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            task, trajectory, labels, weights = draw(index)
+            log_law = jnp.log(jnp.maximum(agent.law(model, task, trajectory), 1e-30))
+            return -weights * jnp.sum(labels * log_law, axis=-1)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    return {
+        "loss": loss(trained(models, pretraining.layout)),
+        "loss_floor": loss(fixed(exact)),
+    }
+
+
+def over_seeds_and_tasks(
+    agent: Agent, score: Callable[..., Any], num_tasks: int, tasks_at_once: int
+) -> Any:
+    """`score(model, task index, seed)` for all of both, in one compiled call.
+
+    Args:
+        agent: whose models are scored.
+        score: its result, an array or a pytree of them, has the same shapes for all.
+        num_tasks: task indices 0, 1, ...
+        tasks_at_once: side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, ...].
+    """
+
+    @jax.jit
+    def run(models: Any) -> Any:
+        def of_task(index: Array) -> Any:
+            def of_seed(model: Any, seed: Array) -> Any:
+                return score(model, index, seed)
+
+            return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
+
+        batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
+        return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
+
+    return jax.tree.map(lambda x: np.asarray(x).swapaxes(0, 1), run(agent.models))
+
+
+def task_at(tasks: TaskSet, key: Key, index: Array) -> Task:
+    """Task `index`: one after another of a list, or a fresh draw."""
+    return tasks.at(index) if isinstance(tasks, FiniteTasks) else tasks.sample(key)
+
+
+def key_for(key: Key, purpose: int, index: Array) -> Key:
+    """The key of one purpose (`TASKS`, `AGENTS`, ...) for task `index`."""
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), index)

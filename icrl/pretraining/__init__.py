@@ -1,0 +1,29 @@
+"""Supervised pretraining data: who acts, who labels, and how it is written."""
+
+from icrl.pretraining.examples import (
+    Collect,
+    Example,
+    Expert,
+    Pretraining,
+    gather,
+    hindsight_expert,
+    imitation_loss,
+    law_expert,
+    optimal_expert,
+    sample,
+    taken_actions_expert,
+)
+
+__all__ = [
+    "Collect",
+    "Example",
+    "Expert",
+    "Pretraining",
+    "gather",
+    "hindsight_expert",
+    "imitation_loss",
+    "law_expert",
+    "optimal_expert",
+    "sample",
+    "taken_actions_expert",
+]

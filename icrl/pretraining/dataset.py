@@ -1,0 +1,220 @@
+"""Frozen pretraining data: the generator's examples on disk, hashed, with a card.
+
+Fresh examples for ever are the default; a frozen set reproduces the papers' setting (a
+fixed number of trajectories, seen many times) and can be handed to others. A folder
+holds one `.npy` file for each part of the examples, `manifest.json` and `README.md`.
+"""
+
+import functools
+import hashlib
+import io
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs import registry
+from envs.base import Key
+from icrl import algorithms
+from icrl.config import TrainingConfig
+from icrl.errors import RunError
+from icrl.pretraining.examples import Example, Pretraining, optimal_expert, sample
+from icrl.runs import files
+from icrl.tokenizers import layouts
+
+EXAMPLES_AT_ONCE = 1000
+Draw = Callable[[Any, Key], Example]  # (data, key) -> one example
+
+
+def freeze(
+    folder: pathlib.Path,
+    pretraining: Pretraining,
+    *,
+    num_examples: int,
+    seed: int,
+    description: dict[str, Any],
+) -> dict[str, Any]:
+    """Writes `num_examples` examples of the generator, and returns their manifest.
+
+    Args:
+        folder: must not exist, or be empty.
+        pretraining: the generator.
+        num_examples: trajectories.
+        seed: of the generator; example i depends on it and on i alone.
+        description: what the card says beside sizes and hash: family, split, context
+            algorithm, expert, layout.
+
+    Raises:
+        RunError: if the folder is not empty.
+        ValueError: if `num_examples` is less than 1.
+        OSError: if the disk is full; a set without its manifest counts as absent.
+    """
+    if num_examples < 1:
+        raise ValueError(f"num_examples must be at least 1, got {num_examples}")
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty; a frozen data set is never overwritten")
+    arrays = _generate(pretraining, num_examples, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        digest.update(buffer.getvalue())
+        files.write_atomic(folder / f"{name}.npy", buffer.getvalue())
+    manifest = {
+        **description,
+        "seed": seed,
+        "num_examples": num_examples,
+        "shapes": {name: list(array.shape) for name, array in arrays.items()},
+        "dtypes": {name: str(array.dtype) for name, array in arrays.items()},
+        "sha256": digest.hexdigest(),
+    }
+    files.write_atomic(folder / "README.md", _card(manifest).encode())
+    files.write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def freeze_dpt(
+    folder: pathlib.Path,
+    *,
+    family: str,
+    horizon: int | None = None,
+    context: str = "dirichlet_point_mass",
+    layout: str = "query_first",
+    num_examples: int,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Freezes contexts of a named algorithm, labelled by the optimal policy.
+
+    Raises:
+        ValueError: if a name is unknown, or a number breaks its rule.
+        RunError: if the folder is not empty.
+    """
+    if layout not in layouts.LAYOUTS:
+        raise ValueError(
+            f"layout must be one of {', '.join(layouts.LAYOUTS)}, got {layout!r}"
+        )
+    changes = {} if horizon is None else {"horizon": horizon}
+    tasks = registry.family(family, **changes)
+    algorithm = algorithms.make(context, tasks)
+    split = tasks.split()
+    pretraining = Pretraining(
+        tasks=split.train,
+        context=lambda task: algorithm,
+        expert=optimal_expert(),
+        layout=layouts.LAYOUTS[layout](tasks),
+    )
+    description = {
+        "family": tasks.name,
+        "source": tasks.source,
+        "split": split.hash,
+        "half": "train",
+        "context": context,
+        "expert": "optimal",
+        "layout": layout,
+    }
+    return freeze(
+        folder,
+        pretraining,
+        num_examples=num_examples,
+        seed=seed,
+        description=description,
+    )
+
+
+def load(folder: pathlib.Path) -> Example:
+    """Reads a frozen data set into memory and checks its hash.
+
+    Raises:
+        RunError: if there is none, or its files are not those of its manifest.
+    """
+    manifest = files.read_json(folder / "manifest.json")
+    digest, arrays = hashlib.sha256(), {}
+    for name in Example._fields:
+        try:
+            data = (folder / f"{name}.npy").read_bytes()
+        except FileNotFoundError:
+            raise RunError(f"{folder / name}.npy is missing") from None
+        digest.update(data)
+        arrays[name] = data
+    if digest.hexdigest() != manifest["sha256"]:
+        raise RunError(
+            f"{folder} is not the data set of its manifest: sha256 is "
+            f"{digest.hexdigest()[:16]}..., not {manifest['sha256'][:16]}..."
+        )
+    return Example(**{k: np.load(io.BytesIO(v)) for k, v in arrays.items()})
+
+
+def source(pretraining: Pretraining, config: TrainingConfig) -> tuple[Draw, Any]:
+    """Where training examples come from: `draw` and the data that it reads.
+
+    Rows of a data set, made here or frozen, are drawn with replacement. One made here
+    is the same for all training seeds.
+
+    Args:
+        pretraining: the generator.
+        config: its `dataset` and `num_examples` choose.
+
+    Raises:
+        RunError: if a frozen data set is broken or was frozen for other sizes.
+    """
+    folder = config.dataset
+    if folder is None and config.num_examples is None:
+        return _draw_fresh(pretraining), None
+    if folder is None:
+        assert config.num_examples is not None  # for type checkers
+        made = _generate(pretraining, config.num_examples, seed=0)
+        return _draw_row, Example(**jax.tree.map(jnp.asarray, made))
+    data = jax.tree.map(jnp.asarray, load(pathlib.Path(folder)))
+    expected = jax.eval_shape(functools.partial(sample, pretraining), jax.random.key(0))
+    for name, have, want in zip(Example._fields, data, expected, strict=True):
+        if have.shape[1:] != want.shape:
+            raise RunError(
+                f"{folder} was frozen for other sizes: {name} is {have.shape[1:]} "
+                f"there and {want.shape} here"
+            )
+    return _draw_row, data
+
+
+def _draw_fresh(pretraining: Pretraining) -> Draw:
+    def draw(data: None, key: Key) -> Example:
+        del data
+        return sample(pretraining, key)
+
+    return draw
+
+
+def _draw_row(data: Example, key: Key) -> Example:
+    row = jax.random.randint(key, (), 0, data.tokens.shape[0])
+    return jax.tree.map(lambda leaf: leaf[row], data)
+
+
+def _generate(
+    pretraining: Pretraining, num_examples: int, seed: int
+) -> dict[str, np.ndarray]:
+    @jax.jit
+    def run(root: Key) -> Example:
+        return jax.lax.map(
+            lambda index: sample(pretraining, jax.random.fold_in(root, index)),
+            jnp.arange(num_examples),
+            batch_size=min(EXAMPLES_AT_ONCE, num_examples),
+        )
+
+    return {k: np.asarray(v) for k, v in run(jax.random.key(seed))._asdict().items()}
+
+
+def _card(manifest: dict[str, Any]) -> str:
+    lines = ["# A frozen pretraining data set", ""]
+    lines += ["| | |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in manifest.items()]
+    lines += [
+        "",
+        "Row i of `tokens.npy`, `labels.npy` and `weights.npy` is one trajectory: its "
+        "tokens, the expert's law at every decision, and the weight of each decision "
+        "in the loss. Written by the generator that training uses; the same seed and "
+        "versions write the same bytes.",
+    ]
+    return "\n".join(lines) + "\n"

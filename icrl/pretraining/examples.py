@@ -1,0 +1,240 @@
+"""Supervised pretraining data: who acts, who labels, and how it is written.
+
+Lin, Bai and Mei 2023 (arXiv 2310.08566, Section 2) name the three choices: a context
+algorithm Alg_0 plays a task, an expert Alg_E labels every step of what it did, and the
+model is fitted by maximum likelihood at every prefix. DPT is the optimal policy as
+expert; Algorithm Distillation is a learning algorithm as both.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from envs.base import Key, Task, require
+from envs.splits import TaskSet
+from icrl.algorithms.base import Algorithm, require_law
+from icrl.rollout import Trajectory, answers, predictions, rollout
+from icrl.tokenizers.tokens import Layout, decisions, encode
+
+QUERY = 3  # key purpose, beside the three of `sample`
+Labels = Float[Array, "decisions actions"]  # a distribution for each decision
+Collect = Callable[[Key, Key, Task], Trajectory]  # keys of the noise and the choices
+# `(task, trajectory, query) -> (labels, weights)`; the query is None, where a decision
+# is about the state it was taken in
+Expert = Callable[[Task, Trajectory, Any], tuple[Labels, Float[Array, " decisions"]]]
+
+
+class Example(NamedTuple):
+    """One labelled trajectory; a batch has a leading axis."""
+
+    tokens: Float[Array, "*batch tokens token"]
+    labels: Float[Array, "*batch decisions actions"]
+    weights: Float[Array, "*batch decisions"]  # of each decision in the loss
+
+
+class Pretraining(NamedTuple):
+    """The three choices, and the tasks they are made on.
+
+    Attributes:
+        tasks: where tasks come from: a half of a split.
+        context: `task -> Algorithm`, who acts. Most ignore the task.
+        expert: `(task, trajectory, query) -> (labels, weights)`, who labels, and which
+            decisions have a label.
+        layout: how it is written.
+        num_episodes: episodes in a context.
+        collect: how data is collected instead of by playing episodes, if it is
+            (`icrl.collection`); then nobody needs to act.
+        query: `(key, trajectory) -> obs`, what every decision of a context is about,
+            where that is not the state it was taken in; or [decisions], one for each.
+    """
+
+    tasks: TaskSet
+    context: Callable[[Task], Algorithm]
+    expert: Expert
+    layout: Layout
+    num_episodes: int = 1
+    collect: Collect | None = None
+    query: Callable[[Key, Trajectory], Any] | None = None
+
+
+def sample(pretraining: Pretraining, key: Key) -> Example:
+    """Draws one task, plays, labels and writes it; `vmap` over keys for a batch."""
+    key_task, key_noise, key_agent = jax.random.split(key, 3)
+    task = pretraining.tasks.sample(key_task)
+    trajectory = gather(pretraining, key_noise, key_agent, task)
+    require_question(pretraining)
+    query = None
+    if pretraining.query is not None:
+        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
+    labels, weights = pretraining.expert(task, trajectory, query)
+    tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
+    return Example(tokens=tokens, labels=labels, weights=weights)
+
+
+def gather(
+    pretraining: Pretraining, key_noise: Key, key_agent: Key, task: Task
+) -> Trajectory:
+    """The data of one context."""
+    if pretraining.collect is not None:
+        return pretraining.collect(key_noise, key_agent, task)
+    return rollout(
+        key_noise,
+        key_agent,
+        task,
+        pretraining.context(task),
+        num_episodes=pretraining.num_episodes,
+    )
+
+
+def require_question(pretraining: Pretraining) -> None:
+    """Raises `ValueError` if the layout asks about states, and nobody says which."""
+    layout = pretraining.layout
+    asks = layout.num_queries > 1 or layout.ask is not None
+    rule = "a layout that asks about states needs a query; use step or interleaved"
+    require(not asks or pretraining.query is not None, rule, "none")
+
+
+def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
+    """The same data, with every decision in the state that shows its query at step 0.
+
+    An expert that reads states then labels the decision that is asked for. Every
+    question has an answer, whatever of the data is valid.
+    """
+    num_steps = trajectory.action.shape[0]
+    queries = jnp.broadcast_to(query, num_steps + 1)
+    start = jnp.zeros((), jnp.int32)
+    states = jax.vmap(task.state_from_obs, (None, 0))(start, queries)
+    return trajectory._replace(
+        state=jax.tree.map(lambda x: x[:-1], states),
+        final_state=jax.tree.map(lambda x: x[-1], states),
+        valid=jnp.ones(num_steps, bool),
+    )
+
+
+def optimal_expert(*, empty_context: bool = True) -> Expert:
+    """DPT's expert: the optimal action of every step's state.
+
+    Args:
+        empty_context: whether decision 0 is trained. The released DPT code leaves it
+            out, although it plays the first step of every task (and, in an MDP, the
+            whole first episode).
+    """
+
+    def label(task: Task, trajectory: Trajectory, query: Any = None):
+        if query is not None:
+            trajectory = ask_everywhere(task, trajectory, query)
+        states = jax.tree.map(
+            lambda x, last: jnp.concatenate([x, last[None]]),
+            trajectory.state,
+            trajectory.final_state,
+        )
+        best = jnp.argmin(jax.vmap(task.gaps)(states), axis=-1)
+        weights = _decided(task, trajectory)
+        return (
+            jax.nn.one_hot(best, task.num_actions),
+            weights if empty_context else weights.at[0].set(0.0),
+        )
+
+    return label
+
+
+def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
+    """Algorithm Distillation's expert: the context algorithm's own actions.
+
+    The decision after the last step has no action and no weight.
+
+    Source: Laskin et al. 2022, arXiv 2210.14215.
+
+    Raises:
+        ValueError: if it is asked about other states than those it acted in.
+    """
+    rule = "the actions taken answer no query; use step or interleaved"
+    require(query is None, rule, "a layout that asks about states")
+    taken = jax.nn.one_hot(trajectory.action, task.num_actions)
+    labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
+    return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
+
+
+def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
+    """An algorithm that saw the same history: labels are its action probabilities.
+
+    It may be the context algorithm (distillation with soft labels) or another one.
+
+    Args:
+        algorithm: whose law it is.
+        empty_context: whether decision 0 is trained, as in `optimal_expert`.
+
+    Raises:
+        ValueError: if it has no `action_probabilities`.
+    """
+    require_law(algorithm)
+
+    def label(task: Task, trajectory: Trajectory, query: Any = None):
+        num_steps = trajectory.action.shape[0]
+        num_episodes = num_steps // task.horizon
+        if query is None:
+            weights = _decided(task, trajectory)
+            labels = predictions(algorithm, trajectory, num_episodes=num_episodes)
+        else:
+            weights = jnp.ones(num_steps + 1)
+            labels = answers(algorithm, trajectory, query)
+        return labels, weights if empty_context else weights.at[0].set(0.0)
+
+    return label
+
+
+def hindsight_expert(algorithm: Algorithm) -> Expert:
+    """What an algorithm would do at every step, had it seen the whole trajectory.
+
+    Approximate DPT's expert (Lin, Bai and Mei 2023, arXiv 2310.08566, Section 3): the
+    label is inferred from the data, not read off the task.
+
+    Raises:
+        ValueError: if it has no `action_probabilities`.
+    """
+    law = require_law(algorithm)
+
+    def label(task: Task, trajectory: Trajectory, query: Any = None):
+        require(query is None, "hindsight answers no query; use step", "a query")
+
+        def learn(agent: Any, now: tuple[Any, ...]):
+            return algorithm.update(agent, *now), None
+
+        steps = trajectory.obs, trajectory.action, trajectory.timestep
+        informed, _ = jax.lax.scan(learn, algorithm.init(), steps)
+        informed = algorithm.begin_episode(jax.random.key(0), informed)  # it may plan
+        obs = jax.tree.map(
+            lambda shown, last: jnp.concatenate([shown, last[None]]),
+            trajectory.obs,
+            trajectory.final_obs,
+        )
+        labels = jax.vmap(law, (None, 0))(informed, obs)
+        return labels, _decided(task, trajectory)
+
+    return label
+
+
+def _decided(task: Task, trajectory: Trajectory) -> Float[Array, " decisions"]:
+    """1 for every decision that is one.
+
+    Not where an episode has terminated, and not after the last step of an MDP, whose
+    episode is over; a bandit's last decision stands for one more pull.
+    """
+    open_end = trajectory.valid[-1] & (task.gaps(trajectory.final_state) > 0).any()
+    return jnp.append(trajectory.valid, open_end).astype(jnp.float32)
+
+
+def imitation_loss(
+    logits: Float[Array, "tokens actions"], example: Example, layout: Layout
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Cross-entropy to the expert, in nats, summed over decisions, and their weight.
+
+    The ratio of the two, each summed over a batch, is the mean over labelled decisions:
+    DPT's printed loss, whose floor is the entropy of the expert given the context.
+    """
+    log_probs = jax.nn.log_softmax(decisions(layout, logits))
+    losses = -jnp.sum(example.labels * log_probs, axis=-1)
+    return jnp.sum(example.weights * losses), jnp.sum(example.weights)

@@ -1,0 +1,172 @@
+"""The literature's pretrainings by name: settings of who acts and who labels.
+
+Who acts, who labels and how it is written are three values (`icrl.pretraining`). The
+literature's names are settings of them:
+
+| name | context | expert | what is learnt |
+| --- | --- | --- | --- |
+| AD, algorithm distillation | a learning algorithm | the same | the algorithm |
+| DPT, decision pretraining | anything | the optimal action | posterior sampling |
+| approximate DPT | anything | its guess in hindsight | about posterior sampling |
+
+Source: Lin, Bai and Mei 2023, "Transformers as Decision Makers", arXiv 2310.08566,
+Section 2; Laskin et al. 2022, arXiv 2210.14215 (AD); Lee et al. 2023, arXiv 2306.14892
+(DPT).
+"""
+
+from collections.abc import Callable
+
+from envs.base import Task, require
+from icrl.agents import Recipe
+from icrl.algorithms.base import Algorithm
+from icrl.algorithms.uniform import uniform
+from icrl.pretraining.collection import (
+    any_state,
+    independent_pairs,
+    thinned_history,
+)
+from icrl.pretraining.examples import (
+    Collect,
+    Expert,
+    Pretraining,
+    hindsight_expert,
+    law_expert,
+    optimal_expert,
+    taken_actions_expert,
+)
+
+Context = Callable[[Task], Algorithm]  # who acts; most ignore the task
+
+
+def choices(recipe: Recipe, context: Context, expert: Expert) -> Pretraining:
+    """Any context algorithm with any expert, on the recipe's training tasks."""
+    return Pretraining(
+        tasks=recipe.make_family().split().train,
+        context=context,
+        expert=expert,
+        layout=recipe.make_layout(),
+        num_episodes=recipe.num_episodes,
+    )
+
+
+def decision_pretraining(
+    recipe: Recipe,
+    context: Context,
+    *,
+    empty_context: bool = True,
+    posterior: Algorithm | None = None,
+) -> Pretraining:
+    """DPT: some context algorithm, the optimal policy as expert.
+
+    Args:
+        recipe: the family and the layout.
+        context: who acts.
+        empty_context: whether decision 0 is trained; DPT's code leaves it out.
+        posterior: exact posterior sampling. Its law labels instead of the optimal
+            action, whose conditional expectation it is: the same minimum, reached with
+            less variance.
+
+    Raises:
+        ValueError: if the posterior has no `action_probabilities`.
+    """
+    if posterior is None:
+        expert = optimal_expert(empty_context=empty_context)
+    else:
+        expert = law_expert(posterior, empty_context=empty_context)
+    return choices(recipe, context, expert)
+
+
+def state_query_pretraining(
+    recipe: Recipe,
+    collect: Collect | None = None,
+    *,
+    empty_context: bool = True,
+    posterior: Algorithm | None = None,
+    visited: float = 0.0,
+) -> Pretraining:
+    """DPT of an MDP as published: any data, a state asked about, its best action.
+
+    A layout that asks at every token learns from every prefix of the data.
+
+    Args:
+        recipe: the family and a layout that asks about states.
+        collect: how contexts are collected; independent uniform states and actions, as
+            in the released code, if None.
+        empty_context: whether decision 0 is trained; DPT's code leaves it out.
+        posterior: as in `decision_pretraining`.
+        visited: as in `collection.any_state`; 0 in the released code.
+
+    Raises:
+        ValueError: if the layout asks nothing, or the posterior has no
+            `action_probabilities`.
+    """
+    family, layout = recipe.make_family(), recipe.make_layout()
+    rule = "layout must ask about states, as query_first does"
+    require(layout.num_queries > 1, rule, recipe.layout)
+    num_steps = recipe.num_episodes * family.horizon
+    if collect is None:
+        collect = independent_pairs(family, num_steps)
+    plain = decision_pretraining(
+        recipe,
+        lambda task: uniform(family),
+        empty_context=empty_context,
+        posterior=posterior,
+    )
+    num_queries = None if layout.ask is None else num_steps + 1
+    return plain._replace(
+        collect=collect, query=any_state(family, num_queries, visited=visited)
+    )
+
+
+def algorithm_distillation(
+    recipe: Recipe,
+    algorithm: Algorithm,
+    *,
+    soft_labels: bool = False,
+    every: int = 1,
+) -> Pretraining:
+    """AD: a learning algorithm acts, and its own actions are the labels.
+
+    Args:
+        recipe: the family and the layout.
+        algorithm: what is distilled.
+        soft_labels: label with its action probabilities instead of its actions: the
+            same minimum, reached with less variance.
+        every: only every so-many-th episode of a learning history is kept, so that a
+            context of `recipe.num_episodes` spans more of it (Laskin et al., Section
+            4).
+
+    Raises:
+        ValueError: for soft labels of an algorithm without `action_probabilities`, or
+            of a history with gaps, which does not say what the learner knows.
+    """
+    rule = "soft labels need the whole history, every 1"
+    require(every == 1 or not soft_labels, rule, every)
+    expert = law_expert(algorithm) if soft_labels else taken_actions_expert
+    plain = choices(recipe, lambda task: algorithm, expert)
+    if every == 1:
+        return plain
+    history = thinned_history(algorithm, num_episodes=recipe.num_episodes, every=every)
+    return plain._replace(collect=history)
+
+
+def approximate_decision_pretraining(
+    recipe: Recipe, context: Context, inference: Algorithm
+) -> Pretraining:
+    """Approximate DPT: the best action is inferred from the whole trajectory.
+
+    No label needs the task. Lin et al. 2023 bound the gap to DPT by how far the law of
+    the inferred action is from the posterior over the best one.
+
+    Args:
+        recipe: the family and the layout.
+        context: who acts.
+        inference: its law after the last step labels every step. With exact posterior
+            sampling what is learnt is DPT's target itself, for the posterior is the
+            mean of later posteriors; `most_likely` of it, or a rule that ignores the
+            prior, is a guess and comes only near.
+
+    Raises:
+        ValueError: if `inference` has no `action_probabilities`.
+    """
+    return choices(recipe, context, hindsight_expert(inference))

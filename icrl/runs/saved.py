@@ -1,0 +1,164 @@
+"""Saved numbers: how a summary is written, found, read again and drawn."""
+
+import io
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from icrl import experiment
+from icrl.config import ExperimentConfig
+from icrl.errors import RunError, unknown
+from icrl.experiment import Experiment
+from icrl.runs import files, serialization
+
+REQUIRED = {"panel", "agent", "metric", "mean", "low", "high"}
+REQUIRED |= {"seeds", "tasks", "published", "exact"}
+
+
+def row(
+    *,
+    panel: str,
+    agent: str,
+    metric: str,
+    mean: float,
+    low: float | None,
+    high: float | None,
+    seeds: int,
+    tasks: int,
+    published: float | None = None,
+    exact: float | None = None,
+    **extra: Any,
+) -> dict[str, Any]:
+    """Returns a row of a summary.
+
+    Args:
+        panel: part of the figure: "online", "offline", "online_noise_0.0".
+        agent: from the list of names in the README.
+        metric: likewise; regret is in units of reward, summed over the steps.
+        mean: over tasks and seeds.
+        low: lower end of the 95 % interval; None where there is none.
+        high: upper end.
+        seeds: training seeds that entered; 0 for an algorithm that is not trained.
+        tasks: tasks that entered, per seed.
+        published: the paper's value, where it states one.
+        exact: the true value, where it is known.
+        extra: further entries.
+    """
+    known = {name: value for name, value in locals().items() if name != "extra"}
+    return {**known, **extra}
+
+
+def write_numbers(
+    folder: pathlib.Path, summary: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> None:
+    """Writes `summary.json` and `figure.npz`.
+
+    Raises:
+        ValueError: if a row of the summary lacks an entry.
+        OSError: if the disk is full.
+    """
+    import numpy as np
+
+    for one in summary["rows"]:
+        if REQUIRED - one.keys():
+            raise ValueError(
+                f"a row needs {sorted(REQUIRED)}, got one without "
+                f"{sorted(REQUIRED - one.keys())}: {dict(one)}"
+            )
+    buffer = io.BytesIO()
+    named: dict[str, Any] = {k: np.asarray(v) for k, v in arrays.items()}
+    np.savez_compressed(buffer, **named)
+    files.write_atomic(folder / "figure.npz", buffer.getvalue())
+    files.write_json(folder / "summary.json", summary)
+
+
+def read_summary(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns a run's summary.
+
+    Raises:
+        RunError: if there is none, or it is broken.
+    """
+    return files.read_json(folder / "summary.json")
+
+
+def read_arrays(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the numpy arrays that a run's figure is drawn from.
+
+    Raises:
+        RunError: if there are none, or the file is broken.
+    """
+    import zipfile
+
+    import numpy as np
+
+    path = folder / "figure.npz"
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} cannot be read ({error})") from None
+
+
+def read_config(folder: pathlib.Path) -> tuple[Experiment, ExperimentConfig]:
+    """Returns a run's experiment and its config, with the seeds that it has.
+
+    Raises:
+        RunError: if the folder holds no run, or one of an experiment that is gone.
+        ValueError: if the config was written by another version.
+    """
+    content = files.read_json(folder / "config.json")
+    known = experiment.load(content["experiment"])
+    kind = type(next(iter(known.presets.values())))
+    return known, serialization.decode(kind, content["config"])
+
+
+def find(run: str, root: pathlib.Path) -> pathlib.Path:
+    """Returns the folder that `run` means.
+
+    Args:
+        run: a folder with a summary, or the name of an experiment: its newest finished
+            run, else its reference results.
+        root: folder of all results.
+
+    Raises:
+        RunError: if there is no such run.
+    """
+    folder = pathlib.Path(run)
+    if (folder / "summary.json").exists():
+        return folder
+    if folder.is_dir():
+        raise RunError(f"{folder} holds no finished run: it has no summary.json")
+    finished = [path.parent for path in (root / run).glob("*/DONE")]
+    if finished:
+        return max(finished, key=lambda path: (path / "DONE").stat().st_mtime)
+    references = sorted((root / run).glob("reference-*/summary.json"))
+    if references:
+        return references[0].parent
+    if run in experiment.names():
+        raise RunError(f"{run} has no finished run in {root / run}: icrl run {run}")
+    raise unknown("folder or experiment", run, experiment.names())
+
+
+def draw(drawn: Experiment, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Draws a run's figure from its saved numbers; the same numbers, the same bytes.
+
+    Returns:
+        The files that it wrote: a PNG and a PDF, or none if there is no figure.
+    """
+    if drawn.figure is None:
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 200}):
+        figure = drawn.figure(read_summary(folder), read_arrays(folder))
+        stem = folder / drawn.figure_name
+        paths = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
+        for path, absent in zip(paths, ("Software", "CreationDate"), strict=True):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=path.suffix[1:], metadata={absent: None})
+            files.write_atomic(path, buffer.getvalue())
+        pyplot.close(figure)
+    return paths

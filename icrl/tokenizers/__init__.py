@@ -1,0 +1,1 @@
+"""How an interaction becomes tokens."""
