@@ -7,9 +7,13 @@ To add one, write one file: copy `envs/template.py`, change it, and its last lin
 registers it. `icrl check-env NAME` says whether it holds to the contract.
 """
 
-from envs.base import Family, Key, Task, TimeStep
+from typing import TYPE_CHECKING, Any
+
 from envs.registry import family, names, register
-from envs.splits import Split, TaskSet
+
+if TYPE_CHECKING:
+    from envs.base import Family, Key, Task, TimeStep
+    from envs.splits import Split, TaskSet
 
 __all__ = [
     "Family",
@@ -22,3 +26,12 @@ __all__ = [
     "names",
     "register",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the types, and jax with them, when they are asked for."""
+    if name in __all__:
+        from envs import base, splits
+
+        return getattr(splits if name in ("Split", "TaskSet") else base, name)
+    raise AttributeError(f"module 'envs' has no attribute {name!r}")

@@ -158,6 +158,18 @@ class Family:
                 )
         return dataclasses.replace(self, **changes)
 
+    def changed(self: FamilyT, **changes: Any) -> FamilyT:
+        """As `replace`, with a name that says what changed; itself if nothing did."""
+        changed = self.replace(**changes)
+        marks = [
+            f"{field.name}={getattr(changed, field.name)}"
+            for field in sorted(dataclasses.fields(self), key=lambda field: field.name)
+            if getattr(changed, field.name) != getattr(self, field.name)
+        ]
+        return (
+            changed.replace(name=f"{self.name}[{','.join(marks)}]") if marks else self
+        )
+
 
 def require(rule_holds: bool | Bool[Array, ""], rule: str, value: Any) -> None:
     """Raises `ValueError("<rule>, got <value>")` unless the rule holds.

@@ -31,7 +31,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 EXACT = "exact_posterior_sampling"
 PUBLISHED = {
@@ -233,6 +233,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="return",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -28,7 +28,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 NOISES = (0.0, 0.3, 0.5)  # standard deviations
 TRAINED_NOISE = 0.3  # what the models know
@@ -310,6 +310,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -44,7 +44,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 FAMILY = "DarkRoom-DPT-v0"
 EXACT = "exact_posterior_sampling"
@@ -362,6 +362,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="return",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -28,7 +28,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 FAMILY = "DarkRoomPermuted-DPT-v0"
 EXACT = "exact_posterior_sampling"
@@ -159,6 +159,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="return",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -24,7 +24,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 SHARES = (0.0, 0.5, 1.0)  # of the expert's pulls in a test data set
 # Read out of the paper's vector figures: suboptimality with 500 transitions, 200 tasks.
@@ -201,6 +201,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="suboptimality",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

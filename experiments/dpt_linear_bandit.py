@@ -25,7 +25,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 # Read out of the paper's vector figures: one model, 200 tasks.
 ONLINE = {
@@ -214,6 +214,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -23,7 +23,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 FAMILY = "DarkRoom-DPT-v0"
 EXACT = "exact_posterior_argmax"
@@ -210,6 +210,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="sensitivity",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

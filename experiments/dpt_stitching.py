@@ -41,7 +41,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 SIZE, HORIZON = 10, 30  # cells of a side, steps
 SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {  # family, changes to it
@@ -296,6 +296,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="return",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

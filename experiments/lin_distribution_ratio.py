@@ -37,7 +37,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 TARGET = "thompson_sampling"
 # Read out of the paper's vector figures: one model, 500 tasks.
@@ -76,6 +76,7 @@ def run(run, config: Config) -> None:
 
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
+    from icrl.diagnostics.divergence import divergence_panel
     from icrl.evaluation import panels
 
     recipe = protocol.make_recipe(config, "BernoulliBandit-Lin2023-v0")
@@ -112,9 +113,7 @@ def run(run, config: Config) -> None:
         *protocol.divergence_panels(
             config, test, trained.agents, target, {"own": None}, learned=trained.learned
         ),
-        panels.divergence_panel(
-            "on_target_histories", on_target, learned=trained.learned
-        ),
+        divergence_panel("on_target_histories", on_target, learned=trained.learned),
         _ratio_panel(log_ratios),
         _departure_panel(config, on_target, log_ratios),
     ]
@@ -300,6 +299,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

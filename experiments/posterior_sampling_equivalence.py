@@ -29,7 +29,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 TARGET = "exact_posterior_sampling"
 FAMILY = "GaussianBandit-DPT-v0"
@@ -97,8 +97,7 @@ def _invariance(config: Config, tasks, trained, histories):
     """Distance between every two models, and between seeds of one, on uniform play."""
     import jax
 
-    from icrl.diagnostics.divergence import disagreement
-    from icrl.evaluation import panels
+    from icrl.diagnostics.divergence import disagreement, divergence_panel
 
     def between(one, other):
         return disagreement(
@@ -122,7 +121,7 @@ def _invariance(config: Config, tasks, trained, histories):
             others = _of_seeds(trained, name, turned)
             found[f"{name}_and_itself"] = between(trained.agents[name], others)
             seeds[f"{name}_and_itself"] = len(known)
-    return panels.divergence_panel("between_models", found, learned=seeds)
+    return divergence_panel("between_models", found, learned=seeds)
 
 
 def _of_seeds(trained, name, seeds):
@@ -249,6 +248,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

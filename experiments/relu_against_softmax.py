@@ -28,7 +28,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
 
@@ -230,6 +230,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

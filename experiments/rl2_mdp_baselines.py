@@ -27,7 +27,7 @@ import dataclasses
 
 from icrl import cli
 from icrl.config import ExperimentConfig
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 FAMILY = "RandomMDP-RL2-v0"
 EPISODES = (10, 25, 50, 75, 100)
@@ -290,6 +290,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="returns",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

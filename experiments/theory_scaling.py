@@ -32,7 +32,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 KINDS = ("uniform", "mixed")  # contexts: R astronomical, and R = 2
 
@@ -287,6 +287,7 @@ EXPERIMENT = Experiment(
     figure=figure,
     figure_name="scaling",
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

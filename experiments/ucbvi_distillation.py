@@ -34,7 +34,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 
 FAMILY = "RandomMDP-Small-v0"
 
@@ -226,6 +226,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -18,9 +18,8 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional, arg
 
-from icrl import experiment
 from icrl.errors import RunError, unknown
-from icrl.experiment import Experiment
+from icrl.experiment import EXPERIMENTS, Experiment
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy", "matplotlib")
 
@@ -61,8 +60,8 @@ class List:
 
     def __call__(self) -> None:
         """Prints them."""
-        for name in experiment.names():
-            print(_describe(experiment.load(name)) + "\n")
+        for name in EXPERIMENTS.names():
+            print(_describe(EXPERIMENTS[name]) + "\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Figure:
         from icrl import runs
         from icrl.runs import saved
 
-        chosen = experiment.load(self.name)
+        chosen = EXPERIMENTS[self.name]
         folder = saved.find(str(self.run or self.name), runs.results_root())
         print(f"numbers  {folder / 'summary.json'}")
         for path in saved.draw(chosen, folder):
@@ -117,7 +116,7 @@ class Evaluate:
         from icrl.runs import saved, tables
 
         folder = saved.find(self.run, runs.results_root())
-        from icrl import transfer  # imports jax
+        from icrl.evaluation import transfer  # imports jax
 
         rows = transfer.evaluate_run(
             str(folder),
@@ -172,7 +171,7 @@ class Freeze:
 
     def __call__(self) -> None:
         """Writes it and prints its hash."""
-        from icrl import dataset  # imports jax
+        from icrl.pretraining import dataset  # imports jax
 
         manifest = dataset.freeze_dpt(
             self.out,
@@ -243,7 +242,7 @@ def _run_named(words: list[str]) -> None:
     if words[0] in ("-h", "--help"):
         print(f"usage: icrl run NAME [PRESET] [--flags]\n\n{RUN}\n\n{_names()}")
     else:
-        chosen = experiment.load(words[0])
+        chosen = EXPERIMENTS[words[0]]
         _run(chosen, words[1:], prog=f"icrl run {chosen.name}")
 
 
@@ -352,7 +351,7 @@ def _overview() -> str:
 
 
 def _names() -> str:
-    return "experiments: " + (", ".join(experiment.names()) or "none")
+    return "experiments: " + (", ".join(EXPERIMENTS.names()) or "none")
 
 
 def _describe(chosen: Experiment) -> str:

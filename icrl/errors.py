@@ -1,7 +1,8 @@
 """What a user did wrong, in one line."""
 
-import difflib
 from collections.abc import Iterable
+
+from envs import registry
 
 
 class RunError(Exception):
@@ -13,9 +14,5 @@ class RunError(Exception):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RunError:
-    """Returns the error for a name that nobody has, with the nearest that exist."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known)
-    if close:
-        return RunError(f"no {kind} {name!r}; did you mean {' or '.join(close)}?")
-    return RunError(f"no {kind} {name!r}; there are: {', '.join(known) or 'none'}")
+    """Returns the error for a name that nothing has, with the nearest that exist."""
+    return RunError(str(registry.unknown(kind, name, known)))

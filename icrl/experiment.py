@@ -1,15 +1,15 @@
 """An experiment is a record: a question, its presets, what it computes and draws.
 
-One script in `experiments/` holds one, under the name `EXPERIMENT`. Nothing here
-imports jax, so that the command line answers at once.
+One script in `experiments/` registers one, under the script's name; a script of another
+package is named under the entry-point group `icrl.experiments`. Nothing here imports
+jax, so that the command line answers at once.
 """
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from envs.registry import Registry
 from icrl.config import ExperimentConfig
 from icrl.errors import unknown
 
@@ -54,6 +54,11 @@ class Experiment:
                 f"{sorted(self.presets)}, got {self.default_preset!r}"
             )
 
+    @property
+    def source(self) -> str:
+        """The module that it was written in."""
+        return self.run.__module__
+
     def preset(self, name: str) -> ExperimentConfig:
         """Returns the config of a preset.
 
@@ -65,20 +70,18 @@ class Experiment:
         return self.presets[name]
 
 
-def names() -> list[str]:
-    """Returns the names of all experiments, sorted."""
-    import experiments
-
-    modules = pkgutil.iter_modules(experiments.__path__)
-    return sorted(module.name for module in modules if module.name[0] != "_")
+EXPERIMENTS: Registry[Experiment] = Registry(
+    "experiment", "icrl.experiments", "experiments", named_by_file=True
+)
 
 
-def load(name: str) -> Experiment:
-    """Returns the named experiment.
+def register(experiment: Experiment) -> Experiment:
+    """Makes an experiment known by its name, which is that of its file; returns it.
 
     Raises:
-        RunError: if there is none of this name.
+        ValueError: if another experiment holds the name.
     """
-    if name not in names():
-        raise unknown("experiment", name, names())
-    return importlib.import_module(f"experiments.{name}").EXPERIMENT
+    held = EXPERIMENTS.held(experiment.name)
+    if held is not None and "__main__" in (held.source, experiment.source):
+        return experiment  # the script that runs, imported once more by its name
+    return EXPERIMENTS.add(experiment.name, experiment)

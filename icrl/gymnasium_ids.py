@@ -19,9 +19,9 @@ NAMESPACE = "icrl"
 
 def register_ids() -> None:
     """Gives every family an id, and every family registered later."""
-    from envs import registry
+    from envs.registry import FAMILIES
 
-    registry.tell(_register_id)
+    FAMILIES.tell(_register_id)
 
 
 def register_ids_with_gymnasium() -> None:

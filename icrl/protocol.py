@@ -277,10 +277,10 @@ def divergence_panels(
         learned: training seeds of each agent.
         prefix: of the panels' names.
     """
-    from icrl.evaluation import panels
+    from icrl.diagnostics.divergence import divergence_panel
 
     return [
-        panels.divergence_panel(
+        divergence_panel(
             f"{prefix}on_{name}_histories",
             distances(config, tasks, agents, target, who),
             learned=learned,

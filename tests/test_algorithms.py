@@ -88,7 +88,7 @@ def chosen(algorithm, state, obs=0):
 
 
 def test_every_agent_is_in_the_contract_test():
-    assert set(FITS) == set(algorithms.AGENTS)
+    assert set(FITS) == set(algorithms.ALGORITHMS.names())
 
 
 @functools.cache

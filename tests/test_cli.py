@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 import re
@@ -11,6 +12,7 @@ import toy_experiment
 
 import experiments
 from icrl import cli, runs
+from icrl.experiment import EXPERIMENTS
 from icrl.runs.checkpoint import load_weights
 from icrl.runs.metrics import read_metrics
 
@@ -21,15 +23,14 @@ TOY = toy_experiment.EXPERIMENT.name
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Results in a folder of the test's own, and the toy among the experiments."""
-    only_toy = tmp_path / "experiments"
+    only_toy = tmp_path / "experiments"  # no other
     only_toy.mkdir()
-    (only_toy / f"{TOY}.py").symlink_to(TESTS / f"{TOY}.py")
     monkeypatch.setattr(experiments, "__path__", [str(only_toy)])
+    monkeypatch.setattr(EXPERIMENTS, "_entries", {TOY: toy_experiment.EXPERIMENT})
     monkeypatch.setenv("ICRL_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "no" / "cache"))
     monkeypatch.setattr("icrl.runs.runtime.enable_compilation_cache", lambda: None)
     yield tmp_path / "results"
-    sys.modules.pop(f"experiments.{TOY}", None)
 
 
 def script(folder, *words, **options):
@@ -114,9 +115,8 @@ def broken_toy(monkeypatch, error):
     def raises(run, config):
         raise error
 
-    module = cli.experiment.importlib.import_module(f"experiments.{TOY}")
-    broken = cli.dataclasses.replace(module.EXPERIMENT, run=raises)
-    monkeypatch.setattr(module, "EXPERIMENT", broken)
+    broken = dataclasses.replace(toy_experiment.EXPERIMENT, run=raises)
+    monkeypatch.setitem(EXPERIMENTS._entries, TOY, broken)
 
 
 def test_a_full_disk_is_one_line(monkeypatch, capsys):
@@ -143,15 +143,10 @@ def test_a_bug_shows_its_traceback(monkeypatch):
 
 
 def test_an_error_inside_a_library_is_a_bug(monkeypatch):
-    def raises(run, config):
-        np.zeros(3).reshape(2, 2)
-        return np.stack([])
-
-    module = cli.experiment.importlib.import_module(f"experiments.{TOY}")
-    broken = cli.dataclasses.replace(
-        module.EXPERIMENT, run=lambda run, config: np.stack([])
+    broken = dataclasses.replace(
+        toy_experiment.EXPERIMENT, run=lambda run, config: np.stack([])
     )
-    monkeypatch.setattr(module, "EXPERIMENT", broken)
+    monkeypatch.setitem(EXPERIMENTS._entries, TOY, broken)
     with pytest.raises(ValueError, match="at least one array"):
         cli.main(["run", TOY])
 

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from icrl import cli, experiment
+from icrl import cli
+from icrl.experiment import EXPERIMENTS
 from icrl.runs import saved
 
 
-@pytest.fixture(scope="module", params=experiment.names())
+@pytest.fixture(scope="module", params=EXPERIMENTS.names())
 def finished(request, tmp_path_factory):
     """A finished smoke run of each experiment: its name and folder."""
     root = tmp_path_factory.mktemp("results")
@@ -37,7 +38,7 @@ def test_a_run_leaves_what_the_contract_says(finished):
 
 def test_the_figure_redraws_from_saved_numbers_byte_for_byte(finished):
     name, folder = finished
-    drawn = experiment.load(name)
+    drawn = EXPERIMENTS[name]
     before = {p.name: p.read_bytes() for p in folder.glob("*.p[nd][gf]")}
     assert len(before) == 2
     saved.draw(drawn, folder)
@@ -53,7 +54,7 @@ def test_a_finished_run_is_left_alone(finished, monkeypatch, capsys):
     assert "summary.json" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", experiment.names())
+@pytest.mark.parametrize("name", EXPERIMENTS.names())
 def test_the_header_says_question_source_command_cost_and_result(name):
     experiment_module = __import__(f"experiments.{name}", fromlist=["_"])
     header = experiment_module.__doc__
@@ -72,7 +73,7 @@ def test_names_that_others_rely_on_stand_in_the_quickstart():
 
 @pytest.mark.parametrize("name", ["dpt_bandit", "dpt_linear_bandit", "dpt_expert_bias"])
 def test_a_paper_preset_has_the_papers_sizes(name):
-    paper = experiment.load(name).presets["paper"]
+    paper = EXPERIMENTS[name].presets["paper"]
     assert paper.horizon == (200 if name == "dpt_linear_bandit" else 500)
     assert (paper.model.num_layers, paper.model.width, paper.model.num_heads) == (
         4,

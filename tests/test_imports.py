@@ -1,6 +1,7 @@
 """The direction of imports, and what must not be imported for an answer in time."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
@@ -15,13 +16,36 @@ MAY_IMPORT = {
     "experiments": {"envs", "icrl"},
 }
 OURS = {"envs", "icrl", "experiments", "tests"}
+# The rooms of icrl: each may import those that it names, and theirs.
+ROOMS = {
+    "errors": (),
+    "config": ("errors",),
+    "experiment": ("config",),
+    "gymnasium_ids": (),
+    "runs": ("experiment",),
+    "algorithms": ("errors",),
+    "models": ("config",),
+    "rollout": ("algorithms",),
+    "tokenizers": ("rollout",),
+    "agents": ("tokenizers", "models", "runs"),
+    "pretraining": ("agents",),
+    "training": ("pretraining",),
+    "evaluation": ("pretraining",),
+    "diagnostics": ("evaluation",),
+    "theory": ("diagnostics",),
+    "drawing": ("rollout",),
+    "protocol": ("theory", "training", "drawing"),
+    "cli": ("protocol",),
+    "__init__": ("agents", "gymnasium_ids"),
+}
 
 
 def imported_names(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield node.module or ""
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
@@ -30,10 +54,45 @@ def imported_names(tree):
 def test_a_package_imports_only_what_lies_below_it(package):
     for path in (ROOT / package).rglob("*.py"):
         for name in imported_names(ast.parse(path.read_text())):
-            if path == ROOT / "icrl" / "experiment.py" and name == "experiments":
-                continue  # the one place that looks experiments up, by name
             top = name.split(".")[0]
             assert top not in OURS - MAY_IMPORT[package], f"{path}: imports {name}"
+
+
+def below(room):
+    """The room itself and all that it may import."""
+    return {room}.union(*(below(other) for other in ROOMS[room]))
+
+
+def test_the_rooms_of_icrl_import_in_one_direction():
+    package = ROOT / "icrl"
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        for name in imported_names(ast.parse(path.read_text())):
+            top, *inner = name.split(".")
+            if top == "icrl" and inner[0] != "load_agent":
+                assert inner[0] in below(room), f"{path}: imports {name}"
+
+
+def test_no_module_imports_itself_through_others():
+    """Of what is imported as a module loads; a package stands for its `__init__`."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for package in MAY_IMPORT
+        for path in (ROOT / package).rglob("*.py")
+    }
+    modules = {name.removesuffix(".__init__"): path for name, path in files.items()}
+
+    def imports(path):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for name in imported_names(node):
+                    yield name if name in modules else name.rpartition(".")[0]
+
+    graph = {
+        name: (set(imports(path)) & modules.keys()) - {name}
+        for name, path in modules.items()
+    }
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 def loaded_by(code):
@@ -51,11 +110,12 @@ HEAVY = {"jax", "flax", "optax", "scipy", "matplotlib", "orbax", "gymnasium"}
 
 def test_the_command_line_and_every_experiment_load_without_jax():
     code = """
-from icrl import cli, config, experiment
+from icrl import cli, config
+from icrl.experiment import EXPERIMENTS
 from icrl import runs
 from icrl.runs import saved
-for name in experiment.names():
-    experiment.load(name)
+for name in EXPERIMENTS.names():
+    EXPERIMENTS[name]
 """
     assert not loaded_by(code) & HEAVY
 

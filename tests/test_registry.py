@@ -9,8 +9,8 @@ import textwrap
 import pytest
 
 import envs
-from envs import registry
 from envs.gaussian_bandit import GaussianBanditFamily
+from envs.registry import FAMILIES
 
 TEMPLATE = pathlib.Path(envs.__file__).with_name("template.py")
 
@@ -48,7 +48,7 @@ def test_the_papers_presets_are_registered():
 def test_an_unknown_name_gets_suggestions():
     with pytest.raises(ValueError, match="no family 'GausianBandit-v0'; did you mean"):
         envs.family("GausianBandit-v0")
-    with pytest.raises(ValueError, match=f"did you mean {', '.join(envs.names())}"):
+    with pytest.raises(ValueError, match=f"there are: {', '.join(envs.names())}"):
         envs.family("???")
 
 
@@ -82,11 +82,11 @@ def test_a_name_is_held_by_one_family():
 
 
 def test_a_listener_hears_of_every_family(monkeypatch):
-    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
-    monkeypatch.setattr(registry, "_LISTENERS", [])
-    heard = []
     before = envs.names()
-    registry.tell(heard.append)
+    monkeypatch.setattr(FAMILIES, "_entries", dict(FAMILIES._entries))
+    monkeypatch.setattr(FAMILIES, "_listeners", [])
+    heard = []
+    FAMILIES.tell(heard.append)
     envs.register(GaussianBanditFamily(name="Later-v0", horizon=5))
     assert heard == [*before, "Later-v0"]
 

@@ -4,7 +4,7 @@ import dataclasses
 import time
 
 from icrl import cli, config
-from icrl.experiment import Experiment
+from icrl.experiment import Experiment, register
 from icrl.runs import saved
 
 
@@ -94,6 +94,7 @@ EXPERIMENT = Experiment(
     run=run,
     figure=figure,
 )
+register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -9,11 +9,13 @@ from jaxtyping import Array, Float
 
 from envs.base import Family, Task, require
 from icrl.algorithms.base import Algorithm
+from icrl.algorithms.registry import register
 
 CODE_WEIGHTS = tuple(i / 10 for i in range(11))  # 0.0, 0.1, ..., 1.0
 PAPER_WEIGHTS = CODE_WEIGHTS[1:]  # 0.1, ..., 1.0
 
 
+@register("dirichlet_point_mass")
 def dirichlet_point_mass(
     family: Family,
     task: Task | None = None,

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 
 from envs.base import Family
 from icrl.algorithms.base import Algorithm
+from icrl.algorithms.registry import register
 
 
+@register("uniform")
 def uniform(family: Family) -> Algorithm:
     """Plays every action with equal probability and never learns."""
 

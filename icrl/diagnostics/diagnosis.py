@@ -9,10 +9,9 @@ from envs.splits import TaskSet
 from icrl import algorithms
 from icrl.agents import Agent, fixed, load_agent, trained
 from icrl.diagnostics.calibration import calibration
-from icrl.diagnostics.divergence import divergences
+from icrl.diagnostics.divergence import divergence_panel, divergences
 from icrl.diagnostics.exchangeability import order_sensitivity
 from icrl.diagnostics.recognition import candidates, recognise
-from icrl.evaluation import panels
 from icrl.evaluation.statistics import interval
 from icrl.runs.saved import row
 
@@ -56,7 +55,7 @@ def diagnose(
     rows = []
     for panel, histories in (("own_histories", None), ("uniform_histories", uniform)):
         found = divergences(key, tasks, agent, exact, histories, num_tasks=num_tasks)
-        rows += panels.divergence_panel(
+        rows += divergence_panel(
             f"{panel}: from {target}", {"agent": found}, learned={"agent": seeds}
         )[0]
     rows += _of_predictions(key, tasks, agent, uniform, seeds, num_tasks)

@@ -1,5 +1,6 @@
 """How far the law of an agent is from that of its target, decision by decision."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -11,7 +12,10 @@ from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.agents import Agent
 from icrl.evaluation import over_seeds_and_tasks, play
+from icrl.evaluation.panels import Panel
+from icrl.evaluation.statistics import interval
 from icrl.rollout import Trajectory
+from icrl.runs.saved import row
 
 LEAST_PROBABILITY = 1e-30  # float32 has no logarithm, and no quotient, far below
 
@@ -138,6 +142,49 @@ def _measures(p: Array, q: Array, life: Trajectory) -> Measures:
     measures = (kullback_leibler, hellinger_squared, total_variation, chi_squared)
     valid = jnp.append(life.valid, life.valid[-1])
     return jnp.concatenate([jnp.where(valid, of(p, q), 0.0) for of in measures])
+
+
+def divergence_panel(
+    panel: str, measured: Mapping[str, Divergences], *, learned: Mapping[str, int]
+) -> Panel:
+    """Rows of how far agents are from their target, and the curves behind them.
+
+    `kl_mean` (nats) and `tv_mean` are means over the decisions that are carried out, so
+    not the last; `tv_max` is the largest of the mean over tasks at any of them.
+
+    Args:
+        panel: name of the panel.
+        measured: by agent.
+        learned: training seeds of each agent that has some.
+
+    Returns:
+        Rows, and the arrays of two panels of curves, `<panel>_kl` and `<panel>_tv`.
+    """
+    rows, arrays = [], {}
+    for agent, divergences in measured.items():
+        for name in ("kl", "tv"):
+            values = getattr(divergences, name)[..., :-1]
+            curve = interval(values)
+            arrays[f"{panel}_{name}/steps"] = np.arange(values.shape[-1])
+            for part, line in curve._asdict().items():
+                arrays[f"{panel}_{name}/{agent}/{part}"] = line.astype(np.float32)
+            found = {f"{name}_mean": interval(values.mean(-1))}
+            if name == "tv":
+                found["tv_max"] = interval(values[..., curve.mean.argmax()])
+            rows += [
+                row(
+                    panel=panel,
+                    agent=agent,
+                    metric=metric,
+                    mean=float(mean),
+                    low=float(low),
+                    high=float(high),
+                    seeds=learned.get(agent, 0),
+                    tasks=values.shape[1],
+                )
+                for metric, (mean, low, high) in found.items()
+            ]
+    return rows, arrays
 
 
 def require_algorithm(what: str, agent: Agent) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from icrl.diagnostics.divergence import Divergences
 from icrl.evaluation import Regrets
 from icrl.evaluation.statistics import interval
 from icrl.runs.saved import row
@@ -112,49 +111,6 @@ def loss_panel(
                 exact=floor if metric == "loss" else None,
             )
         )
-    return rows, arrays
-
-
-def divergence_panel(
-    panel: str, measured: Mapping[str, Divergences], *, learned: Mapping[str, int]
-) -> Panel:
-    """Rows of how far agents are from their target, and the curves behind them.
-
-    `kl_mean` (nats) and `tv_mean` are means over the decisions that are carried out, so
-    not the last; `tv_max` is the largest of the mean over tasks at any of them.
-
-    Args:
-        panel: name of the panel.
-        measured: by agent.
-        learned: training seeds of each agent that has some.
-
-    Returns:
-        Rows, and the arrays of two panels of curves, `<panel>_kl` and `<panel>_tv`.
-    """
-    rows, arrays = [], {}
-    for agent, divergences in measured.items():
-        for name in ("kl", "tv"):
-            values = getattr(divergences, name)[..., :-1]
-            curve = interval(values)
-            arrays[f"{panel}_{name}/steps"] = np.arange(values.shape[-1])
-            for part, line in curve._asdict().items():
-                arrays[f"{panel}_{name}/{agent}/{part}"] = line.astype(np.float32)
-            found = {f"{name}_mean": interval(values.mean(-1))}
-            if name == "tv":
-                found["tv_max"] = interval(values[..., curve.mean.argmax()])
-            rows += [
-                row(
-                    panel=panel,
-                    agent=agent,
-                    metric=metric,
-                    mean=float(mean),
-                    low=float(low),
-                    high=float(high),
-                    seeds=learned.get(agent, 0),
-                    tasks=values.shape[1],
-                )
-                for metric, (mean, low, high) in found.items()
-            ]
     return rows, arrays
 
 

@@ -5,10 +5,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from icrl import experiment
 from icrl.config import ExperimentConfig
 from icrl.errors import RunError, unknown
-from icrl.experiment import Experiment
+from icrl.experiment import EXPERIMENTS, Experiment
 from icrl.runs import files, serialization
 
 REQUIRED = {"panel", "agent", "metric", "mean", "low", "high"}
@@ -107,7 +106,7 @@ def read_config(folder: pathlib.Path) -> tuple[Experiment, ExperimentConfig]:
         ValueError: if the config was written by another version.
     """
     content = files.read_json(folder / "config.json")
-    known = experiment.load(content["experiment"])
+    known = EXPERIMENTS[content["experiment"]]
     kind = type(next(iter(known.presets.values())))
     return known, serialization.decode(kind, content["config"])
 
@@ -134,9 +133,9 @@ def find(run: str, root: pathlib.Path) -> pathlib.Path:
     references = sorted((root / run).glob("reference-*/summary.json"))
     if references:
         return references[0].parent
-    if run in experiment.names():
+    if run in EXPERIMENTS.names():
         raise RunError(f"{run} has no finished run in {root / run}: icrl run {run}")
-    raise unknown("folder or experiment", run, experiment.names())
+    raise unknown("folder or experiment", run, EXPERIMENTS.names())
 
 
 def draw(drawn: Experiment, folder: pathlib.Path) -> list[pathlib.Path]:

@@ -30,6 +30,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 MAX_STATES = 100_000_000  # of all steps: one byte each in the policy's table
 _TIE = 1e-12  # an arm is better only if it is by more than rounding
@@ -42,6 +43,7 @@ class Optimum(NamedTuple):
     actions: np.ndarray  # [states of all steps], int8
 
 
+@register("bayes_optimal")
 def bayes_optimal(
     family: Family, *, alpha: float | None = None, beta: float | None = None
 ) -> Algorithm:

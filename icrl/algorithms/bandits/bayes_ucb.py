@@ -8,8 +8,10 @@ from icrl.algorithms import posteriors
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.index_policy import index_policy
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics, update_statistics
+from icrl.algorithms.registry import register
 
 
+@register("bayes_ucb")
 def bayes_ucb(
     family: Family,
     *,

@@ -11,8 +11,10 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 
+@register("empirical_mean")
 def empirical_mean(family: Family, *, explore_first: bool = True) -> Algorithm:
     """Plays the arm of highest average reward; ties go to the lowest arm.
 

@@ -11,8 +11,10 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 
+@register("epsilon_greedy")
 def epsilon_greedy(family: Family, *, epsilon: float = 0.1) -> Algorithm:
     """Plays a uniformly random arm with probability `epsilon`, else the best average.
 

@@ -16,10 +16,12 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 MAX_HORIZON = 500  # the table takes time and memory of order horizon³
 
 
+@register("gittins")
 def gittins(
     family: Family,
     *,

@@ -15,10 +15,12 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 _BISECTIONS = 24  # halvings of [mean, 1]: the resolution of float32
 
 
+@register("kl_ucb")
 def kl_ucb(
     family: Family, *, log_log_weight: float = 0.0, noise_std: float | None = None
 ) -> Algorithm:

@@ -11,8 +11,10 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 
+@register("lcb")
 def lcb(family: Family, *, width: float = 1.0, unseen: str = "never") -> Algorithm:
     """Plays the arm of highest `mean - width / √n`; ties go to the lowest arm.
 

@@ -5,8 +5,10 @@ from icrl.algorithms import posteriors
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.index_policy import index_policy
 from icrl.algorithms.posteriors.arm_statistics import update_statistics
+from icrl.algorithms.registry import register
 
 
+@register("posterior_mean")
 def posterior_mean(
     family: Family,
     *,

@@ -14,8 +14,10 @@ from icrl.algorithms import posteriors
 from icrl.algorithms.base import Algorithm, require_family
 from icrl.algorithms.linear.linear_thompson import linear_thompson
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics, update_statistics
+from icrl.algorithms.registry import register
 
 
+@register("thompson_sampling")
 def thompson_sampling(
     family: Family,
     *,
@@ -67,6 +69,7 @@ def thompson_sampling(
     )
 
 
+@register("exact_posterior_sampling")
 def exact_posterior_sampling(family: Family) -> Algorithm:
     """Thompson sampling with the family's own prior and noise: what an ideal DPT does.
 

@@ -12,10 +12,12 @@ from icrl.algorithms.posteriors.arm_statistics import (
     no_pulls,
     update_statistics,
 )
+from icrl.algorithms.registry import register
 
 FORMS = ("inverse_sqrt", "shrunken", "ucb1")
 
 
+@register("ucb")
 def ucb(
     family: Family,
     *,

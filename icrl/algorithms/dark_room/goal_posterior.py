@@ -17,10 +17,12 @@ from envs.dark_room import DarkRoom, DarkRoomFamily, DarkRoomState
 from envs.splits import FiniteTasks
 from icrl.algorithms.base import Algorithm, require_family
 from icrl.algorithms.dark_room.version_space import Law, version_space, vote
+from icrl.algorithms.registry import register
 
 Prior = Literal["all", "train"]
 
 
+@register("exact_goal_posterior")
 def exact_goal_posterior(
     family: Family,
     *,
@@ -65,6 +67,7 @@ def exact_goal_posterior(
     )
 
 
+@register("exact_permutation_posterior")
 def exact_permutation_posterior(
     family: Family,
     *,

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from envs.base import Family
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.dark_room.goal_posterior import best_actions, require_goals_alone
+from icrl.algorithms.registry import register
 
 
 class Sweep(NamedTuple):
@@ -19,6 +20,7 @@ class Sweep(NamedTuple):
     goal: Int[Array, ""]  # the cell that paid; -1: none did
 
 
+@register("snake_sweep")
 def snake_sweep(family: Family) -> Algorithm:
     """Walks to the first cell of a snake that is unseen, until one pays.
 

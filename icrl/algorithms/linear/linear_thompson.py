@@ -18,8 +18,10 @@ from icrl.algorithms.posteriors.ridge import (
     ridge_scores,
     ridge_update,
 )
+from icrl.algorithms.registry import register
 
 
+@register("linear_thompson")
 def linear_thompson(
     family: Family,
     *,

@@ -16,8 +16,10 @@ from icrl.algorithms.posteriors.ridge import (
     ridge_scores,
     ridge_update,
 )
+from icrl.algorithms.registry import register
 
 
+@register("linucb")
 def linucb(
     family: Family, *, ridge: float = 1.0, width: Scalar = 1.0, first: str = "random"
 ) -> Algorithm:
@@ -71,6 +73,7 @@ def linucb(
     )
 
 
+@register("ridge_greedy")
 def ridge_greedy(
     family: Family, *, ridge: float = 1.0, first: str = "random"
 ) -> Algorithm:

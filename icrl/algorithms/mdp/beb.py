@@ -22,11 +22,13 @@ from icrl.algorithms.posteriors.mdp_posterior import (
     posterior,
 )
 from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
+from icrl.algorithms.registry import register
 
 # (belief, episode) -> bonus on the reward, bonus on each step that is still to come
 Bonuses = Callable[[MDPPosterior, Int[Array, ""]], tuple[PerAction, PerAction]]
 
 
+@register("beb")
 def beb(
     family: Family,
     *,
@@ -69,6 +71,7 @@ def beb(
     return _with_bonuses(family, prior, bonuses, last_transition, random_ties)
 
 
+@register("ucb_vi_posterior")
 def ucb_vi_posterior(
     family: Family,
     *,

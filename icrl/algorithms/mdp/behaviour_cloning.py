@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from envs.base import Family
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.posteriors.mdp_statistics import require_tabular
+from icrl.algorithms.registry import register
 
 
 class Clone(NamedTuple):
@@ -18,6 +19,7 @@ class Clone(NamedTuple):
     current: Float[Array, "*batch states actions"]  # in it
 
 
+@register("behaviour_cloning")
 def behaviour_cloning(family: Family) -> Algorithm:
     """Draws one of the actions that the data took in this state, by their frequency.
 

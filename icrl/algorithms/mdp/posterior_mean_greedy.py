@@ -13,8 +13,10 @@ from icrl.algorithms.posteriors.mdp_posterior import (
     posterior,
 )
 from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
+from icrl.algorithms.registry import register
 
 
+@register("posterior_mean_greedy")
 def posterior_mean_greedy(
     family: Family,
     *,
@@ -60,6 +62,7 @@ def posterior_mean_greedy(
     )
 
 
+@register("mle_greedy")
 def mle_greedy(
     family: Family,
     *,

@@ -14,8 +14,10 @@ from icrl.algorithms.posteriors.mdp_posterior import (
     sample_mdp,
 )
 from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
+from icrl.algorithms.registry import register
 
 
+@register("psrl")
 def psrl(
     family: Family,
     *,
@@ -46,6 +48,7 @@ def psrl(
     )
 
 
+@register("optimistic_psrl")
 def optimistic_psrl(
     family: Family,
     *,

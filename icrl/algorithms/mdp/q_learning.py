@@ -10,6 +10,7 @@ from envs.base import Family, require
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.mdp.tabular_policy import read, table_policy
 from icrl.algorithms.posteriors.mdp_statistics import require_tabular
+from icrl.algorithms.registry import register
 
 
 class QLearning(NamedTuple):
@@ -21,6 +22,7 @@ class QLearning(NamedTuple):
     step: Int[Array, "*batch"]  # of the episode
 
 
+@register("ucb_q_learning")
 def ucb_q_learning(
     family: Family,
     *,
@@ -72,6 +74,7 @@ def ucb_q_learning(
     )
 
 
+@register("q_learning")
 def q_learning(
     family: Family,
     *,

@@ -17,8 +17,10 @@ from icrl.algorithms.posteriors.mdp_statistics import (
     MDPStatistics,
     empirical_transitions,
 )
+from icrl.algorithms.registry import register
 
 
+@register("rlsvi")
 def rlsvi(
     family: Family,
     *,

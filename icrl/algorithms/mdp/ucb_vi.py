@@ -22,11 +22,13 @@ from icrl.algorithms.posteriors.mdp_statistics import (
     empirical_rewards,
     empirical_transitions,
 )
+from icrl.algorithms.registry import register
 
 Width = Callable[[Float[Array, " states"]], PerAction]  # next_value -> bonus
 BONUSES = ("hoeffding", "bernstein", "lin2023")
 
 
+@register("ucb_vi")
 def ucb_vi(
     family: Family,
     *,

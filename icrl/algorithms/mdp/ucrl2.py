@@ -17,8 +17,10 @@ from icrl.algorithms.mdp.backward_induction import (
 from icrl.algorithms.mdp.tabular_policy import planned_policy
 from icrl.algorithms.posteriors.mdp_posterior import NO_PRIOR, posterior
 from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
+from icrl.algorithms.registry import register
 
 
+@register("ucrl2")
 def ucrl2(
     family: Family,
     *,

@@ -20,8 +20,10 @@ from icrl.algorithms.posteriors.mdp_statistics import (
     empirical_rewards,
     empirical_transitions,
 )
+from icrl.algorithms.registry import register
 
 
+@register("vi_lcb")
 def vi_lcb(
     family: Family,
     *,
