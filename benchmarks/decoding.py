@@ -56,7 +56,8 @@ def serve_jax(args: argparse.Namespace) -> None:
 
     def chunk(model, key, means, position):
         cache, logits = model.step(model.init_cache(), query)
-        carry = cache._replace(position=position), logits
+        mixers = tuple(m._replace(length=position) for m in cache.mixers)
+        carry = cache._replace(position=position, mixers=mixers), logits
         return play(model, key, means, carry, position, CHUNK)[1]
 
     keys = jax.random.split(jax.random.key(0), args.tasks)

@@ -12,7 +12,7 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
-        width, hidden = config.width, config.mlp_ratio * config.width
+        width, hidden = config.width, config.hidden_units
         self.num_heads = config.num_heads
         self.norm_attention = nn.LayerNorm(width)
         self.project = nn.Linear(width, 3 * width)

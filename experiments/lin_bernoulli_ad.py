@@ -76,7 +76,7 @@ EXPERIMENT = Experiment(
         "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step",
-            model=TransformerConfig(num_layers=3, attention="relu"),
+            model=TransformerConfig(num_layers=3, mixer=("relu",)),
             training=cosine_training(4000, 1e-2, micro_batch=4),
         ),
         "paper": protocol.PAPER,

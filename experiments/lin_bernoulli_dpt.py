@@ -78,7 +78,7 @@ EXPERIMENT = Experiment(
         "cpu": protocol.Config(
             seeds=(0, 1),
             layout="step",
-            model=TransformerConfig(num_layers=3, attention="relu"),
+            model=TransformerConfig(num_layers=3, mixer=("relu",)),
             training=cosine_training(8000, 1e-2, micro_batch=4, num_examples=80_000),
         ),
         "paper": protocol.PAPER,

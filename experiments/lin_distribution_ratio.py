@@ -280,7 +280,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             layout="step",
-            model=TransformerConfig(num_layers=2, attention="relu"),
+            model=TransformerConfig(num_layers=2, mixer=("relu",)),
             training=cosine_training(3000, 1e-2, micro_batch=4, num_examples=20_000),
             num_contexts=1000,
             soft_labels=True,

@@ -85,9 +85,9 @@ EXPERIMENT = Experiment(
             layout="step_features",
             model=TransformerConfig(
                 num_layers=3,
-                attention="relu",
+                mixer=("relu",),
                 activation="gated",
-                mlp_ratio=2,
+                hidden=64,
                 head="features",
             ),
             training=cosine_training(4000, 5e-3, micro_batch=4),

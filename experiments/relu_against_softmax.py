@@ -129,7 +129,7 @@ def _teach(run, config: Config, teaching: str):
 
 def _recipe(config: Config, attention: str, heads: int):
     """The recipe of one kind of attention."""
-    model = dataclasses.replace(config.model, attention=attention, num_heads=heads)
+    model = dataclasses.replace(config.model, mixer=(attention,), num_heads=heads)
     one = dataclasses.replace(config, model=model)
     return protocol.make_recipe(one, "BernoulliBandit-Lin2023-v0")
 

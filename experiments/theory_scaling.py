@@ -265,7 +265,7 @@ EXPERIMENT = Experiment(
         "cpu": Config(
             horizon=50,
             layout="step",
-            model=TransformerConfig(num_layers=2, attention="relu"),
+            model=TransformerConfig(num_layers=2, mixer=("relu",)),
             training=cosine_training(2000, 1e-2, micro_batch=8),
             num_contexts=1000,
             soft_labels=True,

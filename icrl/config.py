@@ -4,7 +4,12 @@ Nothing here imports jax, so that the command line answers at once.
 """
 
 import dataclasses
+import math
+import types
+import typing
 from typing import Any, Literal
+
+from icrl.registries import JOINS, MIXERS
 
 LayoutName = Literal[
     "query_first",
@@ -15,6 +20,48 @@ LayoutName = Literal[
     "interleaved",
     "interleaved_features",
 ]
+
+
+def check_fields(config: Any) -> None:
+    """Raises `ValueError` where a field's value is not what its annotation says.
+
+    Choices must be among those of the `Literal`, whole numbers whole, numbers finite.
+    Python itself checks none of it, and an unknown choice would play another.
+    """
+    kinds = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        _check(field.name, kinds[field.name], getattr(config, field.name))
+
+
+def _check(name: str, kind: Any, value: Any) -> None:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal and value not in arguments:
+        choices = ", ".join(map(str, arguments))
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return
+        others = [kind for kind in arguments if kind is not type(None)]
+        if len(others) == 1:
+            _check(name, others[0], value)
+    if origin is tuple and arguments:
+        if not isinstance(value, tuple):
+            raise ValueError(f"{name} must be a tuple, got {value!r}")
+        if arguments[-1] is ...:
+            for entry in value:
+                _check(name, arguments[0], entry)
+    if kind is bool and not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+    if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if kind is str and not isinstance(value, str):
+        raise ValueError(f"{name} must be a name, got {value!r}")
+    if kind is float and not (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    ):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +77,7 @@ class ExperimentConfig:
     log: tuple[Literal["tensorboard", "wandb"], ...] = ()  # beside metrics.jsonl
 
     def __post_init__(self):
+        check_fields(self)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be given, each once, got {self.seeds}")
         if min(self.seeds) < 0:
@@ -38,39 +86,87 @@ class ExperimentConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """Sizes of a transformer.
+    """Sizes and kinds of a sequence model: embed, blocks, heads.
 
     Raises:
-        ValueError: if a size is not positive, or the heads do not divide the width.
+        ValueError: if a size is not positive, the heads do not divide the width, a name
+            is not registered, or a schedule does not fit.
     """
 
     width: int = 32  # of the residual stream
-    num_layers: int = 4
+    num_layers: int = 4  # blocks
     num_heads: int = 4
-    mlp_ratio: int = 4  # hidden units of an MLP, over the width
-    attention: Literal["softmax", "relu"] = "softmax"  # relu: weights relu(q·k) / i
+    hidden: int | None = None  # units of an MLP; None: four times the width
+    mixer: tuple[str, ...] = ("softmax",)  # of block 0, 1, ..., repeated; see MIXERS
+    join: str = "add"  # how a block adds to the stream; see JOINS
     # linear: a row of weights for each action; features: one shared map scores every
     # action by the features that the token shows
     head: Literal["linear", "features"] = "linear"
-    norm: Literal["pre", "post"] = "pre"  # layer norm before or after each addition
+    value_head: bool = False  # whether a value is read off the stream, too
+    norm: Literal["pre", "post", "none"] = "pre"  # layer norm before or after each join
     # of the MLP; gated: gelu(x U) * (x V), which can multiply features (Shazeer 2020,
     # arXiv 2002.05202), with half as many weights more as the others
     activation: Literal["gelu", "relu", "gated"] = "gelu"
-    positions: Literal["none", "learned"] = "none"
+    positions: Literal["none", "learned"] = "none"  # added to the embedding
     init: Literal["fan_in", "gpt2"] = "fan_in"  # of block weights; gpt2: N(0, 0.02)
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of activations
+    bias: bool | None = None  # of a block's linear maps; None: as its source has them
+    # which block stands at each depth: 0 0 0 is a loop of three passes, 0 1 1 1 2 one
+    # with blocks before and after it; None: every block once
+    schedule: tuple[int, ...] | None = None
+    inject: bool = False  # add a loop's input to the stream before each further pass
+    dtype: Literal["float32", "bfloat16", "float64"] = "float32"  # of activations
     query_block: int = 64  # speed only: queries per attention block
 
     def __post_init__(self):
-        names = ("width", "num_layers", "num_heads", "mlp_ratio", "query_block")
-        for name in names:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_fields(self)
+        for name in ("width", "num_layers", "num_heads", "hidden", "query_block"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be positive, got {value}")
         if self.width % self.num_heads:
             raise ValueError(
                 f"width ({self.width}) must be a multiple of "
                 f"num_heads ({self.num_heads})"
             )
+        if not self.mixer or len(self.mixer) > self.num_layers:
+            raise ValueError(
+                f"mixer must name 1 to num_layers={self.num_layers} mixers, "
+                f"got {len(self.mixer)}"
+            )
+        for name in self.mixer:
+            MIXERS.require(name)
+        JOINS.require(self.join)
+        if set(self.depths) != set(range(self.num_layers)):
+            raise ValueError(
+                f"schedule must use each of the blocks 0 to {self.num_layers - 1}, "
+                f"got {self.schedule}"
+            )
+
+    @property
+    def mixers(self) -> tuple[str, ...]:
+        """The mixer of each block."""
+        return tuple(self.mixer[i % len(self.mixer)] for i in range(self.num_layers))
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The block at each depth."""
+        return tuple(range(self.num_layers)) if self.schedule is None else self.schedule
+
+    @property
+    def depth(self) -> int:
+        """How many blocks a token passes, counting each pass."""
+        return len(self.depths)
+
+    @property
+    def hidden_units(self) -> int:
+        """Units of an MLP."""
+        return 4 * self.width if self.hidden is None else self.hidden
+
+    def make(self, **sizes: Any) -> Any:
+        """A model of this config; `sizes` are the arguments of `Transformer`."""
+        from icrl.models.transformer import Transformer
+
+        return Transformer(self, **sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,8 +266,8 @@ LIN2023_MODEL = TransformerConfig(
     width=32,
     num_layers=8,
     num_heads=4,
-    mlp_ratio=1,
-    attention="relu",
+    hidden=32,
+    mixer=("relu",),
     norm="post",
     activation="relu",
     positions="learned",

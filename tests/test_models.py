@@ -19,7 +19,7 @@ CONFIGS = [
     TransformerConfig(num_layers=1, num_heads=4, query_block=64, init="gpt2"),
     dataclasses.replace(LIN2023_MODEL, num_layers=2, query_block=16),
     TransformerConfig(
-        num_layers=1, attention="relu", activation="gated", query_block=16
+        num_layers=1, mixer=("relu",), activation="gated", query_block=16
     ),
     TransformerConfig(num_layers=1, head="features", query_block=16),
 ]

@@ -1,292 +1,237 @@
-"""Causal attention, softmax or ReLU, in parallel and with cached keys and values."""
-
-from collections.abc import Callable
-from typing import NamedTuple
+"""Attention as a mixer: what softmax and ReLU attention share."""
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from icrl.config import TransformerConfig
+from icrl.models.attention_kernels import (
+    AttentionCache,
+    Weigh,
+    peek_cache,
+    products,
+    read_cache,
+)
 from icrl.models.base import linear, residual_std, weight_std
+from icrl.models.mixer import Mixer, segment_starts
 
-READ_STEPS = 8  # lengths of cache among which a step chooses what it reads
-MIN_READ = 16  # tokens; shorter reads save nothing
-
-
-Weigh = Callable[[Array, Array], Array]  # (scores, position) -> weights
+Heads = Float[Array, "heads time dim"]
 
 
-class AttentionCache(NamedTuple):
-    """Keys and values of the tokens read so far; what stands behind is not read."""
+class Attention(Mixer):
+    """Multi-head attention to this token and those before it.
 
-    keys: Float[Array, "heads dim max_tokens"]
-    values: Float[Array, "heads max_tokens dim"]
-
-
-class CausalAttention(nnx.Module):
-    """Multi-head attention to this token and those before it, `config.attention` style.
-
-    "softmax": weights softmax(q·k / √dim), with biases as in GPT-2.
-    "relu": weights relu(q·k) / i for token i = 1, 2, ..., without biases of queries,
-    keys and values. A sum over tokens divided by their number: what the theory's
-    transformers use.
-
-    Source: Vaswani et al. 2017, Section 3.2, and Radford et al. 2019; Lin, Bai and Mei
-    2023, arXiv 2310.08566, Section 2 and its code, which ignores its number of heads.
+    Args:
+        config: sizes.
+        bias: whether queries, keys and values have biases.
+        combined: whether a linear map combines the heads' outputs.
+        rngs: draws the weights.
     """
 
-    def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
-        width, dtype = config.width, config.dtype
+    def __init__(
+        self,
+        config: TransformerConfig,
+        *,
+        bias: bool,
+        combined: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        width = config.width
         self.width, self.num_heads = width, config.num_heads
-        self.query_block = config.query_block
-        self.dtype = dtype
-        self.relu = config.attention == "relu"
+        self.query_block, self.dtype = config.query_block, config.dtype
         self.project = linear(
             width,
             3 * width,
             std=weight_std(config),
-            bias=not self.relu,
-            dtype=dtype,
+            bias=bias,
+            dtype=config.dtype,
             rngs=rngs,
         )
-        # Lin et al.'s values have the full width: one head's are the output itself
         self.combine = (
-            None
-            if self.relu and config.num_heads == 1
-            else linear(width, width, std=residual_std(config), dtype=dtype, rngs=rngs)
+            linear(
+                width,
+                width,
+                std=residual_std(config),
+                bias=config.bias is not False,
+                dtype=config.dtype,
+                rngs=rngs,
+            )
+            if combined
+            else None
         )
 
-    def parallel(self, x: Float[Array, "time width"]) -> Float[Array, "time width"]:
-        """Mixes all tokens, each with those before it."""
-        return self._attend(*self._project(x))
+    def attend(
+        self,
+        queries: Heads,
+        keys: Heads,
+        values: Heads,
+        reset: Bool[Array, " time"] | None,
+    ) -> Heads:
+        """Attention within a segment, from nothing before it."""
+        raise NotImplementedError
 
-    def init_cache(self, max_tokens: int) -> AttentionCache:
+    @property
+    def weigh(self) -> Weigh:
+        """`(scores, position) -> weights` of the tokens 0 to `position`."""
+        raise NotImplementedError
+
+    def scale(self, queries: Heads) -> Heads:
+        """The queries, as scores need them."""
+        return queries
+
+    def init_state(self, max_tokens: int) -> AttentionCache:
         """Returns the memory of no tokens, with room for `max_tokens`."""
         heads, dim = self.num_heads, self.width // self.num_heads
         return AttentionCache(
             keys=jnp.zeros((heads, dim, max_tokens), self.dtype),
             values=jnp.zeros((heads, max_tokens, dim), self.dtype),
+            length=jnp.zeros((), jnp.int32),
         )
 
-    def prefill(
-        self, x: Float[Array, "time width"], length: Int[Array, ""], max_tokens: int
-    ) -> tuple[AttentionCache, Float[Array, "time width"]]:
-        """As `parallel`; returns also the memory after the first `length` tokens."""
-        del length  # a step at `length` reads no later one, and overwrites the next
+    def __call__(
+        self,
+        x: Float[Array, "time width"],
+        state: AttentionCache | None = None,
+        *,
+        reset: Bool[Array, " time"] | None = None,
+        length: Int[Array, ""] | None = None,
+        remember: int = 0,
+    ) -> tuple[Float[Array, "time width"], AttentionCache | None]:
+        """As `Mixer`: one token, a question and a whole context each have a fast way.
+
+        After `max_tokens` tokens the memory is full: a further one would overwrite the
+        last, unnoticed. Whoever plays checks the length of the game beforehand.
+        """
         queries, keys, values = self._project(x)
-        room = (0, max_tokens - x.shape[0])
-        cache = AttentionCache(
-            keys=jnp.pad(keys.swapaxes(1, 2), ((0, 0), (0, 0), room)),
-            values=jnp.pad(values, ((0, 0), room, (0, 0))),
-        )
-        return cache, self._attend(queries, keys, values)
+        after = None
+        if state is None:
+            mixed = self.attend(queries, keys, values, reset)
+            if remember:
+                empty = self.init_state(remember)
+                after = _append(empty, keys, values, reset, length, fresh=True)
+        elif x.shape[0] == 1 and reset is None and length is None:
+            mixed, after = self._one(queries, keys, values, state, remember)
+        else:
+            mixed = self._go_on(queries, keys, values, state, reset)
+            if remember:
+                after = _append(state, keys, values, reset, length)
+        heads, time, dim = mixed.shape
+        mixed = mixed.swapaxes(0, 1).reshape(time, heads * dim)
+        return mixed if self.combine is None else self.combine(mixed), after
 
-    def step(
-        self, cache: AttentionCache, position: Int[Array, ""], x: Float[Array, " width"]
-    ) -> tuple[AttentionCache, Float[Array, " width"]]:
-        """Mixes one token with those in memory; `position` counts from 0."""
-        query, key, value = self._project(x[None])
-        cache = AttentionCache(
-            keys=jax.lax.dynamic_update_slice_in_dim(
-                cache.keys, key.swapaxes(1, 2), position, axis=2
-            ),
-            values=jax.lax.dynamic_update_slice_in_dim(
-                cache.values, value, position, axis=1
-            ),
-        )
-        mixed = read_cache(cache, position, query[:, 0], self._weigh)
-        return cache, self._combine(mixed.reshape(-1))
+    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+        """Projections, and scores and sums over the tokens that are seen."""
+        maps = (3 + (self.combine is not None)) * self.width**2
+        return maps + self.width * (2 * tokens if decode else tokens + 1)
 
-    def peek(
-        self, cache: AttentionCache, position: Int[Array, ""], x: Float[Array, " width"]
-    ) -> Float[Array, " width"]:
-        """The same without a write: questions under `vmap` share one cache."""
-        query, key, value = (part[:, 0] for part in self._project(x[None]))
-        mixed = peek_cache(cache, position, query, key, value, self._weigh)
-        return self._combine(mixed.reshape(-1))
-
-    @property
-    def _weigh(self) -> Weigh:
-        return relu_weights if self.relu else softmax_weights
-
-    def _project(self, x: Float[Array, "time width"]):
-        """Queries (scaled for softmax), keys, values, each `[heads, time, dim]`."""
+    def _project(self, x: Float[Array, "time width"]) -> tuple[Heads, Heads, Heads]:
         time, width = x.shape
         dim = width // self.num_heads
         projected = self.project(x).reshape(time, 3, self.num_heads, dim)
         queries, keys, values = projected.transpose(1, 2, 0, 3)
-        return queries if self.relu else queries * dim**-0.5, keys, values
+        return self.scale(queries), keys, values
 
-    def _attend(self, queries: Array, keys: Array, values: Array):
-        attend = relu_attention if self.relu else softmax_attention
-        mixed = attend(queries, keys, values, self.query_block)
-        heads, time, dim = mixed.shape
-        return self._combine(mixed.swapaxes(0, 1).reshape(time, heads * dim))
+    def _one(
+        self,
+        queries: Heads,
+        keys: Heads,
+        values: Heads,
+        state: AttentionCache,
+        remember: int,
+    ) -> tuple[Heads, AttentionCache | None]:
+        """One token: written and then read, or not written at all."""
+        query, key, value = queries[:, 0], keys[:, 0], values[:, 0]
+        if not remember:
+            mixed = peek_cache(state, query, key, value, self.weigh)
+            return mixed[:, None], None
+        update = jax.lax.dynamic_update_slice_in_dim
+        state = AttentionCache(
+            keys=update(state.keys, keys.swapaxes(1, 2), state.length, axis=2),
+            values=update(state.values, values, state.length, axis=1),
+            length=state.length + 1,
+        )
+        return read_cache(state, query, self.weigh)[:, None], state
 
-    def _combine(
-        self, heads: Float[Array, "*time width"]
-    ) -> Float[Array, "*time width"]:
-        return heads if self.combine is None else self.combine(heads)
+    def _go_on(
+        self,
+        queries: Heads,
+        keys: Heads,
+        values: Heads,
+        state: AttentionCache,
+        reset: Bool[Array, " time"] | None,
+    ) -> Heads:
+        """Many tokens after those in memory: each sees the memory up to its own place.
+
+        The memory is rolled to each query's first visible token, so that `weigh` sees
+        the same as it does for one token after another.
+        """
+        whole = _append(state, keys, values, None, None, room=keys.shape[1])
+        time = jnp.arange(keys.shape[1])
+        starts = jnp.full_like(time, -1) if reset is None else segment_starts(reset)
+        first = jnp.where(starts < 0, 0, state.length + starts)
+        scores = products("hqd,hdk->qhk", queries, whole.keys)
+
+        def weights(scores: Array, first: Array, last: Array) -> Array:
+            visible = jnp.roll(scores, -first, axis=-1)
+            return jnp.roll(self.weigh(visible, last - first), first, axis=-1)
+
+        weight = jax.vmap(weights)(scores, first, state.length + time)
+        return products("qhk,hkd->hqd", weight.astype(values.dtype), whole.values)
 
 
-def softmax_attention(
-    queries: Float[Array, "heads time dim"],
-    keys: Float[Array, "heads time dim"],
-    values: Float[Array, "heads time dim"],
-    block: int,
-) -> Float[Array, "heads time dim"]:
-    """softmax(mask(Q Kᵀ)) V, where each token sees itself and those before it.
-
-    A block of queries is compared with the keys up to its own end only: half the work
-    of the full square, and what is in hand stays in the processor's cache.
+def _append(
+    state: AttentionCache,
+    keys: Heads,
+    values: Heads,
+    reset: Bool[Array, " time"] | None,
+    length: Int[Array, ""] | None,
+    *,
+    fresh: bool = False,
+    room: int = 0,
+) -> AttentionCache:
+    """The memory after the first `length` tokens of a segment.
 
     Args:
-        queries: already divided by sqrt(dim).
-        keys: what they are compared with.
-        values: what is averaged.
-        block: queries per block; it changes the speed and not the result.
+        state: the memory before.
+        keys: of the segment.
+        values: of the segment.
+        reset: what stands before the last reset that counts is forgotten.
+        length: tokens that are remembered; None: all.
+        fresh: whether the memory before is known to be empty.
+        room: more tokens than the memory before has room for.
     """
-    time = queries.shape[1]
-    # one column more sums the weights: dividing the mean afterwards spares two passes
-    # over the weights, one here and one in the gradient
-    values = jnp.pad(values, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-    mixed = []
-    for start in range(0, time, block):
-        end = min(start + block, time)
-        scores = jnp.einsum(
-            "hqd,hkd->hqk",
-            queries[:, start:end],
-            keys[:, :end],
-            preferred_element_type=jnp.float32,
+    time, capacity = keys.shape[1], state.values.shape[1] + room
+    keys = keys.swapaxes(1, 2)
+    if length is not None:  # what is not remembered leaves no trace
+        read = jnp.arange(time) < length
+        keys = jnp.where(read[None, None], keys, 0)
+        values = jnp.where(read[None, :, None], values, 0)
+    total = state.length + (time if length is None else length)
+    if fresh and reset is None:
+        pad = (0, capacity - time)
+        return AttentionCache(
+            keys=jnp.pad(keys, ((0, 0), (0, 0), pad)),
+            values=jnp.pad(values, ((0, 0), pad, (0, 0))),
+            length=total.astype(jnp.int32),
         )
-        seen = jnp.arange(end)[None, None] <= jnp.arange(start, end)[None, :, None]
-        scores = jnp.where(seen, scores, -1e30)  # -inf would make gradients NaN
-        largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
-        sums = jnp.einsum(
-            "hqk,hkd->hqd",
-            jnp.exp(scores - largest).astype(values.dtype),
-            values[:, :end],
-            preferred_element_type=jnp.float32,
-        )
-        mixed.append(sums[..., :-1] / sums[..., -1:])
-    return jnp.concatenate(mixed, axis=1).astype(values.dtype)
-
-
-def relu_attention(
-    queries: Float[Array, "heads time dim"],
-    keys: Float[Array, "heads time dim"],
-    values: Float[Array, "heads time dim"],
-    block: int,
-) -> Float[Array, "heads time dim"]:
-    """mask(relu(Q Kᵀ)) V / i for token i = 1, 2, ...; blocks as `softmax_attention`.
-
-    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Definition of masked attention.
-    """
-    time = queries.shape[1]
-    mixed = []
-    for start in range(0, time, block):
-        end = min(start + block, time)
-        scores = jnp.einsum(
-            "hqd,hkd->hqk",
-            queries[:, start:end],
-            keys[:, :end],
-            preferred_element_type=jnp.float32,
-        )
-        at = jnp.arange(start, end)[None, :, None]
-        seen = jnp.arange(end)[None, None] <= at
-        weights = jnp.where(seen, jax.nn.relu(scores), 0.0).astype(values.dtype)
-        sums = jnp.einsum(
-            "hqk,hkd->hqd",
-            weights,
-            values[:, :end],
-            preferred_element_type=jnp.float32,
-        )
-        mixed.append(sums / (at + 1))
-    return jnp.concatenate(mixed, axis=1).astype(values.dtype)
-
-
-def softmax_weights(
-    scores: Float[Array, "heads tokens"], position: Int[Array, ""]
-) -> Float[Array, "heads tokens"]:
-    """The weights of the tokens 0 to `position`; those of later ones are 0."""
-    seen = jnp.arange(scores.shape[1])[None] <= position
-    return jax.nn.softmax(jnp.where(seen, scores, -1e30), axis=-1)
-
-
-def relu_weights(
-    scores: Float[Array, "heads tokens"], position: Int[Array, ""]
-) -> Float[Array, "heads tokens"]:
-    """The same for attention without softmax: relu(scores) over their number."""
-    seen = jnp.arange(scores.shape[1])[None] <= position
-    return jnp.where(seen, jax.nn.relu(scores), 0.0) / (position + 1)
-
-
-def read_cache(
-    cache: AttentionCache,
-    position: Int[Array, ""],
-    query: Float[Array, "heads dim"],
-    weigh: Weigh = softmax_weights,
-) -> Float[Array, "heads dim"]:
-    """Attention of one query to the tokens 0 to `position`.
-
-    Reads the shortest of a few static lengths of the cache that holds them, so a step
-    early in a game is cheap.
-
-    Args:
-        cache: keys and values.
-        position: of the last token that is read.
-        query: what is asked.
-        weigh: `(scores, position) -> weights`.
-    """
-    max_tokens = cache.values.shape[1]
-    stride = max(MIN_READ, -(-max_tokens // READ_STEPS))
-    lengths = [*range(stride, max_tokens, stride), max_tokens]
-
-    def reader(length: int):
-        def read(cache: AttentionCache, position: Array, query: Array) -> Array:
-            keys, values = cache.keys[..., :length], cache.values[:, :length]
-            scores = jnp.einsum(
-                "hd,hdk->hk", query, keys, preferred_element_type=jnp.float32
-            )
-            weights = weigh(scores, position).astype(values.dtype)
-            return jnp.einsum("hk,hkd->hd", weights, values)
-
-        return read
-
-    return jax.lax.switch(
-        position // stride, [reader(n) for n in lengths], cache, position, query
+    update = jax.lax.dynamic_update_slice_in_dim
+    behind = (0, room + time)
+    all_keys = jnp.pad(state.keys, ((0, 0), (0, 0), behind))
+    all_keys = update(all_keys, keys, state.length, axis=2)
+    all_values = jnp.pad(state.values, ((0, 0), behind, (0, 0)))
+    all_values = update(all_values, values, state.length, axis=1)
+    first = jnp.zeros((), jnp.int32)
+    if reset is not None:
+        counted = reset if length is None else reset & (jnp.arange(time) < length)
+        start = segment_starts(counted)[-1]
+        first = jnp.where(start < 0, 0, state.length + start)
+        # a slice that begins later must not end behind the array, or it is moved back
+        all_keys = jnp.pad(all_keys, ((0, 0), (0, 0), (0, capacity)))
+        all_values = jnp.pad(all_values, ((0, 0), (0, capacity), (0, 0)))
+    cut = jax.lax.dynamic_slice_in_dim
+    return AttentionCache(
+        keys=cut(all_keys, first, capacity, axis=2),
+        values=cut(all_values, first, capacity, axis=1),
+        length=(total - first).astype(jnp.int32),
     )
-
-
-def peek_cache(
-    cache: AttentionCache,
-    position: Int[Array, ""],
-    query: Float[Array, "heads dim"],
-    key: Float[Array, "heads dim"],
-    value: Float[Array, "heads dim"],
-    weigh: Weigh = softmax_weights,
-) -> Float[Array, "heads dim"]:
-    """Attention of one query to the tokens in memory, and to its own token at last.
-
-    What `read_cache` gives once the token is written, but nothing is: under `vmap` over
-    tokens alone, all of them multiply the same keys and values.
-
-    Args:
-        cache: keys and values of the tokens 0 to `position` - 1, and of any others.
-        position: of the token.
-        query: of the token, as its key and its value.
-        key: see `query`.
-        value: see `query`.
-        weigh: as in `read_cache`.
-    """
-    scores = jnp.einsum(
-        "hd,hdk->hk", query, cache.keys, preferred_element_type=jnp.float32
-    )
-    own = jnp.einsum("hd,hd->h", query, key, preferred_element_type=jnp.float32)
-    here = jnp.arange(scores.shape[1])[None] == position
-    weights = weigh(jnp.where(here, own[:, None], scores), position)
-    weights = weights.astype(value.dtype)
-    others = jnp.einsum("hk,hkd->hd", jnp.where(here, 0, weights), cache.values)
-    return others + weights[:, position, None] * value

@@ -1,4 +1,4 @@
-"""What a sequence model and a token mixer offer.
+"""What a sequence model offers, and the layers that all of them are made of.
 
 Axis names: `time` tokens of context, `token` features of one token, `width` of the
 residual stream, `heads`, `dim` of one head, `actions`. Everything takes one sequence;
@@ -9,11 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from icrl.config import TransformerConfig
 
-Cache = Any  # a pytree; each model and each mixer defines its own
+State = Any  # a pytree; each model and each mixer defines its own
 
 
 @runtime_checkable
@@ -27,18 +27,28 @@ class SequenceModel(Protocol):
     max_tokens: int  # longest context
 
     def __call__(
-        self, tokens: Float[Array, "time token"]
+        self,
+        tokens: Float[Array, "time token"],
+        *,
+        reset: Bool[Array, " time"] | None = None,
     ) -> Float[Array, "time actions"]:
-        """Logits after every prefix of the context, in parallel."""
+        """Logits after every prefix of the context, in parallel.
+
+        Where `reset` is true, a token begins a context of its own.
+        """
         ...
 
-    def init_cache(self) -> Cache:
+    def init_cache(self) -> State:
         """Returns the memory of an empty context."""
         ...
 
     def step(
-        self, cache: Cache, token: Float[Array, " token"]
-    ) -> tuple[Cache, Float[Array, " actions"]]:
+        self,
+        cache: State,
+        token: Float[Array, " token"],
+        *,
+        reset: Bool[Array, ""] | None = None,
+    ) -> tuple[State, Float[Array, " actions"]]:
         """Appends one token; returns the new memory and the logits after the token.
 
         `vmap` whole rollouts, with `init_cache` inside: then all sequences stand at
@@ -48,7 +58,7 @@ class SequenceModel(Protocol):
 
     def prefill(
         self, tokens: Float[Array, "time token"], length: Int[Array, ""] | None = None
-    ) -> tuple[Cache, Float[Array, "time actions"]]:
+    ) -> tuple[State, Float[Array, "time actions"]]:
         """Reads a context in parallel: the memory after it, and all its logits.
 
         With a `length` the memory is that after so many of the tokens: contexts of
@@ -57,7 +67,7 @@ class SequenceModel(Protocol):
         ...
 
     def peek(
-        self, cache: Cache, token: Float[Array, " token"]
+        self, cache: State, token: Float[Array, " token"]
     ) -> Float[Array, " actions"]:
         """The logits of `step`, for a token that is not remembered.
 
@@ -66,38 +76,9 @@ class SequenceModel(Protocol):
         ...
 
 
-@runtime_checkable
-class TokenMixer(Protocol):
-    """The part of a block that looks back in time. A new backbone is one of these.
-
-    Made by `mixer(config, rngs=rngs)`; see `Transformer`.
-    """
-
-    def parallel(self, x: Float[Array, "time width"]) -> Float[Array, "time width"]:
-        """Mixes all tokens, each with those before it."""
-        ...
-
-    def init_cache(self, max_tokens: int) -> Cache:
-        """Returns the memory of no tokens, with room for `max_tokens`."""
-        ...
-
-    def step(
-        self, cache: Cache, position: Int[Array, ""], x: Float[Array, " width"]
-    ) -> tuple[Cache, Float[Array, " width"]]:
-        """Mixes one token with those in memory; `position` counts from 0."""
-        ...
-
-    def prefill(
-        self, x: Float[Array, "time width"], length: Int[Array, ""], max_tokens: int
-    ) -> tuple[Cache, Float[Array, "time width"]]:
-        """As `parallel`; returns also the memory after the first `length` tokens."""
-        ...
-
-    def peek(
-        self, cache: Cache, position: Int[Array, ""], x: Float[Array, " width"]
-    ) -> Float[Array, " width"]:
-        """Mixes one token with those in memory, as `step` does, and forgets it."""
-        ...
+def at_least_float32(dtype: str) -> jnp.dtype:
+    """What sums, norms and states are kept in: float32, or the activations' float64."""
+    return jnp.promote_types(dtype, jnp.float32)
 
 
 def linear(
@@ -116,20 +97,27 @@ def linear(
         size_out: features out.
         std: of the normal weights; None: 1/sqrt(size_in), truncated at two of it.
         bias: whether there are any.
-        dtype: of the activations; weights are float32 always.
+        dtype: of the activations; weights are float32, or float64 where these are.
         rngs: its `params` stream draws the weights.
     """
     layer = nnx.Linear(
-        size_in, size_out, use_bias=bias, dtype=jnp.dtype(dtype), rngs=rngs
+        size_in,
+        size_out,
+        use_bias=bias,
+        dtype=jnp.dtype(dtype),
+        param_dtype=at_least_float32(dtype),
+        rngs=rngs,
     )
     if std is not None:
-        layer.kernel = nnx.Param(std * rngs.params.normal((size_in, size_out)))
+        drawn = rngs.params.normal((size_in, size_out), at_least_float32(dtype))
+        layer.kernel = nnx.Param(std * drawn)
     return layer
 
 
-def layer_norm(width: int, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Makes a layer norm that computes and answers in float32."""
-    return nnx.LayerNorm(width, epsilon=1e-5, dtype=jnp.float32, rngs=rngs)
+def layer_norm(width: int, *, dtype: str = "float32", rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Makes a layer norm that computes and answers in float32 at least."""
+    exact = at_least_float32(dtype)
+    return nnx.LayerNorm(width, epsilon=1e-5, dtype=exact, param_dtype=exact, rngs=rngs)
 
 
 def weight_std(config: TransformerConfig) -> float | None:
@@ -138,8 +126,8 @@ def weight_std(config: TransformerConfig) -> float | None:
 
 
 def residual_std(config: TransformerConfig) -> float | None:
-    """The same for projections into the residual stream, 1/sqrt(2 layers) as large.
+    """The same for projections into the residual stream, 1/sqrt(2 depth) as large.
 
     Only in GPT-2; there every block adds to the stream twice.
     """
-    return 0.02 / (2 * config.num_layers) ** 0.5 if config.init == "gpt2" else None
+    return 0.02 / (2 * config.depth) ** 0.5 if config.init == "gpt2" else None

@@ -1,0 +1,1 @@
+"""Joins, one a file: how a block adds to the stream."""

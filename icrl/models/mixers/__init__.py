@@ -1,0 +1,1 @@
+"""Mixers, one a file: how a block looks back in time."""

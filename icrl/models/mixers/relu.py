@@ -1,0 +1,45 @@
+"""ReLU attention, which the theory's transformers use."""
+
+from flax import nnx
+from jaxtyping import Array, Bool
+
+from icrl.config import TransformerConfig
+from icrl.models.attention import Attention, Heads
+from icrl.models.attention_kernels import Weigh, relu_attention, relu_weights
+from icrl.registries import MIXERS
+
+
+@MIXERS.register("relu")
+class Relu(Attention):
+    """Attention with weights relu(q·k) / i for token i = 1, 2, ...: a mean over tokens.
+
+    Queries, keys and values have no biases unless the config asks for them. With one
+    head nothing combines: Lin et al.'s values have the full width, and one head's are
+    the output itself.
+
+    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 2 and its code, which
+    ignores its number of heads.
+    """
+
+    def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+        super().__init__(
+            config,
+            bias=config.bias is True,
+            combined=config.num_heads > 1,
+            rngs=rngs,
+        )
+
+    def attend(
+        self,
+        queries: Heads,
+        keys: Heads,
+        values: Heads,
+        reset: Bool[Array, " time"] | None,
+    ) -> Heads:
+        """Blocks of queries, each against the keys up to its own end."""
+        return relu_attention(queries, keys, values, self.query_block, reset)
+
+    @property
+    def weigh(self) -> Weigh:
+        """The positive parts of the scores so far, over their number."""
+        return relu_weights
