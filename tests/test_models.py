@@ -3,13 +3,15 @@ import re
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from flax import nnx
 
 from icrl.config import LIN2023_MODEL, LIN2023_RELEASED_MODEL, TransformerConfig
-from icrl.models import SequenceModel, TokenMixer, Transformer
-from icrl.models.attention import relu_attention, softmax_attention
+from icrl.models import Transformer
+from icrl.models.attention_kernels import relu_attention, softmax_attention
+from icrl.runs import serialization
 
 TIME, TOKEN, ACTIONS = 37, 8, 5  # no multiple of the query block
 
@@ -215,8 +217,8 @@ def test_a_feature_head_scores_every_arm_by_the_same_function():
     )
     stream = jax.random.normal(jax.random.key(3), (TIME, 32))
     turned = tokens.at[:, :ACTIONS].set(tokens[:, :ACTIONS][:, ::-1])  # one number each
-    logits = model.head(stream, tokens)
-    np.testing.assert_allclose(model.head(stream, turned), logits[:, ::-1], atol=1e-6)
+    logits = model.policy(stream, tokens)
+    np.testing.assert_allclose(model.policy(stream, turned), logits[:, ::-1], atol=1e-6)
     assert logits.std() > 0
     with pytest.raises(ValueError, match="needs tokens that show the arms' features"):
         Transformer(
@@ -229,74 +231,102 @@ def test_a_feature_head_scores_every_arm_by_the_same_function():
 
 
 def test_a_gated_mlp_is_a_product_of_two_projections():
-    block = transformer(TransformerConfig(num_layers=1, activation="gated")).blocks[0]
+    mlp = transformer(TransformerConfig(num_layers=1, activation="gated")).blocks[0].mlp
     x = jax.random.normal(jax.random.key(2), (3, 32))
-    gate, value = jnp.split(block.expand(block.norm_mlp(x)), 2, axis=-1)
+    gate, value = jnp.split(mlp.expand(x), 2, axis=-1)
     assert gate.shape == value.shape == (3, 128)
-    expected = x + block.contract(jax.nn.gelu(gate) * value)
-    got = block._finish(x, jnp.zeros_like(x))
-    np.testing.assert_allclose(got, expected, atol=1e-6)
+    expected = mlp.contract(jax.nn.gelu(gate) * value)
+    np.testing.assert_allclose(mlp(x), expected, atol=1e-6)
 
 
 def test_gpt2_weights_have_its_deviations():
     config = TransformerConfig(width=128, num_layers=2, init="gpt2")
     block = transformer(config).blocks[0]
-    assert block.expand.kernel[...].std() == pytest.approx(0.02, rel=0.05)
-    for residual in (block.contract, block.mixer.combine):
+    assert block.mlp.expand.kernel[...].std() == pytest.approx(0.02, rel=0.05)
+    for residual in (block.mlp.contract, block.mixer.combine):
         assert residual.kernel[...].std() == pytest.approx(0.01, rel=0.05)
         assert not residual.bias[...].any()
 
 
-def test_sizes_that_make_no_transformer_are_refused():
-    with pytest.raises(ValueError, match=r"width \(10\) must be a multiple of num_h"):
-        TransformerConfig(width=10)
-    with pytest.raises(ValueError, match="num_layers must be positive, got 0"):
-        TransformerConfig(num_layers=0)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 10}, r"width \(10\) must be a multiple of num_heads"),
+        ({"num_layers": 0}, "num_layers must be positive, got 0"),
+        ({"width": 32.5}, "width must be a whole number, got 32.5"),
+        ({"hidden": 0}, "hidden must be positive, got 0"),
+        ({"mixer": ("linar",)}, "no mixer 'linar'; did you mean linear"),
+        ({"mixer": ()}, "mixer must name 1 to num_layers=2 mixers, got 0"),
+        ({"mixer": "gru"}, "mixer must be a tuple, got 'gru'"),
+        ({"join": "sum"}, "no join 'sum'; there are: add, gru"),
+        ({"activation": "swish"}, "activation must be one of gelu, relu, gated, got"),
+        ({"positions": "rope"}, "positions must be one of none, learned, got 'rope'"),
+        ({"head": "foo"}, "head must be one of linear, features, got 'foo'"),
+        ({"init": "xavier"}, "init must be one of fan_in, gpt2, got 'xavier'"),
+        ({"norm": "off"}, "norm must be one of pre, post, none, got 'off'"),
+        ({"dtype": "float16"}, "dtype must be one of float32, bfloat16, float64"),
+        ({"schedule": (0, 0)}, "schedule must use each of the blocks 0 to 1"),
+        ({"schedule": (0, 1, 2)}, "schedule must use each of the blocks 0 to 1"),
+        ({"bias": "yes"}, "bias must be true or false, got 'yes'"),
+    ],
+)
+def test_what_makes_no_model_is_refused_where_it_is_made_replaced_or_read(
+    changes, message, monkeypatch
+):
+    # a user has no run-time checks of annotations
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=message):
+        TransformerConfig(**{"num_layers": 2, **changes})
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TransformerConfig(num_layers=2), **changes)
+    written = serialization.encode(TransformerConfig(num_layers=2))
+    if not isinstance(changes.get("mixer"), str):  # JSON knows no tuples
+        with pytest.raises(ValueError, match=message):
+            serialization.decode(TransformerConfig, written | changes)
 
 
-class RunningMean(nnx.Module):
-    """A mixer in a few lines: the mean of the tokens so far."""
-
-    def __init__(self, config, *, rngs):
-        del rngs
-        self.width = config.width
-
-    def parallel(self, x):
-        return jnp.cumsum(x, axis=0) / jnp.arange(1, x.shape[0] + 1)[:, None]
-
-    def init_cache(self, max_tokens):
-        del max_tokens
-        return jnp.zeros(self.width)
-
-    def step(self, cache, position, x):
-        return cache + x, (cache + x) / (position + 1)
-
-    def prefill(self, x, length, max_tokens):
-        del max_tokens
-        read = jnp.arange(x.shape[0])[:, None] < length
-        return jnp.where(read, x, 0).sum(axis=0), self.parallel(x)
-
-    def peek(self, cache, position, x):
-        return self.step(cache, position, x)[1]
+def test_float64_is_refused_where_jax_has_none_and_exact_where_it_has():
+    config = TransformerConfig(num_layers=1, dtype="float64")
+    with pytest.raises(ValueError, match="'float64' needs JAX_ENABLE_X64=1, got 0"):
+        transformer(config)
+    with jax.enable_x64(True):
+        model, tokens = transformer(config), np.asarray(context(), np.float64)
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(model)} == {"float64"}
+        _, stepped = jax.jit(step_by_step)(model, tokens)
+        logits = jax.jit(lambda model, tokens: model(tokens))(model, tokens)
+        assert logits.dtype == stepped.dtype == np.float64
+        np.testing.assert_allclose(stepped, logits, atol=1e-13)
 
 
-def test_another_mixer_is_one_class():
-    model = Transformer(
-        TransformerConfig(num_layers=2),
-        token_size=TOKEN,
-        num_actions=ACTIONS,
-        max_tokens=TIME,
-        mixer=RunningMean,
-        rngs=nnx.Rngs(0),
+def test_without_norms_and_biases_there_are_none():
+    config = TransformerConfig(num_layers=1, norm="none", bias=False)
+    names = {
+        jax.tree_util.keystr(path)
+        for path, _ in jax.tree_util.tree_leaves_with_path(transformer(config).blocks)
+    }
+    assert len(names) == 4 and all("kernel" in name for name in names)
+    relu = transformer(TransformerConfig(num_layers=1, mixer=("relu",), bias=True))
+    assert relu.blocks[0].mixer.project.bias is not None
+
+
+def test_a_value_head_reads_the_stream_that_the_policy_reads():
+    model = transformer(TransformerConfig(num_layers=1, value_head=True))
+    x, _ = model.features(context())
+    np.testing.assert_array_equal(model.policy(x, context()), model(context()))
+    weights = model.value.score.kernel[...][:, 0]
+    np.testing.assert_allclose(model.value(x), x @ weights, atol=1e-5)
+    assert transformer(TransformerConfig(num_layers=1)).value is None
+
+
+def test_a_schedule_injects_what_a_loop_began_with():
+    plain = TransformerConfig(num_layers=3, schedule=(0, 1, 1, 2))
+    injected = dataclasses.replace(plain, inject=True)
+    model, x = transformer(injected), context()
+    blocks = model.blocks
+    begun = blocks[0](model.embed(x))[0]
+    once = blocks[1](begun)[0]
+    expected = blocks[2](blocks[1](once + begun)[0])[0]
+    np.testing.assert_allclose(
+        model(x), model.policy(model.norm(expected), x), atol=1e-5
     )
-    assert isinstance(model, SequenceModel)
-    assert isinstance(model.blocks[0].mixer, TokenMixer)
-    assert isinstance(transformer(CONFIGS[0]).blocks[0].mixer, TokenMixer)
-    tokens = context()
-    parallel = model(tokens)
-    _, stepped = step_by_step(model, tokens)
-    np.testing.assert_allclose(stepped, parallel, atol=1e-5)
-    cache, _ = model.prefill(tokens, jnp.asarray(20))
-    np.testing.assert_allclose(model.peek(cache, tokens[20]), parallel[20], atol=1e-5)
-    _, logits = model.step(cache, tokens[20])
-    np.testing.assert_allclose(logits, parallel[20], atol=1e-5)
+    assert abs(model(x) - transformer(plain)(x)).max() > 1e-2

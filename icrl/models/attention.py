@@ -120,7 +120,7 @@ class Attention(Mixer):
         mixed = mixed.swapaxes(0, 1).reshape(time, heads * dim)
         return mixed if self.combine is None else self.combine(mixed), after
 
-    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Projections, and scores and sums over the tokens that are seen."""
         maps = (3 + (self.combine is not None)) * self.width**2
         return maps + self.width * (2 * tokens if decode else tokens + 1)

@@ -55,7 +55,7 @@ class Mixer(nnx.Module):
         leaves = [x for x in jax.tree.leaves(shapes) if jnp.issubdtype(x, jnp.inexact)]
         return sum(leaf.size for leaf in leaves)
 
-    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Multiply-adds of a token in a context of `tokens`.
 
         Args:

@@ -187,7 +187,7 @@ class Transformer(nnx.Module):
         blocks = [self.blocks[block] for block in self.config.depths]
         return sum(block.mixer.state_floats(tokens) for block in blocks)
 
-    def multiply_adds(self, tokens: int, *, decode: bool = False) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool = False) -> int | float:
         """Multiply-adds of one token forward, by formula; a training step takes thrice.
 
         Args:

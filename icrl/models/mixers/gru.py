@@ -72,7 +72,7 @@ class Gru(Recurrence):
         """A linear map into the stream."""
         return self.combine(y)
 
-    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Six products of the width squared, and the one into the stream."""
         del tokens, decode
         return 7 * self.width**2

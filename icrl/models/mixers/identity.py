@@ -41,7 +41,7 @@ class Identity(Mixer):
         del state, reset, length
         return jnp.zeros_like(x), () if remember else None
 
-    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """None."""
         del tokens, decode
         return 0

@@ -79,7 +79,7 @@ class Linear(Mixer):
         mixed = mixed.swapaxes(0, 1).reshape(time, self.width)
         return self.combine(mixed).astype(x.dtype), after
 
-    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Projections, the state's products, and the square inside a chunk."""
         dim = self.width // self.num_heads
         maps = 4 * self.width**2

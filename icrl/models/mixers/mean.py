@@ -45,7 +45,7 @@ class Mean(Recurrence):
         after = MeanState(state.total + inputs, state.tokens + 1)
         return after, after.total / after.tokens - inputs
 
-    def multiply_adds(self, tokens: int, *, decode: bool) -> float:
+    def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """One for each feature."""
         del tokens, decode
         return self.width
