@@ -114,9 +114,8 @@ def play(
         carry, part = _play_episodes(carry, task, algorithm, whole)
         parts.append(part)
     if more:
-        number = carry.step // task.horizon
-        begun = _begin_episode(carry, task, algorithm, jnp.asarray(number))
-        carry = Carry(*carry[:4], *begun, step=carry.step)
+        number = jnp.asarray(carry.step // task.horizon)
+        carry = _with(carry, _begin_episode(carry, task, algorithm, number))
         carry, part = _play_steps(carry, task, algorithm, more)
         parts.append(part)
     if len(parts) == 1:
@@ -151,6 +150,14 @@ def rollout(
     return play(carry, task, algorithm, num_episodes * task.horizon)[1]
 
 
+def _with(carry: Carry, now: tuple[Any, ...], **changes: Any) -> Carry:
+    """The carry with another task state, observation, agent and `alive`."""
+    task_state, obs, agent, alive = now
+    return carry._replace(
+        task_state=task_state, obs=obs, agent=agent, alive=alive, **changes
+    )
+
+
 def _begin_episode(
     carry: Carry, task: Task, algorithm: Algorithm, number: Int[Array, ""]
 ) -> tuple[Any, ...]:
@@ -174,8 +181,9 @@ def _begin_at_the_boundary(
             jax.random.wrap_key_data(x, impl=jax.random.key_impl(getattr(carry, name)))
             for name, x in zip(names, data, strict=True)
         ]
-        here = Carry(keys[0], carry.key_noise, keys[1], *carry[3:4], *now, carry.step)
-        return _begin_episode(here, task, algorithm, carry.step // task.horizon)
+        here = _with(carry, now, key_reset=keys[0], key_begin=keys[1])
+        number = jnp.asarray(carry.step // task.horizon)
+        return _begin_episode(here, task, algorithm, number)
 
     at_start = carry.step % task.horizon == 0
     return jax.lax.cond(at_start, begun, lambda now, data: now, carry[4:8], data)
@@ -190,11 +198,11 @@ def _play_steps(
     episodes_begin: bool = False,
 ) -> tuple[Carry, Trajectory]:
     """Steps of one episode; or, where episodes may begin, of several."""
-    keys = carry[:4]
 
     def step(now: tuple[Any, ...], t: Int[Array, ""]):
         if episodes_begin:
-            now = _begin_at_the_boundary(Carry(*keys, *now, step=t), task, algorithm)
+            here = _with(carry, now, step=t)
+            now = _begin_at_the_boundary(here, task, algorithm)
         task_state, obs, agent, alive = now
         agent, action = algorithm.act(jax.random.fold_in(carry.key_act, t), agent, obs)
         after, timestep = task.step(
@@ -206,7 +214,7 @@ def _play_steps(
         return (after, timestep.obs, agent, alive & ~timestep.terminated), record
 
     now, records = jax.lax.scan(step, carry[4:8], carry.step + jnp.arange(num_steps))
-    carry = Carry(*keys, *now, step=carry.step + num_steps)
+    carry = _with(carry, now, step=carry.step + num_steps)
     ends = {"final_state": carry.task_state, "final_obs": carry.obs}
     return carry, Trajectory(*records, **ends)
 
@@ -220,7 +228,7 @@ def _play_episodes(
     def episode(agent: Any, number: Int[Array, ""]):
         here = carry._replace(agent=agent)
         begun = _begin_episode(here, task, algorithm, number)
-        start = Carry(*carry[:4], *begun, step=number * task.horizon)
+        start = _with(carry, begun, step=number * task.horizon)
         end, played = _play_steps(start, task, algorithm, task.horizon)
         return end.agent, (played, end.alive)
 

@@ -16,7 +16,12 @@ import pytest
 
 from icrl import algorithms, runs
 from icrl.agents import Recipe
-from icrl.config import ExperimentConfig, TrainingConfig, TransformerConfig
+from icrl.config import (
+    DecisionPretrainingConfig,
+    ExperimentConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
 from icrl.errors import RunError
 from icrl.experiment import Experiment
 from icrl.pretraining import methods
@@ -45,7 +50,9 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
     )
     family = recipe.make_family()
     choices = methods.decision_pretraining(
-        recipe, context or (lambda task: algorithms.uniform(family))
+        recipe,
+        context or (lambda task: algorithms.uniform(family)),
+        DecisionPretrainingConfig(),
     )
     with runs.open_run(experiment, "cpu", config, root=folder) as run:
         trained = train_models(run, recipe, choices, training)

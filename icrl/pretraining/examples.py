@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
+from icrl.config import PretrainingConfig
 from icrl.rollout import Trajectory, answers, predictions, rollout
 from icrl.tokenizers.tokens import Layout, decisions, encode
 
@@ -49,6 +50,7 @@ class Pretraining(NamedTuple):
             (`icrl.collection`); then nobody needs to act.
         query: `(key, trajectory) -> obs`, what every decision of a context is about,
             where that is not the state it was taken in; or [decisions], one for each.
+        options: of the data: how many examples there are, or where they lie.
     """
 
     tasks: TaskSet
@@ -58,6 +60,7 @@ class Pretraining(NamedTuple):
     num_episodes: int = 1
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
+    options: PretrainingConfig = PretrainingConfig()
 
 
 def sample(pretraining: Pretraining, key: Key) -> Example:

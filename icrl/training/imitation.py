@@ -1,6 +1,5 @@
 """Training by imitation: the models of a run's seeds, from a pretraining's examples."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float
 
 from envs.base import Key
 from icrl.agents import Recipe, save_recipe
-from icrl.config import TrainingConfig
+from icrl.config import PretrainingConfig, TrainingConfig
 from icrl.pretraining import Example, Pretraining, imitation_loss
 from icrl.pretraining.dataset import Draw, source
 from icrl.runs import Run
@@ -42,14 +41,14 @@ def train_models(
     Args:
         run: whose folder holds them.
         recipe: family, layout and model; saved beside the weights.
-        pretraining: who acts and who labels.
+        pretraining: who acts, who labels, and how many examples there are.
         config: how they are fitted.
         name: tells models apart where a run trains several.
     """
     if all(run.is_trained(cohort, name) for cohort in run.cohorts):
         # what is there is only loaded: no need to make its data again
-        config = dataclasses.replace(config, num_examples=None, dataset=None)
-    draw, data = source(pretraining, config)
+        pretraining = pretraining._replace(options=PretrainingConfig())
+    draw, data = source(pretraining)
     save_recipe(run.folder, recipe, name)
     example = jax.eval_shape(draw, data, jax.random.key(0))
     learner = imitation_learner(
