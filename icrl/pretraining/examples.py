@@ -68,11 +68,7 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     key_task, key_noise, key_agent = jax.random.split(key, 3)
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
-    require_question(pretraining)
-    query = None
-    if pretraining.query is not None:
-        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
-    labels, weights = pretraining.expert(task, trajectory, query)
+    query, labels, weights = ask_and_label(pretraining, key, task, trajectory)
     tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
@@ -90,6 +86,17 @@ def gather(
         pretraining.context(task),
         num_episodes=pretraining.num_episodes,
     )
+
+
+def ask_and_label(
+    pretraining: Pretraining, key: Key, task: Task, trajectory: Trajectory
+) -> tuple[Any, Labels, Float[Array, " decisions"]]:
+    """The query of a context, if its layout asks one; labels and their weights."""
+    require_question(pretraining)
+    query = None
+    if pretraining.query is not None:
+        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
+    return query, *pretraining.expert(task, trajectory, query)
 
 
 def require_question(pretraining: Pretraining) -> None:
