@@ -27,6 +27,7 @@ from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
     ExperimentConfig,
+    PretrainingConfig,
     TrainingConfig,
     TransformerConfig,
     cosine_training,
@@ -56,6 +57,9 @@ class Config(ExperimentConfig):
     epsilon: float = 0.1  # Q-learning's share of uniform actions
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: PretrainingConfig = dataclasses.field(
+        default_factory=PretrainingConfig
+    )
     num_tasks: int = 1000
 
     def __post_init__(self):
@@ -89,13 +93,14 @@ def run(run, config: Config) -> None:
     learner = _learner(family, config)
     if config.source == "q_learning":
         pretraining = methods.algorithm_distillation(
-            recipe, learner, every=config.every
+            recipe, learner, config.pretraining, every=config.every
         )
     else:
         pretraining = methods.choices(
             recipe,
             lambda task: annealed_optimal(task, num_episodes=config.num_episodes),
             methods.taken_actions_expert,
+            config.pretraining,
         )
     trained = train_models(run, recipe, pretraining, config.training)
     seeds = len(trained.seeds)
@@ -193,9 +198,8 @@ def figure(summary, arrays):
 
 CPU = Config(
     model=TransformerConfig(num_layers=3),
-    training=cosine_training(
-        3000, 3e-3, batch_size=32, micro_batch=4, num_examples=4000
-    ),
+    training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
+    pretraining=PretrainingConfig(num_examples=4000),
 )
 EXPERIMENT = Experiment(
     name="ad_dark_room",

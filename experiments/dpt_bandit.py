@@ -23,6 +23,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -94,6 +95,9 @@ class Config(ExperimentConfig):
     horizon: int = 500  # pulls, and transitions in an offline data set
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_datasets: int = 4000  # offline data sets, one a bandit
     num_contexts: int = 4000  # fresh contexts on which the loss is measured
@@ -120,7 +124,7 @@ def run(run, config: Config) -> None:
     choices = methods.decision_pretraining(
         recipe,
         lambda task: algorithms.dirichlet_point_mass(family),
-        empty_context=config.training.empty_context_loss,
+        config.pretraining,
     )
     trained = train_models(run, recipe, choices, config.training)
     parts = []

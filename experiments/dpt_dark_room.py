@@ -39,6 +39,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -75,10 +76,16 @@ class Config(ExperimentConfig):
 
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     query_first_model: TransformerConfig = dataclasses.field(
         default_factory=TransformerConfig
     )
     query_first_training: TrainingConfig  # of the published layout
+    query_first_pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     num_remembered: int = 5  # episodes in the longer context
     played_share: float = 0.65  # of the training contexts: episodes, not single steps
     short_share: float = 0.15  # of these: by an agent that remembers one episode only
@@ -140,7 +147,7 @@ def _choices(config: Config):
         some_of_life,
     )
 
-    long, empty = config.num_remembered, config.training.empty_context_loss
+    long = config.num_remembered
     one = Recipe(family=FAMILY, layout="query_first", model=config.query_first_model)
     several = dataclasses.replace(
         one,
@@ -168,8 +175,8 @@ def _choices(config: Config):
             several,
             methods.state_query_pretraining(
                 several,
+                config.pretraining,
                 contexts,
-                empty_context=empty,
                 posterior=exact_goal_posterior(family),
                 visited=config.visited_share,
             ),
@@ -177,7 +184,7 @@ def _choices(config: Config):
         ),
         "dpt_query_first": (
             one,
-            methods.state_query_pretraining(one, empty_context=empty),
+            methods.state_query_pretraining(one, config.query_first_pretraining),
             config.query_first_training,
         ),
     }

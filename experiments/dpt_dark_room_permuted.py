@@ -23,6 +23,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -52,6 +53,9 @@ class Config(ExperimentConfig):
 
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     life: int = 4  # episodes; a played context is one of them
     num_episodes: int = 40
     num_tasks: int = 200  # lives: the held-out orders in turn
@@ -74,12 +78,12 @@ def run(run, config: Config) -> None:
     exact = exact_permutation_posterior(family, episodes=1, in_episode=False)
     pretraining = methods.state_query_pretraining(
         recipe,
+        config.pretraining,
         either(
             some_of_life(exact, num_episodes=1, life=config.life),
             independent_pairs(family, family.horizon),
             0.5,
         ),
-        empty_context=config.training.empty_context_loss,
         posterior=exact_permutation_posterior(family),
         visited=0.5,
     )

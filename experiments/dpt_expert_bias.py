@@ -19,6 +19,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -60,6 +61,9 @@ class Config(ExperimentConfig):
     horizon: int = 500  # transitions in a data set
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     num_datasets: int = 10_000  # of each share, one a bandit
 
 
@@ -101,9 +105,7 @@ def run(run, config: Config) -> None:
     }
     learned, tokens = {}, 0
     for name, context in contexts.items():
-        choices = methods.decision_pretraining(
-            recipe, context, empty_context=config.training.empty_context_loss
-        )
+        choices = methods.decision_pretraining(recipe, context, config.pretraining)
         trained = train_models(run, recipe, choices, config.training, name=name)
         agents[name] = evaluation.trained(trained.models, choices.layout, greedy=True)
         learned[name] = len(trained.seeds)

@@ -20,6 +20,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -54,6 +55,9 @@ class Config(ExperimentConfig):
     horizon: int = 200  # pulls, and transitions in an offline data set
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_datasets: int = 4000  # offline data sets, one a bandit
     num_contexts: int = 2000  # fresh contexts on which the loss is measured
@@ -79,7 +83,7 @@ def run(run, config: Config) -> None:
     family = recipe.make_family()
     source = algorithms.make("thompson_sampling", family)  # independent arms, N(0, 1)
     choices = methods.decision_pretraining(
-        recipe, lambda task: source, empty_context=config.training.empty_context_loss
+        recipe, lambda task: source, config.pretraining
     )
     trained = train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)

@@ -18,6 +18,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -42,11 +43,14 @@ class Config(ExperimentConfig):
     """Sizes of the experiment; each sweep changes one of the base model's.
 
     Raises:
-        ValueError: if a sweep is empty, or the training has its own num_examples.
+        ValueError: if a sweep is empty, or num_examples or a data set is given.
     """
 
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     sweep_layers: tuple[int, ...] = (2, 4, 6, 8)
     sweep_heads: tuple[int, ...] = (1, 2, 4, 8)
     sweep_width: tuple[int, ...] = (16, 32, 64, 128)
@@ -58,23 +62,19 @@ class Config(ExperimentConfig):
         for name in PUBLISHED:
             if not getattr(self, f"sweep_{name}"):
                 raise ValueError(f"sweep_{name} must not be empty, got ()")
-        if self.training.num_examples is not None:
-            raise ValueError(
-                "training.num_examples is what is swept: give sweep_examples, got "
-                f"{self.training.num_examples}"
-            )
+        self.pretraining.require_neither("is what is swept: give sweep_examples")
 
-    def models(self) -> dict[str, tuple[TransformerConfig, TrainingConfig]]:
-        """Every model's sizes and training, by `<sweep>_<value>`."""
+    def models(self) -> dict[str, tuple[TransformerConfig, DecisionPretrainingConfig]]:
+        """Every model's sizes and the options of its data, by `<sweep>_<value>`."""
         most = max(self.sweep_examples)
-        base = dataclasses.replace(self.training, num_examples=most)
+        base = dataclasses.replace(self.pretraining, num_examples=most)
         found = {}
         for sweep, field in FIELDS.items():
             for value in getattr(self, f"sweep_{sweep}"):
                 model = dataclasses.replace(self.model, **{field: value})
                 found[f"{sweep}_{value}"] = model, base
         for value in self.sweep_examples:
-            fewer = dataclasses.replace(self.training, num_examples=value)
+            fewer = dataclasses.replace(self.pretraining, num_examples=value)
             found[f"examples_{value}"] = self.model, fewer
         return found
 
@@ -95,16 +95,14 @@ def run(run, config: Config) -> None:
     exact = algorithms.exact_goal_posterior(family, episodes=1, in_episode=False)
     agents = {EXACT: evaluation.fixed(algorithms.most_likely(exact))}
     learned, tokens, same, first = {}, 0, {}, {}
-    for name, (model, training) in config.models().items():
-        same[name] = first.setdefault((model, training), name)
+    for name, (model, options) in config.models().items():
+        same[name] = first.setdefault((model, options), name)
         if same[name] != name:  # the base stands in every sweep
             learned[name] = learned[same[name]]
             continue
         recipe = Recipe(family=FAMILY, layout="query_first", model=model)
-        pretraining = methods.state_query_pretraining(
-            recipe, empty_context=training.empty_context_loss
-        )
-        trained = train_models(run, recipe, pretraining, training, name=name)
+        pretraining = methods.state_query_pretraining(recipe, options)
+        trained = train_models(run, recipe, pretraining, config.training, name=name)
         agents[name] = evaluation.trained(
             trained.models, pretraining.layout, greedy=True
         )

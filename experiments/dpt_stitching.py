@@ -36,6 +36,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -60,6 +61,9 @@ class Config(ExperimentConfig):
 
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig  # of each of the two models
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     demonstrated_share: float = 0.75  # of the training contexts; the rest is random
     num_datasets: int = 360  # a panel: one a held-out task, in turn
 
@@ -109,12 +113,12 @@ def _choices(config: Config, setting: str):
     }[setting]
     pretraining = methods.state_query_pretraining(
         recipe,
+        config.pretraining,
         either(
             _demonstrations(row=None)["both"],
             independent_pairs(family, 2 * HORIZON),
             config.demonstrated_share,
         ),
-        empty_context=config.training.empty_context_loss,
         posterior=posterior(family),
         visited=0.5,
     )

@@ -15,6 +15,7 @@ nats above its floor; with half as many steps 11.7 and 0.029.
 
 from icrl import cli, protocol
 from icrl.config import (
+    DecisionPretrainingConfig,
     TransformerConfig,
     cosine_training,
 )
@@ -30,7 +31,7 @@ PUBLISHED = {
 }
 
 
-def run(run, config: protocol.Config) -> None:
+def run(run, config: protocol.DecisionConfig) -> None:
     """Trains, plays, scores."""
     from icrl import algorithms
 
@@ -74,15 +75,16 @@ EXPERIMENT = Experiment(
     name="lin_bernoulli_dpt",
     question="Does a transformer shown optimal actions become Thompson sampling?",
     presets={
-        "smoke": protocol.SMOKE,
-        "cpu": protocol.Config(
+        "smoke": protocol.for_decisions(protocol.SMOKE),
+        "cpu": protocol.DecisionConfig(
             seeds=(0, 1),
             layout="step",
             model=TransformerConfig(num_layers=3, mixer=("relu",)),
-            training=cosine_training(8000, 1e-2, micro_batch=4, num_examples=80_000),
+            training=cosine_training(8000, 1e-2, micro_batch=4),
+            pretraining=DecisionPretrainingConfig(num_examples=80_000),
         ),
-        "paper": protocol.PAPER,
-        "released": protocol.RELEASED,
+        "paper": protocol.for_decisions(protocol.PAPER),
+        "released": protocol.for_decisions(protocol.RELEASED),
     },
     costs={
         "smoke": "40 s on 2 cores",

@@ -34,6 +34,7 @@ from icrl import cli, protocol
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     TransformerConfig,
     cosine_training,
 )
@@ -51,7 +52,7 @@ PUBLISHED = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.Config):
+class Config(protocol.DecisionConfig):
     """Sizes of the experiment.
 
     Raises:
@@ -66,8 +67,8 @@ class Config(protocol.Config):
         ordered = tuple(sorted({0.0, 1.0, *self.alphas}))
         if self.alphas != ordered or (ordered[0], ordered[-1]) != (0, 1):
             raise ValueError(f"alphas must rise from 0 to 1, got {self.alphas}")
-        if self.training.num_examples is None:
-            raise ValueError("training.num_examples must be given, got None")
+        if self.pretraining.num_examples is None:
+            raise ValueError("pretraining.num_examples must be given, got None")
 
 
 def run(run, config: Config) -> None:
@@ -192,7 +193,7 @@ def _departure_panel(config: Config, on_target, log_ratios):
 
     first, last = (f"transformer_alpha_{a}" for a in (config.alphas[0], 1.0))
     found = measured_departure(on_target[first].tv, on_target[last].tv)
-    num_examples = config.training.num_examples
+    num_examples = config.pretraining.num_examples
     assert num_examples is not None  # for type checkers
     predicted = departure_step(log_ratios[config.alphas[0]][0].mean(0), num_examples)
     rows = []
@@ -274,20 +275,23 @@ EXPERIMENT = Experiment(
             alphas=(0.0, 1.0),
             horizon=10,
             model=SMOKE_MODEL,
-            training=dataclasses.replace(SMOKE_TRAINING, num_examples=100),
+            training=SMOKE_TRAINING,
+            pretraining=DecisionPretrainingConfig(num_examples=100),
             num_tasks=50,
             num_contexts=50,
         ),
         "cpu": Config(
             layout="step",
             model=TransformerConfig(num_layers=2, mixer=("relu",)),
-            training=cosine_training(3000, 1e-2, micro_batch=4, num_examples=20_000),
+            training=cosine_training(3000, 1e-2, micro_batch=4),
+            pretraining=DecisionPretrainingConfig(num_examples=20_000),
             num_contexts=1000,
             soft_labels=True,
         ),
         "paper": Config(
             seeds=protocol.PAPER.seeds,
             training=protocol.PAPER.training,
+            pretraining=DecisionPretrainingConfig(num_examples=80_000),
             num_tasks=protocol.PAPER.num_tasks,
         ),
     },

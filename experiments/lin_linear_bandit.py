@@ -47,7 +47,7 @@ def run(run, config: protocol.Config) -> None:
 
     def pretraining(recipe, family):
         return methods.algorithm_distillation(
-            recipe, expert(family), soft_labels=config.soft_labels
+            recipe, expert(family), config.pretraining, soft_labels=config.soft_labels
         )
 
     def baselines(family):

@@ -36,7 +36,7 @@ FAMILY = "GaussianBandit-DPT-v0"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.Config):
+class Config(protocol.DecisionConfig):
     """Sizes of the experiment."""
 
     num_orders: int = 4  # reorderings of each history

@@ -18,6 +18,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -33,6 +34,9 @@ class Config(ExperimentConfig):
     horizon: int = 50  # pulls
     model: TransformerConfig
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     num_tasks: int = 4000  # unseen bandits that every agent plays
 
 
@@ -54,7 +58,9 @@ def run(run, config: Config) -> None:
     )
     family = recipe.make_family()
     choices = methods.decision_pretraining(
-        recipe, lambda task: algorithms.dirichlet_point_mass(family)
+        recipe,
+        lambda task: algorithms.dirichlet_point_mass(family),
+        config.pretraining,
     )
     trained = train_models(run, recipe, choices, config.training)
     agents = {"dpt": evaluation.trained(trained.models, choices.layout)}

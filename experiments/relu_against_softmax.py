@@ -25,6 +25,7 @@ from icrl import cli, protocol
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     TransformerConfig,
     cosine_training,
 )
@@ -34,11 +35,12 @@ TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining tea
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.Config):
+class Config(protocol.DecisionConfig):
     """Sizes of the experiment; each model changes `model` in attention and heads.
 
     Raises:
-        ValueError: if there is no number of heads, or a teaching is unknown.
+        ValueError: if there is no number of heads, a teaching is unknown, or the empty
+            context is left out where none of them has one.
     """
 
     heads: tuple[int, ...] = (1, 4)
@@ -51,6 +53,11 @@ class Config(protocol.Config):
         if not self.teachings or set(self.teachings) - set(TARGETS):
             known = ", ".join(TARGETS)
             raise ValueError(f"teachings must be of {known}, got {self.teachings}")
+        if "dpt" not in self.teachings and not self.pretraining.empty_context:
+            raise ValueError(
+                "pretraining.empty_context is left out by dpt alone, got teachings "
+                f"{self.teachings}"
+            )
 
 
 def run(run, config: Config) -> None:
@@ -93,7 +100,7 @@ def _teach(run, config: Config, teaching: str):
             protocol.decision_pretraining(config, recipe, mixed, thompson)
             if teaching == "dpt"
             else methods.algorithm_distillation(
-                recipe, ucb, soft_labels=config.soft_labels
+                recipe, ucb, config.pretraining, soft_labels=config.soft_labels
             ),
         )
         for name, recipe in recipes.items()
@@ -211,7 +218,8 @@ EXPERIMENT = Experiment(
             horizon=100,
             layout="step",
             model=TransformerConfig(num_layers=2),
-            training=cosine_training(2000, 1e-2, micro_batch=8, num_examples=20_000),
+            training=cosine_training(2000, 1e-2, micro_batch=8),
+            pretraining=DecisionPretrainingConfig(num_examples=20_000),
             num_tasks=2000,
             num_contexts=500,
             soft_labels=True,
@@ -219,6 +227,7 @@ EXPERIMENT = Experiment(
         "paper": Config(
             seeds=protocol.PAPER.seeds,
             training=protocol.PAPER.training,
+            pretraining=DecisionPretrainingConfig(num_examples=80_000),
             num_tasks=protocol.PAPER.num_tasks,
         ),
     },

@@ -38,11 +38,11 @@ KINDS = ("uniform", "mixed")  # contexts: R astronomical, and R = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.Config):
+class Config(protocol.DecisionConfig):
     """Sizes of the experiment; each sweep changes one of the three from its base.
 
     Raises:
-        ValueError: if a sweep is empty, or the training has its own num_examples.
+        ValueError: if a sweep is empty, or the pretraining has its own num_examples.
     """
 
     num_arms: int = 5
@@ -56,11 +56,7 @@ class Config(protocol.Config):
         for name in ("sweep_examples", "sweep_horizon", "sweep_arms"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty, got {getattr(self, name)}")
-        if self.training.num_examples is not None:
-            raise ValueError(
-                "training.num_examples is what is swept: give num_examples, got "
-                f"{self.training.num_examples}"
-            )
+        self.pretraining.require_neither("is what is swept: give num_examples")
 
     def settings(self) -> dict[str, tuple[float, int, int, int]]:
         """Every model's (share of Thompson sampling, n, horizon, arms), by name."""
@@ -103,9 +99,12 @@ def run(run, config: Config) -> None:
         context = algorithms.mixture(
             [thompson, algorithms.uniform(family)], [share, 1 - share]
         )
-        training = dataclasses.replace(config.training, num_examples=num_examples)
+        options = dataclasses.replace(config.pretraining, num_examples=num_examples)
         pretraining = protocol.decision_pretraining(config, recipe, context, thompson)
-        trained = protocol.train_each(run, {name: (recipe, pretraining)}, training)
+        pretraining = pretraining._replace(options=options)
+        trained = protocol.train_each(
+            run, {name: (recipe, pretraining)}, config.training
+        )
         tokens += trained.train_tokens
         gap = performance_gap(
             jax.random.key(config.root_seed),
@@ -275,7 +274,7 @@ EXPERIMENT = Experiment(
             num_examples=80_000,
             sweep_examples=(1000, 5000, 20_000, 80_000),
             sweep_horizon=(50, 100, 200),
-            training=dataclasses.replace(protocol.PAPER.training, num_examples=None),
+            training=protocol.PAPER.training,
         ),
     },
     costs={

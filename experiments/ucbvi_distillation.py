@@ -29,6 +29,7 @@ from icrl import cli
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -52,6 +53,9 @@ class Config(ExperimentConfig):
     bonus_scales: tuple[float, ...] = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1.0)
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
     num_tasks: int = 2000
 
     def __post_init__(self):
@@ -84,11 +88,13 @@ def run(run, config: Config) -> None:
     psrl = algorithms.psrl(family, prior=_prior(family))
     data = algorithms.mixture([psrl, algorithms.uniform(family)], [0.5, 0.5])
     choices = {
-        "ad_transformer": methods.algorithm_distillation(recipe, ucb_vi),
+        "ad_transformer": methods.algorithm_distillation(
+            recipe, ucb_vi, config.pretraining
+        ),
         "dpt": methods.decision_pretraining(
             recipe,
             lambda task: data,
-            empty_context=config.training.empty_context_loss,
+            config.pretraining,
         ),
     }
     agents, learned, tokens = {}, {}, 0
@@ -207,7 +213,8 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             model=TransformerConfig(num_layers=3),
-            training=cosine_training(3000, 3e-3, micro_batch=4, num_examples=20_000),
+            training=cosine_training(3000, 3e-3, micro_batch=4),
+            pretraining=DecisionPretrainingConfig(num_examples=20_000),
         ),
         "paper": Config(
             seeds=(0, 1, 2),

@@ -170,6 +170,47 @@ class TransformerConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainingConfig:
+    """Which data a model is fitted to.
+
+    Raises:
+        ValueError: if `num_examples` is below 1, or given beside a data set.
+    """
+
+    num_examples: int | None = None  # made once and kept; None: fresh data for ever
+    dataset: str | None = None  # folder of a frozen data set, instead of either
+
+    def __post_init__(self):
+        if self.num_examples is not None and self.num_examples < 1:
+            raise ValueError(
+                f"num_examples must be at least 1, got {self.num_examples}"
+            )
+        if self.num_examples is not None and self.dataset is not None:
+            raise ValueError(
+                "num_examples and dataset exclude each other, got "
+                f"{self.num_examples} and {self.dataset!r}"
+            )
+
+    def require_neither(self, why: str) -> None:
+        """Raises `ValueError` if a number of examples or a data set is given."""
+        for name in ("num_examples", "dataset"):
+            value = getattr(self, name)
+            if value is not None:
+                raise ValueError(f"pretraining.{name} {why}, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecisionPretrainingConfig(PretrainingConfig):
+    """The same for decision pretraining (DPT).
+
+    Algorithm distillation has no empty context to leave out: its first action is one
+    of the algorithm's like every other.
+    """
+
+    empty_context: bool = True  # DPT's code leaves decision 0 untrained
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a model is fitted.
 
@@ -190,9 +231,6 @@ class TrainingConfig:
     micro_batch: int | None = None  # speed only: trajectories per backward pass
     steps_per_call: int = 50  # steps between two looks at the loss
     checkpoint_every: int = 1000  # steps
-    empty_context_loss: bool = True  # DPT's code leaves decision 0 untrained
-    num_examples: int | None = None  # made once and kept; None: fresh data for ever
-    dataset: str | None = None  # folder of a frozen data set, instead of either
 
     def __post_init__(self):
         for name in ("num_steps", "batch_size", "steps_per_call", "checkpoint_every"):
@@ -223,15 +261,6 @@ class TrainingConfig:
                     f"{name} ({value}) must be a multiple of "
                     f"steps_per_call ({self.steps_per_call})"
                 )
-        if self.num_examples is not None and self.num_examples < 1:
-            raise ValueError(
-                f"num_examples must be at least 1, got {self.num_examples}"
-            )
-        if self.num_examples is not None and self.dataset is not None:
-            raise ValueError(
-                "num_examples and dataset exclude each other, got "
-                f"{self.num_examples} and {self.dataset!r}"
-            )
         if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise ValueError(
                 f"batch_size ({self.batch_size}) must be a multiple of "

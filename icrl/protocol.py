@@ -15,8 +15,10 @@ from icrl.config import (
     LIN2023_RELEASED_MODEL,
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionPretrainingConfig,
     ExperimentConfig,
     LayoutName,
+    PretrainingConfig,
     TrainingConfig,
     TransformerConfig,
     cosine_training,
@@ -40,17 +42,28 @@ class Config(ExperimentConfig):
     layout: LayoutName = "interleaved"
     model: TransformerConfig = LIN2023_MODEL
     training: TrainingConfig
+    pretraining: PretrainingConfig = dataclasses.field(
+        default_factory=PretrainingConfig
+    )
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_contexts: int = 2000  # fresh contexts on which the loss is measured
     soft_labels: bool = False  # the expert's law instead of its actions
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.training.dataset is not None:
-            raise ValueError(
-                "training.dataset must not be given where the data is the question, "
-                f"got {self.training.dataset!r}"
-            )
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecisionConfig(Config):
+    """The same for decision pretraining, which may leave out the empty context."""
+
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
+
+
+def for_decisions(config: Config) -> DecisionConfig:
+    """The same sizes for decision pretraining."""
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    options = DecisionPretrainingConfig(**vars(config.pretraining))
+    return DecisionConfig(**{**fields, "pretraining": options})
 
 
 SMOKE = Config(
@@ -67,9 +80,9 @@ PAPER = Config(  # its sizes; the optimiser is ours, theirs is a constant 1e-3
         1e-3,
         warmup_steps=2000,
         batch_size=128,
-        num_examples=80_000,
         checkpoint_every=5000,
     ),
+    pretraining=PretrainingConfig(num_examples=80_000),
     num_tasks=20_000,
 )
 # What the released code makes of it: one head, whatever its configuration says.
@@ -200,7 +213,7 @@ def train_each(
 
 
 def decision_pretraining(
-    config: Config, recipe: Any, context: Any, posterior: Any
+    config: DecisionConfig, recipe: Any, context: Any, posterior: Any
 ) -> Any:
     """DPT on one context algorithm, with the labels that the config asks for."""
     from icrl.pretraining import methods
@@ -208,7 +221,7 @@ def decision_pretraining(
     return methods.decision_pretraining(
         recipe,
         lambda task: context,
-        empty_context=config.training.empty_context_loss,
+        config.pretraining,
         posterior=posterior if config.soft_labels else None,
     )
 

@@ -10,10 +10,12 @@ from icrl import algorithms, pretraining
 from icrl.agents import Recipe
 from icrl.algorithms.dark_room.goal_posterior import best_actions, exact_goal_posterior
 from icrl.algorithms.uniform import uniform
+from icrl.config import DecisionPretrainingConfig
 from icrl.pretraining import collection, methods
 from icrl.pretraining.collection import some_of_life
 from icrl.rollout import rollout
 
+PLAIN = DecisionPretrainingConfig()
 FAMILY = envs.family("RandomMDP-Small-v0")
 
 
@@ -59,7 +61,9 @@ def test_a_thinned_history_keeps_the_last_episode_of_every_few():
 
 def test_a_question_about_a_state_is_labelled_by_its_best_first_action():
     recipe = Recipe(family="RandomMDP-Small-v0", layout="query_first")
-    choices = methods.state_query_pretraining(recipe, empty_context=False)
+    choices = methods.state_query_pretraining(
+        recipe, DecisionPretrainingConfig(empty_context=False)
+    )
     example = pretraining.sample(choices, jax.random.key(5))
     task = choices.tasks.sample(jax.random.split(jax.random.key(5), 3)[0])
     asked = int(np.argmax(example.tokens[0][: FAMILY.num_observations]))
@@ -70,7 +74,7 @@ def test_a_question_about_a_state_is_labelled_by_its_best_first_action():
 
 def test_every_token_may_ask_about_a_state_of_its_own():
     recipe = Recipe(family="RandomMDP-Small-v0", layout="query_each", num_episodes=2)
-    choices = methods.state_query_pretraining(recipe)
+    choices = methods.state_query_pretraining(recipe, PLAIN)
     asked_about = set()
     for seed in range(4):
         example = pretraining.sample(choices, jax.random.key(seed))
@@ -94,7 +98,7 @@ def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
         num_episodes=2,
     )
     posterior = exact_goal_posterior(family)
-    choices = methods.state_query_pretraining(recipe, posterior=posterior)
+    choices = methods.state_query_pretraining(recipe, PLAIN, posterior=posterior)
     best = np.asarray(best_actions(family))
     for seed in range(4):
         tokens, labels, weights = map(
@@ -169,20 +173,20 @@ def test_some_of_a_life_is_a_stretch_of_the_whole_one():
 def test_a_layout_that_asks_nothing_cannot_be_asked():
     recipe = Recipe(family="RandomMDP-Small-v0", layout="step")
     with pytest.raises(ValueError, match=r"layout must ask about states.*got step"):
-        methods.state_query_pretraining(recipe)
+        methods.state_query_pretraining(recipe, PLAIN)
 
 
 def test_soft_labels_of_a_thinned_history_are_refused():
     recipe = Recipe(family="RandomMDP-Small-v0", layout="step", num_episodes=2)
     with pytest.raises(ValueError, match=r"soft labels need the whole history.*got 3"):
         methods.algorithm_distillation(
-            recipe, uniform(FAMILY), soft_labels=True, every=3
+            recipe, uniform(FAMILY), PLAIN, soft_labels=True, every=3
         )
 
 
 def test_nothing_is_taught_once_an_episode_is_over():
     recipe = Recipe(family="RandomMDP-Small-v0", layout="step", num_episodes=2)
-    choices = methods.decision_pretraining(recipe, lambda task: uniform(FAMILY))
+    choices = methods.decision_pretraining(recipe, lambda task: uniform(FAMILY), PLAIN)
     example = pretraining.sample(choices, jax.random.key(0))
     assert example.weights.tolist() == [1.0] * 10 + [0.0]
 

@@ -9,7 +9,7 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms, pretraining
-from icrl.config import TrainingConfig
+from icrl.config import PretrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining import Pretraining, dataset, sample
 from icrl.tokenizers import layouts
@@ -17,17 +17,14 @@ from icrl.tokenizers import layouts
 FAMILY = envs.family("GaussianBandit-DPT-v0", horizon=5)
 
 
-def choices(family=FAMILY):
+def choices(family=FAMILY, **options):
     return Pretraining(
         tasks=split_prior(family).train,
         context=lambda task: algorithms.uniform(family),
         expert=pretraining.optimal_expert(),
         layout=layouts.query_first(family),
+        options=PretrainingConfig(**options),
     )
-
-
-def training(**changes):
-    return TrainingConfig(num_steps=50, **changes)
 
 
 def freeze(folder, seed=0, num_examples=30):
@@ -58,7 +55,7 @@ def test_the_same_seed_gives_the_same_hash_and_another_seed_another(tmp_path):
 
 def test_rows_are_drawn_from_the_set(tmp_path):
     freeze(tmp_path / "data")
-    draw, data = dataset.source(choices(), training(dataset=str(tmp_path / "data")))
+    draw, data = dataset.source(choices(dataset=str(tmp_path / "data")))
     keys = jax.random.split(jax.random.key(1), 200)
     drawn = jax.vmap(draw, (None, 0))(data, keys)
     rows = {row.tobytes() for row in np.asarray(drawn.tokens)}
@@ -69,7 +66,7 @@ def test_rows_are_drawn_from_the_set(tmp_path):
 def test_a_set_made_for_a_run_is_the_one_that_would_be_frozen(tmp_path):
     freeze(tmp_path / "data")
     frozen = dataset.load(tmp_path / "data")
-    _, made = dataset.source(choices(), training(num_examples=30))
+    _, made = dataset.source(choices(num_examples=30))
     for have, want in zip(made, frozen, strict=True):
         np.testing.assert_array_equal(have, want)
 
@@ -88,9 +85,10 @@ def test_a_set_that_is_not_its_manifests_is_refused(tmp_path):
 
 def test_a_set_of_other_sizes_is_refused(tmp_path):
     freeze(tmp_path / "data")
-    longer = choices(FAMILY.replace(name="", horizon=9))
+    family = FAMILY.replace(name="", horizon=9)
+    longer = choices(family, dataset=str(tmp_path / "data"))
     with pytest.raises(RunError, match=r"tokens is \(6, 8\) there and \(10, 8\) here"):
-        dataset.source(longer, training(dataset=str(tmp_path / "data")))
+        dataset.source(longer)
 
 
 def test_a_set_is_never_overwritten(tmp_path):

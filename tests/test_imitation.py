@@ -6,12 +6,14 @@ import pytest
 
 from icrl import algorithms
 from icrl.agents import Recipe
+from icrl.config import DecisionPretrainingConfig, PretrainingConfig
 from icrl.pretraining import methods, sample
 
 RECIPE = Recipe(
     family="BernoulliBandit-Lin2023-v0", changes={"horizon": 8}, layout="step"
 )
 FAMILY = RECIPE.make_family()
+PLAIN = DecisionPretrainingConfig()
 UCB = algorithms.ucb(FAMILY, form="shrunken")
 EXACT = algorithms.exact_posterior_sampling(FAMILY)
 
@@ -22,8 +24,8 @@ def drawn(pretraining, number=4):
 
 
 def test_distillation_labels_with_actions_or_with_their_law():
-    hard = drawn(methods.algorithm_distillation(RECIPE, UCB))
-    soft = drawn(methods.algorithm_distillation(RECIPE, UCB, soft_labels=True))
+    hard = drawn(methods.algorithm_distillation(RECIPE, UCB, PretrainingConfig()))
+    soft = drawn(methods.algorithm_distillation(RECIPE, UCB, PLAIN, soft_labels=True))
     np.testing.assert_array_equal(hard.tokens, soft.tokens)
     np.testing.assert_array_equal(hard.labels[:, :-1], soft.labels[:, :-1])
 
@@ -32,9 +34,10 @@ def test_soft_labels_of_decision_pretraining_are_the_posterior():
     def context(task):
         return UCB
 
-    hard = drawn(methods.decision_pretraining(RECIPE, context), number=3000)
+    hard = drawn(methods.decision_pretraining(RECIPE, context, PLAIN), number=3000)
     soft = drawn(
-        methods.decision_pretraining(RECIPE, context, posterior=EXACT), number=3000
+        methods.decision_pretraining(RECIPE, context, PLAIN, posterior=EXACT),
+        number=3000,
     )
     np.testing.assert_array_equal(hard.tokens, soft.tokens)
     np.testing.assert_allclose(soft.labels[:, 0], 0.2, atol=1e-5)
@@ -47,14 +50,17 @@ def test_soft_labels_of_decision_pretraining_are_the_posterior():
 def test_decision_0_is_left_out_on_demand_whatever_the_labels():
     for posterior in (None, EXACT):
         choices = methods.decision_pretraining(
-            RECIPE, lambda task: UCB, empty_context=False, posterior=posterior
+            RECIPE,
+            lambda task: UCB,
+            DecisionPretrainingConfig(empty_context=False),
+            posterior=posterior,
         )
         assert drawn(choices).weights[:, 0].tolist() == [0.0] * 4
 
 
 def test_approximate_decision_pretraining_infers_its_label_in_hindsight():
     guess = methods.approximate_decision_pretraining(
-        RECIPE, lambda task: UCB, algorithms.most_likely(EXACT)
+        RECIPE, lambda task: UCB, algorithms.most_likely(EXACT), PLAIN
     )
     labels = drawn(guess).labels
     assert (labels == labels[:, :1]).all()  # one label a trajectory
@@ -64,4 +70,6 @@ def test_approximate_decision_pretraining_infers_its_label_in_hindsight():
 @pytest.mark.parametrize("inference", [UCB._replace(action_probabilities=None)])
 def test_an_inference_without_a_law_is_refused(inference):
     with pytest.raises(ValueError, match="no closed form"):
-        methods.approximate_decision_pretraining(RECIPE, lambda task: UCB, inference)
+        methods.approximate_decision_pretraining(
+            RECIPE, lambda task: UCB, inference, PLAIN
+        )

@@ -15,8 +15,9 @@ from envs.base import Key, Task
 from envs.splits import FiniteTasks, TaskSet
 from icrl.agents import Agent, fixed, trained
 from icrl.algorithms.base import Algorithm
-from icrl.pretraining.examples import Pretraining, gather, require_question
-from icrl.rollout import Trajectory, replay, rollout
+from icrl.pretraining.examples import Pretraining, ask_and_label, gather
+from icrl.rollout import Trajectory, answers, replay, rollout
+from icrl.tokenizers.tokens import decisions, encode
 
 Regrets = Float[np.ndarray, "_ _ _"]  # seeds, tasks, time
 Law = Float[Array, "decisions actions"]
@@ -146,29 +147,42 @@ def losses(
 
     Returns:
         `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
-        0 where a decision has no label.
+        0 where a decision has no label. Where the pretraining asks about states, both
+        answer the same questions, drawn as for training.
     """
-    require_question(pretraining)
+    layout = pretraining.layout
 
-    def draw(index: Array):
-        key_sample, key_noise, key_agent = jax.random.split(
-            key_for(key, CONTEXTS, index), 3
+    def answers_of_model(model: Any, trajectory: Trajectory, query: Any) -> Law:
+        return jax.nn.softmax(
+            decisions(layout, model(encode(layout, trajectory, query)))
         )
-        task = task_at(pretraining.tasks, key_sample, index)
-        trajectory = gather(pretraining, key_noise, key_agent, task)
-        return task, trajectory, *pretraining.expert(task, trajectory, None)
 
-    def loss(agent: Agent) -> Regrets:
+    def answers_of_exact(model: Any, trajectory: Trajectory, query: Any) -> Law:
+        del model
+        return answers(exact, trajectory, query)
+
+    def loss(agent: Agent, answer: Callable[[Any, Trajectory, Any], Law]) -> Regrets:
         def score(model: Any, index: Array, seed: Array) -> Array:
-            task, trajectory, labels, weights = draw(index)
-            log_law = jnp.log(jnp.maximum(agent.law(model, task, trajectory), 1e-30))
+            key_context = key_for(key, CONTEXTS, index)
+            key_sample, key_noise, key_agent = jax.random.split(key_context, 3)
+            task = task_at(pretraining.tasks, key_sample, index)
+            trajectory = gather(pretraining, key_noise, key_agent, task)
+            query, labels, weights = ask_and_label(
+                pretraining, key_context, task, trajectory
+            )
+            law = (
+                agent.law(model, task, trajectory)
+                if query is None
+                else answer(model, trajectory, query)
+            )
+            log_law = jnp.log(jnp.maximum(law, 1e-30))
             return -weights * jnp.sum(labels * log_law, axis=-1)
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {
-        "loss": loss(trained(models, pretraining.layout)),
-        "loss_floor": loss(fixed(exact)),
+        "loss": loss(trained(models, layout), answers_of_model),
+        "loss_floor": loss(fixed(exact), answers_of_exact),
     }
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from envs import registry
 from envs.base import Key
 from icrl import algorithms
-from icrl.config import TrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining.examples import Example, Pretraining, optimal_expert, sample
 from icrl.runs import files
@@ -148,26 +147,24 @@ def load(folder: pathlib.Path) -> Example:
     return Example(**{k: np.load(io.BytesIO(v)) for k, v in arrays.items()})
 
 
-def source(pretraining: Pretraining, config: TrainingConfig) -> tuple[Draw, Any]:
+def source(pretraining: Pretraining) -> tuple[Draw, Any]:
     """Where training examples come from: `draw` and the data that it reads.
 
     Rows of a data set, made here or frozen, are drawn with replacement. One made here
     is the same for all training seeds.
 
     Args:
-        pretraining: the generator.
-        config: its `dataset` and `num_examples` choose.
+        pretraining: the generator; its options choose.
 
     Raises:
         RunError: if a frozen data set is broken or was frozen for other sizes.
     """
-    folder = config.dataset
-    if folder is None and config.num_examples is None:
-        return _draw_fresh(pretraining), None
-    if folder is None:
-        assert config.num_examples is not None  # for type checkers
-        made = _generate(pretraining, config.num_examples, seed=0)
+    folder, num_examples = pretraining.options.dataset, pretraining.options.num_examples
+    if num_examples is not None:
+        made = _generate(pretraining, num_examples, seed=0)
         return _draw_row, Example(**jax.tree.map(jnp.asarray, made))
+    if folder is None:
+        return _draw_fresh(pretraining), None
     data = jax.tree.map(jnp.asarray, load(pathlib.Path(folder)))
     expected = jax.eval_shape(functools.partial(sample, pretraining), jax.random.key(0))
     for name, have, want in zip(Example._fields, data, expected, strict=True):

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
+from icrl.config import PretrainingConfig
 from icrl.rollout import Trajectory, answers, predictions, rollout
 from icrl.tokenizers.tokens import Layout, decisions, encode
 
@@ -49,6 +50,7 @@ class Pretraining(NamedTuple):
             (`icrl.collection`); then nobody needs to act.
         query: `(key, trajectory) -> obs`, what every decision of a context is about,
             where that is not the state it was taken in; or [decisions], one for each.
+        options: of the data: how many examples there are, or where they lie.
     """
 
     tasks: TaskSet
@@ -58,6 +60,7 @@ class Pretraining(NamedTuple):
     num_episodes: int = 1
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
+    options: PretrainingConfig = PretrainingConfig()
 
 
 def sample(pretraining: Pretraining, key: Key) -> Example:
@@ -65,11 +68,7 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     key_task, key_noise, key_agent = jax.random.split(key, 3)
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
-    require_question(pretraining)
-    query = None
-    if pretraining.query is not None:
-        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
-    labels, weights = pretraining.expert(task, trajectory, query)
+    query, labels, weights = ask_and_label(pretraining, key, task, trajectory)
     tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
@@ -87,6 +86,17 @@ def gather(
         pretraining.context(task),
         num_episodes=pretraining.num_episodes,
     )
+
+
+def ask_and_label(
+    pretraining: Pretraining, key: Key, task: Task, trajectory: Trajectory
+) -> tuple[Any, Labels, Float[Array, " decisions"]]:
+    """The query of a context, if its layout asks one; labels and their weights."""
+    require_question(pretraining)
+    query = None
+    if pretraining.query is not None:
+        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
+    return query, *pretraining.expert(task, trajectory, query)
 
 
 def require_question(pretraining: Pretraining) -> None:

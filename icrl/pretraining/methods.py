@@ -20,6 +20,7 @@ from envs.base import Task, require
 from icrl.agents import Recipe
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.uniform import uniform
+from icrl.config import DecisionPretrainingConfig, PretrainingConfig
 from icrl.pretraining.collection import (
     any_state,
     independent_pairs,
@@ -38,22 +39,28 @@ from icrl.pretraining.examples import (
 Context = Callable[[Task], Algorithm]  # who acts; most ignore the task
 
 
-def choices(recipe: Recipe, context: Context, expert: Expert) -> Pretraining:
-    """Any context algorithm with any expert, on the recipe's training tasks."""
+def choices(
+    recipe: Recipe, context: Context, expert: Expert, options: PretrainingConfig
+) -> Pretraining:
+    """Any context algorithm with any expert, on the recipe's training tasks.
+
+    Every pretraining is made here, so that none can leave the options of its data out.
+    """
     return Pretraining(
         tasks=recipe.make_family().split().train,
         context=context,
         expert=expert,
         layout=recipe.make_layout(),
         num_episodes=recipe.num_episodes,
+        options=options,
     )
 
 
 def decision_pretraining(
     recipe: Recipe,
     context: Context,
+    options: DecisionPretrainingConfig,
     *,
-    empty_context: bool = True,
     posterior: Algorithm | None = None,
 ) -> Pretraining:
     """DPT: some context algorithm, the optimal policy as expert.
@@ -61,7 +68,7 @@ def decision_pretraining(
     Args:
         recipe: the family and the layout.
         context: who acts.
-        empty_context: whether decision 0 is trained; DPT's code leaves it out.
+        options: of the data.
         posterior: exact posterior sampling. Its law labels instead of the optimal
             action, whose conditional expectation it is: the same minimum, reached with
             less variance.
@@ -70,17 +77,17 @@ def decision_pretraining(
         ValueError: if the posterior has no `action_probabilities`.
     """
     if posterior is None:
-        expert = optimal_expert(empty_context=empty_context)
+        expert = optimal_expert(empty_context=options.empty_context)
     else:
-        expert = law_expert(posterior, empty_context=empty_context)
-    return choices(recipe, context, expert)
+        expert = law_expert(posterior, empty_context=options.empty_context)
+    return choices(recipe, context, expert, options)
 
 
 def state_query_pretraining(
     recipe: Recipe,
+    options: DecisionPretrainingConfig,
     collect: Collect | None = None,
     *,
-    empty_context: bool = True,
     posterior: Algorithm | None = None,
     visited: float = 0.0,
 ) -> Pretraining:
@@ -90,9 +97,9 @@ def state_query_pretraining(
 
     Args:
         recipe: the family and a layout that asks about states.
+        options: of the data.
         collect: how contexts are collected; independent uniform states and actions, as
             in the released code, if None.
-        empty_context: whether decision 0 is trained; DPT's code leaves it out.
         posterior: as in `decision_pretraining`.
         visited: as in `collection.any_state`; 0 in the released code.
 
@@ -109,7 +116,7 @@ def state_query_pretraining(
     plain = decision_pretraining(
         recipe,
         lambda task: uniform(family),
-        empty_context=empty_context,
+        options,
         posterior=posterior,
     )
     num_queries = None if layout.ask is None else num_steps + 1
@@ -121,6 +128,7 @@ def state_query_pretraining(
 def algorithm_distillation(
     recipe: Recipe,
     algorithm: Algorithm,
+    options: PretrainingConfig,
     *,
     soft_labels: bool = False,
     every: int = 1,
@@ -130,6 +138,7 @@ def algorithm_distillation(
     Args:
         recipe: the family and the layout.
         algorithm: what is distilled.
+        options: of the data.
         soft_labels: label with its action probabilities instead of its actions: the
             same minimum, reached with less variance.
         every: only every so-many-th episode of a learning history is kept, so that a
@@ -143,7 +152,7 @@ def algorithm_distillation(
     rule = "soft labels need the whole history, every 1"
     require(every == 1 or not soft_labels, rule, every)
     expert = law_expert(algorithm) if soft_labels else taken_actions_expert
-    plain = choices(recipe, lambda task: algorithm, expert)
+    plain = choices(recipe, lambda task: algorithm, expert, options)
     if every == 1:
         return plain
     history = thinned_history(algorithm, num_episodes=recipe.num_episodes, every=every)
@@ -151,7 +160,10 @@ def algorithm_distillation(
 
 
 def approximate_decision_pretraining(
-    recipe: Recipe, context: Context, inference: Algorithm
+    recipe: Recipe,
+    context: Context,
+    inference: Algorithm,
+    options: DecisionPretrainingConfig,
 ) -> Pretraining:
     """Approximate DPT: the best action is inferred from the whole trajectory.
 
@@ -165,8 +177,9 @@ def approximate_decision_pretraining(
             sampling what is learnt is DPT's target itself, for the posterior is the
             mean of later posteriors; `most_likely` of it, or a rule that ignores the
             prior, is a guess and comes only near.
+        options: of the data.
 
     Raises:
         ValueError: if `inference` has no `action_probabilities`.
     """
-    return choices(recipe, context, hindsight_expert(inference))
+    return choices(recipe, context, hindsight_expert(inference), options)

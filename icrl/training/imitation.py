@@ -1,13 +1,31 @@
 """Training by imitation: the models of a run's seeds, from a pretraining's examples."""
 
-import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from envs.base import Key
 from icrl.agents import Recipe, save_recipe
-from icrl.config import TrainingConfig
-from icrl.pretraining import Pretraining
-from icrl.pretraining.dataset import source
+from icrl.config import PretrainingConfig, TrainingConfig
+from icrl.pretraining import Example, Pretraining, imitation_loss
+from icrl.pretraining.dataset import Draw, source
 from icrl.runs import Run
-from icrl.training.fit import Trained, train
+from icrl.tokenizers.tokens import Layout
+from icrl.training.accumulation import value_and_grad_accumulated
+from icrl.training.devices import over_devices
+from icrl.training.fit import Learner, Trained, fit
+from icrl.training.optimizer import make_optimizer
+
+
+class ImitationState(NamedTuple):
+    """What a step hands to the next."""
+
+    model: Any
+    opt_state: Any
 
 
 def train_models(
@@ -23,21 +41,72 @@ def train_models(
     Args:
         run: whose folder holds them.
         recipe: family, layout and model; saved beside the weights.
-        pretraining: who acts and who labels.
+        pretraining: who acts, who labels, and how many examples there are.
         config: how they are fitted.
         name: tells models apart where a run trains several.
     """
     if all(run.is_trained(cohort, name) for cohort in run.cohorts):
         # what is there is only loaded: no need to make its data again
-        config = dataclasses.replace(config, num_examples=None, dataset=None)
-    draw, data = source(pretraining, config)
+        pretraining = pretraining._replace(options=PretrainingConfig())
+    draw, data = source(pretraining)
     save_recipe(run.folder, recipe, name)
-    return train(
+    example = jax.eval_shape(draw, data, jax.random.key(0))
+    learner = imitation_learner(
+        recipe.make_model, draw, pretraining.layout, config
+    )._replace(tokens_per_step=config.batch_size * example.tokens.shape[0])
+    return fit(
         run,
-        make_model=recipe.make_model,
-        draw=draw,
-        layout=pretraining.layout,
-        config=config,
+        learner,
+        num_steps=config.num_steps,
+        steps_per_call=config.steps_per_call,
+        checkpoint_every=config.checkpoint_every,
         data=data,
         name=name,
     )
+
+
+def imitation_learner(
+    make_model: Callable[[Key], Any],
+    draw: Draw,
+    layout: Layout,
+    config: TrainingConfig,
+) -> Learner:
+    """Maximum likelihood of the expert's labels, on a fresh batch at every step.
+
+    A step logs the loss (nats a label) and the gradient's norm, both before the step
+    and the norm before clipping.
+
+    Args:
+        make_model: `key -> model`.
+        draw: `(data, key) -> Example`: fresh ones, or rows of a frozen data set.
+        layout: of the examples.
+        config: batch size and optimiser.
+    """
+    optimizer = make_optimizer(config)
+
+    def init(key: Key) -> ImitationState:
+        model = make_model(key)
+        return ImitationState(model, optimizer.init(model))
+
+    def step(
+        state: ImitationState, key: Key, data: Any
+    ) -> tuple[ImitationState, dict[str, Float[Array, ""]]]:
+        keys = over_devices(jax.random.split(key, config.batch_size))
+        batch = jax.vmap(draw, (None, 0))(data, keys)
+        total_weight = jnp.sum(batch.weights)
+
+        def loss(model: Any, examples: Example) -> Float[Array, ""]:
+            def of_one(example: Example) -> Float[Array, ""]:
+                return imitation_loss(model(example.tokens), example, layout)[0]
+
+            return jnp.sum(jax.vmap(of_one)(examples)) / total_weight
+
+        value, grads = value_and_grad_accumulated(
+            loss, state.model, batch, config.micro_batch
+        )
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.model)
+        model = optax.apply_updates(state.model, updates)
+        logged = {"loss": value, "gradient_norm": optax.tree.norm(grads)}
+        return ImitationState(model, opt_state), logged
+
+    return Learner(init, step, lambda state: state.model)
