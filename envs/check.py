@@ -23,6 +23,7 @@ import numpy as np
 
 from envs import registry, splits
 from envs.base import Family, Key, State, Task, TimeStep, require
+from envs.observation import Discrete
 
 Gaps = np.ndarray | jax.Array  # [actions]
 
@@ -288,9 +289,7 @@ def _check_shapes_and_types(subject: _Subject) -> str:
 
 def _check_observations(subject: _Subject) -> str:
     family, plays = subject.family, subject.plays
-    low, high = family.obs_range
-    if family.num_observations:
-        low, high = 0, family.num_observations - 1
+    low, high = family.observation.bounds
     values = np.concatenate([np.ravel(plays.obs), np.ravel(plays.timestep.obs)])
     rule = f"an observation must lie in [{low}, {high}]"
     outside = values[~((values >= low) & (values <= high))]
@@ -303,9 +302,9 @@ def _check_horizon(subject: _Subject) -> str:
     early = np.flatnonzero(np.asarray(timestep.truncated)[:, :-1].any(0))
     rule = f"an episode must not be truncated before step {horizon}"
     require(not early.size, rule, f"truncated at step {early[:1] + 1}")
-    done = bool(np.asarray(timestep.done)[:, -1].all())
-    rule = f"an episode must be over after its {horizon} steps"
-    require(done, rule, "one that is not truncated")
+    over = bool(np.asarray(timestep.truncated)[:, -1].all())
+    rule = f"an episode must be truncated at step {horizon}, terminated or not"
+    require(over, rule, "one that is not")
     return f"every episode has {horizon} steps"
 
 
@@ -401,7 +400,7 @@ def _check_gymnasium(subject: _Subject) -> str:
     )
     unbounded = r".*A Box observation space (min|max)imum value is -?infinit"
     try:
-        warnings.filterwarnings("ignore", message=unbounded)  # as family.obs_range says
+        warnings.filterwarnings("ignore", message=unbounded)  # as the family says
         env_checker.check_env(gymnasium.make(spec).unwrapped)
     except (AssertionError, UserWarning) as error:
         rule = "Gymnasium's check_env must pass"
@@ -546,14 +545,13 @@ def _require_brute_force(
 
 def _require_observation(family: Family, where: str, obs: Any) -> None:
     shape = jnp.shape(obs)
-    rule = f"an observation must have shape {family.obs_shape} after {where}"
-    require(shape == family.obs_shape, rule, shape)
-    integer = jnp.issubdtype(obs.dtype, jnp.integer)
-    kind = "an integer" if family.num_observations else "floating"
-    right = integer == bool(family.num_observations)
+    space = family.observation
+    rule = f"an observation must have shape {space.shape} after {where}"
+    require(shape == space.shape, rule, shape)
+    discrete = isinstance(space, Discrete)
+    kind = "an integer" if discrete else "floating"
+    right = jnp.issubdtype(obs.dtype, jnp.integer) == discrete
     require(right, f"an observation must be {kind} after {where}", obs.dtype)
-    scalar = not family.num_observations or not family.obs_shape
-    require(scalar, "an integer observation must have shape ()", family.obs_shape)
 
 
 def _is_key(leaf: Any) -> bool:

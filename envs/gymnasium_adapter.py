@@ -39,6 +39,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs import registry, viewer
 from envs.base import Family, Key, State, Task, TimeStep
+from envs.observation import Discrete
 
 _TASK, _RESET, _FIRST_STEP = 0, 1, 2  # streams of an episode's key
 
@@ -336,10 +337,10 @@ class VectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
 def observation_space(family: Family) -> spaces.Space[Any]:
     """The space of one observation of the family."""
-    if family.num_observations:
-        return spaces.Discrete(family.num_observations)
-    low, high = family.obs_range
-    return spaces.Box(low, high, family.obs_shape, np.float32)
+    space = family.observation
+    if isinstance(space, Discrete):
+        return spaces.Discrete(space.n)
+    return spaces.Box(*space.bounds, space.shape, np.float32)
 
 
 def _family(family: str | Family, changes: dict[str, Any]) -> Family:

@@ -105,7 +105,9 @@ def run(run, config: Config) -> None:
             recipe, context, empty_context=config.training.empty_context_loss
         )
         trained = train_models(run, recipe, choices, config.training, name=name)
-        agents[name] = evaluation.trained(trained.models, choices.layout, greedy=True)
+        agents[name] = evaluation.trained(
+            trained.models, choices.tokenizer, greedy=True
+        )
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens
     parts = []

@@ -77,7 +77,7 @@ EXPERIMENT = Experiment(
         "smoke": protocol.SMOKE,
         "cpu": protocol.Config(
             seeds=(0, 1),
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=3, attention="relu"),
             training=cosine_training(8000, 1e-2, micro_batch=4, num_examples=80_000),
         ),

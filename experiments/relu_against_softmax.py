@@ -209,7 +209,7 @@ EXPERIMENT = Experiment(
         "cpu": Config(
             seeds=(0, 1),
             horizon=100,
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=2),
             training=cosine_training(2000, 1e-2, micro_batch=8, num_examples=20_000),
             num_tasks=2000,

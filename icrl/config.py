@@ -6,16 +6,6 @@ Nothing here imports jax, so that the command line answers at once.
 import dataclasses
 from typing import Any, Literal
 
-LayoutName = Literal[
-    "query_first",
-    "query_each",
-    "step",
-    "step_whole",
-    "step_features",
-    "interleaved",
-    "interleaved_features",
-]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:

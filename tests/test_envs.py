@@ -225,7 +225,7 @@ def test_an_episode_without_its_horizon_is_found():
         return faulty_bandit(step=step_and(change))
 
     text = message(truncated(99), "horizon")
-    assert text.startswith("an episode must be over after its 4 steps")
+    assert text.startswith("an episode must be truncated at step 4, terminated or not")
     text = message(truncated(2), "horizon")
     assert text.startswith("an episode must not be truncated before step 4")
 

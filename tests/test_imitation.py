@@ -9,7 +9,7 @@ from icrl.agents import Recipe
 from icrl.pretraining import methods, sample
 
 RECIPE = Recipe(
-    family="BernoulliBandit-Lin2023-v0", changes={"horizon": 8}, layout="step"
+    family="BernoulliBandit-Lin2023-v0", changes={"horizon": 8}, tokenizer="step"
 )
 FAMILY = RECIPE.make_family()
 UCB = algorithms.ucb(FAMILY, form="shrunken")

@@ -137,7 +137,7 @@ def losses(
 
     Args:
         key: draws fresh contexts; the pretraining's task set decides which half.
-        pretraining: contexts, expert and layout.
+        pretraining: contexts, expert and tokenizer.
         models: stacked over seeds.
         exact: the algorithm whose action probabilities are the exact posterior over the
             expert's action; its loss is the least that is possible.
@@ -167,7 +167,7 @@ def losses(
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {
-        "loss": loss(trained(models, pretraining.layout)),
+        "loss": loss(trained(models, pretraining.tokenizer)),
         "loss_floor": loss(fixed(exact)),
     }
 

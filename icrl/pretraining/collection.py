@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from envs.base import Family, Key, Task, require
+from envs.base import Family, Key, Task, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.pretraining.examples import Collect
 from icrl.rollout import Trajectory, rollout
@@ -30,8 +30,7 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
     Raises:
         ValueError: if observations are real-valued, or `num_steps` is below 1.
     """
-    num_observations = family.num_observations
-    require(num_observations >= 1, "observations must be integers", family.obs_shape)
+    num_observations = require_discrete("independent_pairs", family).n
     require(num_steps >= 1, "num_steps must be at least 1", num_steps)
 
     def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
@@ -46,6 +45,8 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
 
         keys = jax.random.split(key_noise, num_steps)
         states, after, timestep, gap = jax.vmap(step)(obs, action, keys)
+        # each is an episode of its own: nothing that follows comes after its end
+        timestep = timestep._replace(truncated=jnp.ones(num_steps, bool))
         return Trajectory(
             state=states,
             obs=obs,
@@ -172,12 +173,13 @@ def any_state(
     """
     require(0 <= visited <= 1, "visited must lie in [0, 1]", visited)
     shape = () if num_queries is None else (num_queries,)
+    num_observations = require_discrete("any_state", family).n
 
     def query(key: Key, trajectory: Trajectory) -> Int[Array, "..."]:
         if visited == 0:
-            return jax.random.randint(key, shape, 0, family.num_observations)
+            return jax.random.randint(key, shape, 0, num_observations)
         key_any, key_step, key_which = jax.random.split(key, 3)
-        anywhere = jax.random.randint(key_any, shape, 0, family.num_observations)
+        anywhere = jax.random.randint(key_any, shape, 0, num_observations)
         after = trajectory.timestep.obs
         step = jax.random.randint(key_step, shape, 0, after.shape[0])
         at_visited = jax.random.uniform(key_which, shape) < visited

@@ -17,7 +17,8 @@ from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
 from icrl.rollout import Trajectory, answers, predictions, rollout
-from icrl.tokenizers.tokens import Layout, decisions, encode
+from icrl.tokenizers.base import Tokenizer
+from icrl.tokenizers.encoding import decisions, encode
 
 QUERY = 3  # key purpose, beside the three of `sample`
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
@@ -43,7 +44,7 @@ class Pretraining(NamedTuple):
         context: `task -> Algorithm`, who acts. Most ignore the task.
         expert: `(task, trajectory, query) -> (labels, weights)`, who labels, and which
             decisions have a label.
-        layout: how it is written.
+        tokenizer: how it is written.
         num_episodes: episodes in a context.
         collect: how data is collected instead of by playing episodes, if it is
             (`icrl.collection`); then nobody needs to act.
@@ -54,7 +55,7 @@ class Pretraining(NamedTuple):
     tasks: TaskSet
     context: Callable[[Task], Algorithm]
     expert: Expert
-    layout: Layout
+    tokenizer: Tokenizer
     num_episodes: int = 1
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
@@ -70,7 +71,7 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     if pretraining.query is not None:
         query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
     labels, weights = pretraining.expert(task, trajectory, query)
-    tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
+    tokens = encode(pretraining.tokenizer, trajectory, query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
 
@@ -90,10 +91,9 @@ def gather(
 
 
 def require_question(pretraining: Pretraining) -> None:
-    """Raises `ValueError` if the layout asks about states, and nobody says which."""
-    layout = pretraining.layout
-    asks = layout.num_queries > 1 or layout.ask is not None
-    rule = "a layout that asks about states needs a query; use step or interleaved"
+    """Raises `ValueError` if states are asked about, and nobody says which."""
+    asks = pretraining.tokenizer.asks
+    rule = "a tokenizer that asks about states needs a query; use step or interleaved"
     require(not asks or pretraining.query is not None, rule, "none")
 
 
@@ -152,7 +152,7 @@ def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
         ValueError: if it is asked about other states than those it acted in.
     """
     rule = "the actions taken answer no query; use step or interleaved"
-    require(query is None, rule, "a layout that asks about states")
+    require(query is None, rule, "a tokenizer that asks about states")
     taken = jax.nn.one_hot(trajectory.action, task.num_actions)
     labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
@@ -228,13 +228,13 @@ def _decided(task: Task, trajectory: Trajectory) -> Float[Array, " decisions"]:
 
 
 def imitation_loss(
-    logits: Float[Array, "tokens actions"], example: Example, layout: Layout
+    logits: Float[Array, "tokens actions"], example: Example, tokenizer: Tokenizer
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Cross-entropy to the expert, in nats, summed over decisions, and their weight.
 
     The ratio of the two, each summed over a batch, is the mean over labelled decisions:
     DPT's printed loss, whose floor is the entropy of the expert given the context.
     """
-    log_probs = jax.nn.log_softmax(decisions(layout, logits))
+    log_probs = jax.nn.log_softmax(decisions(tokenizer, logits))
     losses = -jnp.sum(example.labels * log_probs, axis=-1)
     return jnp.sum(example.weights * losses), jnp.sum(example.weights)

@@ -24,7 +24,7 @@ from icrl.pretraining.dataset import Draw
 from icrl.runs.checkpoint import load_weights, save_weights
 from icrl.runs.metrics import Preemption, Progress
 from icrl.runs.run import Run
-from icrl.tokenizers.tokens import Layout
+from icrl.tokenizers.base import Tokenizer
 from icrl.training.accumulation import value_and_grad_accumulated
 
 INIT, DATA = 0, 1  # key purposes
@@ -69,7 +69,7 @@ def training_step(
     state: TrainState,
     batch: Example,
     *,
-    layout: Layout,
+    tokenizer: Tokenizer,
     optimizer: optax.GradientTransformation,
     micro_batch: int | None,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
@@ -82,7 +82,7 @@ def training_step(
 
     def loss(model: Any, examples: Example) -> Float[Array, ""]:
         def of_one(example: Example) -> Float[Array, ""]:
-            return imitation_loss(model(example.tokens), example, layout)[0]
+            return imitation_loss(model(example.tokens), example, tokenizer)[0]
 
         return jnp.sum(jax.vmap(of_one)(examples)) / total_weight
 
@@ -98,7 +98,7 @@ def train(
     *,
     make_model: Callable[[Key], Any],
     draw: Draw,
-    layout: Layout,
+    tokenizer: Tokenizer,
     config: TrainingConfig,
     data: Any = None,
     name: str = "",
@@ -112,7 +112,7 @@ def train(
         run: whose folder holds checkpoints, metrics and weights.
         make_model: `key -> model`.
         draw: `(data, key) -> Example`: fresh ones, or rows of a frozen data set.
-        layout: of the examples.
+        tokenizer: of the examples.
         config: how the models are fitted.
         data: what `draw` reads; an argument of the jitted step, not a constant of it.
         name: tells models apart where a run trains several.
@@ -121,7 +121,7 @@ def train(
         RunError: if every seed diverged, or a checkpoint or weight file is unreadable.
         SystemExit: after SIGTERM or SIGINT, once a checkpoint is saved.
     """
-    trainer = _Trainer(run, make_model, draw, layout, config, data, name)
+    trainer = _Trainer(run, make_model, draw, tokenizer, config, data, name)
     for cohort in run.cohorts:
         if not run.is_trained(cohort, name):
             trainer.fit(cohort)
@@ -142,7 +142,7 @@ class _Trainer(NamedTuple):
     run: Run
     make_model: Callable[[Key], Any]
     draw: Draw
-    layout: Layout
+    tokenizer: Tokenizer
     config: TrainingConfig
     data: Any
     name: str
@@ -222,7 +222,7 @@ class _Trainer(NamedTuple):
             state, logged = training_step(
                 state,
                 batch,
-                layout=self.layout,
+                tokenizer=self.tokenizer,
                 optimizer=optimizer,
                 micro_batch=self.config.micro_batch,
             )

@@ -22,7 +22,7 @@ def train_models(
 
     Args:
         run: whose folder holds them.
-        recipe: family, layout and model; saved beside the weights.
+        recipe: family, tokenizer and model; saved beside the weights.
         pretraining: who acts and who labels.
         config: how they are fitted.
         name: tells models apart where a run trains several.
@@ -36,7 +36,7 @@ def train_models(
         run,
         make_model=recipe.make_model,
         draw=draw,
-        layout=pretraining.layout,
+        tokenizer=pretraining.tokenizer,
         config=config,
         data=data,
         name=name,

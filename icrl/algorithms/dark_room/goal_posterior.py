@@ -48,7 +48,7 @@ def exact_goal_posterior(
     """
     room = require_goals_alone("exact_goal_posterior", family)
     _require_prior("goals", goals)
-    num_cells = room.num_observations
+    num_cells = room.observation.n
     prior = np.ones(num_cells, bool)
     if goals == "train":
         trained = grid.cell_at(_train_tasks(room).goal, room.size)
