@@ -8,7 +8,15 @@ dataclass of sizes and priors that samples tasks; it is what a name like
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +76,11 @@ class Task(Protocol):
         ...
 
     def gaps(self, state: State) -> Float[Array, " actions"]:
-        """V*(state) - Q*(state, action): exact, ≥ 0 and zero for an optimal action."""
+        """V*(state) - Q*(state, action): exact, ≥ 0 and zero for an optimal action.
+
+        A task that cannot give them raises `NotImplementedError`, and its family says
+        so: `has_gaps = False`.
+        """
         ...
 
     def state_from_obs(self, step: Int[Array, ""], obs: Observation) -> State:
@@ -88,8 +100,11 @@ class Family:
         name: versioned name, as registered; empty for a family made by hand.
         source: where these sizes, priors and rules are written.
         horizon: steps in an episode.
+        has_gaps: whether tasks give their `gaps`. Without (partial observation, an
+            unknown optimum) they are scored by return everywhere, not by regret.
     """
 
+    has_gaps: ClassVar[bool] = True
     name: str = ""
     source: str = "not published"
     horizon: int
@@ -157,6 +172,30 @@ def require(rule_holds: bool | Bool[Array, ""], rule: str, value: Any) -> None:
     """
     if not isinstance(rule_holds, Tracer) and not rule_holds:
         raise ValueError(f"{rule}, got {value}")
+
+
+def gaps_of(task: Task, state: State) -> Float[Array, " actions"] | None:
+    """`task.gaps(state)`, or None of a task that cannot give them."""
+    try:
+        return task.gaps(state)
+    except NotImplementedError:
+        return None
+
+
+def gap_of(task: Task, state: State, action: Array) -> Float[Array, ""] | None:
+    """The gap of one action, or None of a task that cannot give it."""
+    gaps = gaps_of(task, state)
+    return None if gaps is None else gaps[action]
+
+
+def require_gaps(who: str, task: Task, state: State) -> Float[Array, " actions"]:
+    """`task.gaps(state)`; raises `ValueError` where the task cannot give them."""
+    gaps = gaps_of(task, state)
+    if gaps is None:
+        raise ValueError(
+            f"{who} needs tasks that give their gaps, got {type(task).__name__}"
+        )
+    return gaps
 
 
 def require_discrete(who: str, family: Family) -> Discrete:

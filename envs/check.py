@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import registry, splits
-from envs.base import Family, Key, State, Task, TimeStep, require
+from envs.base import Family, Key, State, Task, TimeStep, gaps_of, require
 from envs.observation import Discrete
 
 Gaps = np.ndarray | jax.Array  # [actions]
@@ -174,7 +174,7 @@ def _random_play(
         state, obs = carry
         key_act, key_noise = jax.random.split(jax.random.fold_in(key_steps, time))
         action = jax.random.randint(key_act, (), 0, family.num_actions)
-        gaps = _or_none(task.gaps, state)
+        gaps = gaps_of(task, state)
         rebuilt = _or_none(task.state_from_obs, time, obs)
         gaps_from_obs = None if gaps is None or rebuilt is None else task.gaps(rebuilt)
         next_state, timestep = task.step(key_noise, state, action)
@@ -237,7 +237,7 @@ def _check_keys(subject: _Subject) -> str:
     def interact(key_task: Key, key_reset: Key, key_step: Key) -> Any:
         task = family.sample(key_task)
         state, _ = task.reset(key_reset)
-        return _or_none(task.gaps, state), task.step(key_step, state, jnp.asarray(0))
+        return gaps_of(task, state), task.step(key_step, state, jnp.asarray(0))
 
     with jax.checking_leaks():
         keys = (jax.random.key(seed) for seed in range(3))
@@ -278,7 +278,7 @@ def _check_shapes_and_types(subject: _Subject) -> str:
     for name, kind in kinds.items():
         dtype = jnp.asarray(getattr(timestep, name)).dtype
         require(jnp.issubdtype(dtype, kind), f"{name} must be {kind.__name__}", dtype)
-    gaps = _or_none(task.gaps, state)
+    gaps = gaps_of(task, state)
     if gaps is not None:
         shape = (family.num_actions,)
         require(jnp.shape(gaps) == shape, f"gaps must have shape {shape}", gaps.shape)
@@ -326,6 +326,11 @@ def _check_absorbing(subject: _Subject) -> str:
 
 
 def _check_gaps(subject: _Subject) -> str:
+    given = subject.gaps is not None
+    rule = (
+        f"has_gaps must be {given}, as tasks {'give' if given else 'do not give'} any"
+    )
+    require(subject.family.has_gaps == given, rule, subject.family.has_gaps)
     gaps = _require_gaps(subject)
     finite = np.isfinite(gaps)
     require(bool(finite.all()), "gaps must be finite", gaps[~finite][:1])
@@ -524,7 +529,7 @@ def _require_means(what: str, measured: _Measured) -> str:
 
 def _require_gaps(subject: _Subject) -> np.ndarray:
     if subject.gaps is None:
-        raise _NotApplicableError("the task cannot tell its gaps")
+        raise _NotApplicableError("the family has no gaps and is scored by return")
     return subject.gaps
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.base import Key, Task, TimeStep
+from envs.base import Key, Task, TimeStep, gap_of
 from icrl.algorithms.base import Algorithm, require_law
 
 
@@ -21,7 +21,8 @@ class Trajectory(NamedTuple):
     obs: Any  # [time, ...]
     action: Int[Array, "*batch time"]
     timestep: TimeStep  # what followed: [time, ...]
-    gap: Float[Array, "*batch time"]  # V* - Q*(action), reward units, ≥ 0; 0 if invalid
+    # V* - Q*(action), reward units, ≥ 0; 0 if invalid; None if the task cannot give it
+    gap: Float[Array, "*batch time"] | None
     valid: Bool[Array, "*batch time"]  # false once an episode has terminated
     final_state: Any  # after the last step
     final_obs: Any
@@ -69,12 +70,13 @@ def rollout(
             jax.random.fold_in(key_noise, t), carry.task_state, action
         )
         agent = algorithm.update(agent, carry.obs, action, timestep)
+        gap = gap_of(task, carry.task_state, action)
         record = (
             carry.task_state,
             carry.obs,
             action,
             timestep,
-            jnp.where(carry.alive, task.gaps(carry.task_state)[action], 0.0),
+            None if gap is None else jnp.where(carry.alive, gap, 0.0),
             carry.alive,
         )
         alive = carry.alive & ~timestep.terminated

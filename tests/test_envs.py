@@ -277,9 +277,16 @@ def test_a_task_that_cannot_tell_its_gaps_passes_what_applies():
     def gaps(self, state):
         raise NotImplementedError
 
-    answers = check.check_env(faulty_bandit(gaps=gaps))
+    family = faulty_bandit(gaps=gaps)
+    rule = "has_gaps must be False, as tasks give no gaps, got True"
+    assert message(family, "gaps") == rule
+    kind = type("Without", (type(family),), {"has_gaps": False})
+    family = kind(
+        **{f.name: getattr(family, f.name) for f in dataclasses.fields(family)}
+    )
+    answers = check.check_env(family)
     assert all(answer.passed for answer in answers)
-    unknown = "does not apply: the task cannot tell its gaps"
+    unknown = "does not apply: the family has no gaps and is scored by return"
     assert [a.name for a in answers if a.message == unknown] == [
         "gaps",
         "optimal policy",

@@ -1,8 +1,10 @@
 """Playing agents on the same tasks with the same noise, and scoring them exactly.
 
-Every number here is a gap of the task (exact mean rewards), never a noisy reward.
+Every number here is a gap of the task (exact mean rewards), never a noisy reward; but
+for tasks without gaps, which are scored by return.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from envs.base import Key, Task
+from envs.base import Family, Key, Task, require_gaps
 from envs.splits import FiniteTasks, TaskSet
 from icrl.agents import Agent, fixed, trained
 from icrl.algorithms.base import Algorithm
@@ -48,6 +50,11 @@ def play(
     )
 
 
+def metric_of(family: Family) -> str:
+    """What the last of the scores of `online` is in a family's tasks."""
+    return "final_regret" if family.has_gaps else "return"
+
+
 def online(
     key: Key,
     tasks: TaskSet,
@@ -59,6 +66,8 @@ def online(
 ) -> dict[str, Regrets]:
     """Cumulative regret of every agent on the same tasks with the same noise.
 
+    Cumulative reward where tasks have no gaps: what `metric_of` their family names.
+
     Args:
         key: draws tasks, noise and the agents' choices, each for itself.
         tasks: where tasks come from.
@@ -68,7 +77,7 @@ def online(
         tasks_at_once: tasks side by side; bounds memory.
 
     Returns:
-        For every agent the regret after each step, in reward units.
+        For every agent the regret, or return, after each step, in reward units.
     """
 
     def regret(agent: Agent) -> Regrets:
@@ -76,11 +85,18 @@ def online(
             _, trajectory = play(
                 key, tasks, agent, model, index, seed, num_episodes=num_episodes
             )
-            return jnp.cumsum(trajectory.gap)
+            return jnp.cumsum(_scored(trajectory))
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {name: regret(agent) for name, agent in agents.items()}
+
+
+def _scored(trajectory: Trajectory) -> Float[Array, " time"]:
+    """What every step costs, or pays where the task has no gaps."""
+    if trajectory.gap is not None:
+        return trajectory.gap
+    return jnp.where(trajectory.valid, trajectory.timestep.reward, 0.0)
 
 
 def offline(
@@ -115,8 +131,10 @@ def offline(
             data = rollout(key_noise, key_data, task, context(task))
             key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
             actions = replay(key_agent, agent.make(model, task), data)
-            gaps = jax.vmap(task.gaps)(data.state)
-            gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
+            gaps = functools.partial(require_gaps, "offline suboptimality", task)
+            gaps = jnp.concatenate(
+                [jax.vmap(gaps)(data.state), gaps(data.final_state)[None]]
+            )
             return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)

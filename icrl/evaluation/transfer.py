@@ -8,7 +8,7 @@ import jax
 from envs import registry
 from envs.base import Family
 from icrl.agents import fixed
-from icrl.evaluation import online
+from icrl.evaluation import metric_of, online
 
 
 def evaluate_run(
@@ -75,7 +75,7 @@ def evaluate_run(
     rows, _ = panels.curve_panel(
         tested.name,
         scores,
-        metric="final_regret",
+        metric=metric_of(tested),
         learned={"agent": seeds, "agent_argmax": seeds},
     )
     return rows

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from envs.base import Family, Key, Task, require, require_discrete
+from envs.base import Family, Key, Task, gap_of, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.pretraining.examples import Collect
 from icrl.rollout import Trajectory, rollout
@@ -41,7 +41,7 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
         def step(obs: Int[Array, ""], action: Int[Array, ""], key: Key):
             state = task.state_from_obs(jnp.zeros((), jnp.int32), obs)
             after, timestep = task.step(key, state, action)
-            return state, after, timestep, task.gaps(state)[action]
+            return state, after, timestep, gap_of(task, state, action)
 
         keys = jax.random.split(key_noise, num_steps)
         states, after, timestep, gap = jax.vmap(step)(obs, action, keys)
@@ -238,7 +238,7 @@ def demonstration(
             action = policy(task, obs)
             key = jax.random.fold_in(key_noise, t)
             after, timestep = task.step(key, state, action)
-            gap = task.gaps(state)[action]
+            gap = gap_of(task, state, action)
             return (after, timestep.obs), (state, obs, action, timestep, gap)
 
         (final_state, final_obs), steps = jax.lax.scan(

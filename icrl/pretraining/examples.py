@@ -6,6 +6,7 @@ model is fitted by maximum likelihood at every prefix. DPT is the optimal policy
 expert; Algorithm Distillation is a learning algorithm as both.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Key, Task, require
+from envs.base import Key, Task, gaps_of, require, require_gaps
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
 from icrl.rollout import Trajectory, answers, predictions, rollout
@@ -131,7 +132,8 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
             trajectory.state,
             trajectory.final_state,
         )
-        best = jnp.argmin(jax.vmap(task.gaps)(states), axis=-1)
+        gaps = functools.partial(require_gaps, "labelling by the optimal action", task)
+        best = jnp.argmin(jax.vmap(gaps)(states), axis=-1)
         weights = _decided(task, trajectory)
         return (
             jax.nn.one_hot(best, task.num_actions),
@@ -221,9 +223,12 @@ def _decided(task: Task, trajectory: Trajectory) -> Float[Array, " decisions"]:
     """1 for every decision that is one.
 
     Not where an episode has terminated, and not after the last step of an MDP, whose
-    episode is over; a bandit's last decision stands for one more pull.
+    episode is over; a bandit's last decision stands for one more pull. A task without
+    gaps does not say which it is.
     """
-    open_end = trajectory.valid[-1] & (task.gaps(trajectory.final_state) > 0).any()
+    gaps = gaps_of(task, trajectory.final_state)
+    more = jnp.zeros((), bool) if gaps is None else (gaps > 0).any()
+    open_end = trajectory.valid[-1] & more
     return jnp.append(trajectory.valid, open_end).astype(jnp.float32)
 
 
