@@ -1,5 +1,6 @@
 """The shape of everything that acts."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -49,6 +50,26 @@ def require_family(algorithm: str, family: Family, *kinds: type) -> None:
         raise ValueError(
             f"{algorithm} needs a {names}, got a {type(family).__name__}"
             f" ({family.name or 'unnamed'})"
+        )
+
+
+def draws_as(family: Family, kind: type) -> bool:
+    """Whether a family is of this class and draws its tasks as the class does.
+
+    A subclass with a `sample` or a `task` of its own may have another prior.
+    """
+    own = itertools.takewhile(lambda cls: cls is not kind, type(family).__mro__)
+    changed = any({"sample", "task"} & vars(cls).keys() for cls in own)
+    return isinstance(family, kind) and not changed
+
+
+def require_prior(algorithm: str, family: Family, kind: type) -> None:
+    """Raises `ValueError` unless a family has the prior of this class."""
+    require_family(algorithm, family, kind)
+    if not draws_as(family, kind):
+        raise ValueError(
+            f"{algorithm} needs the prior of {kind.__name__}, got "
+            f"{type(family).__name__}, which draws tasks in another way"
         )
 
 
