@@ -7,7 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.base import Key, Task, TimeStep, gap_of
-from icrl.algorithms.base import Algorithm, require_law
+from icrl.algorithms.base import (
+    Algorithm,
+    require_interface,
+    require_law,
+    require_room,
+)
 
 
 class Trajectory(NamedTuple):
@@ -57,7 +62,11 @@ def rollout(
         task: the task.
         algorithm: the agent; it keeps its state across episodes.
         num_episodes: episodes to play; a longer life begins with the shorter one.
+
+    Raises:
+        ValueError: if the algorithm was made for other tasks, or for fewer steps.
     """
+    require_interface(algorithm, task, num_episodes)
     horizon = task.horizon
     key_reset, key_noise = jax.random.split(key_task)
     key_begin, key_act = jax.random.split(key_agent)
@@ -167,6 +176,7 @@ def answers(
     """
     law, unused = require_law(algorithm), jax.random.key(0)
     num_steps = trajectory.action.shape[0]
+    require_room(algorithm, num_steps)
     queries = jnp.broadcast_to(queries, num_steps + 1)
 
     def answer(agent: Any, query: Any) -> Array:
@@ -203,6 +213,7 @@ def _ask_at_every_prefix(
         return jax.lax.scan(step, begin(agent, number), steps)
 
     num_steps = trajectory.action.shape[0]
+    require_room(algorithm, num_steps)
     steps = (
         jnp.arange(num_steps),
         trajectory.obs,

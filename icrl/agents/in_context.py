@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from icrl.algorithms.base import Algorithm
+from icrl.algorithms.base import Algorithm, Interface
 from icrl.models.base import SequenceModel
 from icrl.tokenizers.base import Tokenizer, Tokens
 
@@ -99,4 +99,9 @@ def in_context(
         act=act,
         update=update,
         action_probabilities=action_probabilities,
+        interface=Interface(
+            num_actions=tokenizer.family.num_actions,
+            observation=tokenizer.family.observation,
+            num_steps=tokenizer.num_steps(model.max_tokens),
+        ),
     )

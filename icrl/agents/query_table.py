@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from envs.base import require, require_discrete
-from icrl.algorithms.base import Algorithm
+from icrl.algorithms.base import Algorithm, Interface
 from icrl.models.base import SequenceModel
 from icrl.tokenizers.base import Tokenizer
 
@@ -118,6 +118,11 @@ def query_table(
         act=act,
         update=update,
         action_probabilities=action_probabilities,
+        interface=Interface(
+            num_actions=family.num_actions,
+            observation=family.observation,
+            horizon=family.horizon,
+        ),
     )
 
 

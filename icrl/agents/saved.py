@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 import envs
-from envs.base import Family, Key
+from envs.base import Family, Key, require
 from icrl.agents.agent import AGENTS, Agent, require_agent, trained
 from icrl.algorithms.base import Algorithm
 from icrl.config import TransformerConfig
@@ -140,8 +141,15 @@ def load_agent(
 
     Raises:
         RunError: if there is no such run or model, or a file of it is broken.
-        ValueError: if `num_steps` exceeds what a model with learned positions has.
+        ValueError: if `num_steps` is no whole number from 1 on, or exceeds what a model
+            with learned positions has.
     """
+    if num_steps is not None:
+        whole = isinstance(num_steps, int | np.integer) and not isinstance(
+            num_steps, bool
+        )
+        require(whole, "num_steps must be a whole number", num_steps)
+        require(num_steps >= 1, "num_steps must be at least 1", num_steps)
     folder = find_weights(run)
     path = _recipe_path(folder, name)
     if not path.exists():
@@ -172,6 +180,9 @@ def load_agent(
         for path in (folder / "weights").glob(f"{stem}*.safetensors")
     }
     models = [load_weights(paths[seed], like) for seed in sorted(paths)]
+    for seed, model in zip(sorted(paths), models, strict=True):
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(model)):
+            raise RunError(f"{paths[seed]} holds weights that are not finite")
     return LoadedAgent(
         recipe=recipe,
         seeds=tuple(sorted(paths)),

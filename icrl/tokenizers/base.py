@@ -107,6 +107,11 @@ class Tokenizer(NamedTuple):
         """Tokens up to the decision that knows `num_steps` transitions."""
         return int(self.decision_positions(num_steps)[-1]) + 1
 
+    def num_steps(self, max_tokens: int) -> int:
+        """Most steps that fit into so many tokens, with a decision that knows all."""
+        positions = self.decision_positions(max_tokens // self.tokens_per_step)
+        return int((positions < max_tokens).sum()) - 1
+
     def decision_positions(self, num_steps: int) -> Int[np.ndarray, " decisions"]:
         """Where the decisions stand that know 0, 1, ..., `num_steps` transitions."""
         known = np.arange(num_steps + 1)
