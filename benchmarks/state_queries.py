@@ -21,7 +21,7 @@ from benchmarks import side_by_side
 from icrl.config import TransformerConfig
 
 FAMILY = "DarkRoom-DPT-v0"
-STATES, HORIZON, TOKEN = 100, 100, 66  # TOKEN: of layout `query_each`
+STATES, HORIZON, TOKEN = 100, 100, 66  # TOKEN: of `query_each`
 
 
 def serve_jax(args: argparse.Namespace) -> None:
@@ -30,26 +30,28 @@ def serve_jax(args: argparse.Namespace) -> None:
     from flax import nnx
 
     import envs
-    from icrl.agents.query_table import ask_states
+    from icrl.agents.query_table import query_table
     from icrl.models import Transformer
-    from icrl.tokenizers import layouts
+    from icrl.tokenizers.query_each import query_each
 
-    layout = layouts.query_each(envs.family(FAMILY))
-    assert layout.token_size == TOKEN and layout.num_queries == STATES
+    family = envs.family(FAMILY)
+    tokenizer = query_each(family)
+    assert tokenizer.token_size == TOKEN
     model = Transformer(
         config_of(args),
         token_size=TOKEN,
-        num_actions=layout.num_actions,
-        max_tokens=layout.num_tokens(args.episodes * HORIZON),
+        num_actions=family.num_actions,
+        max_tokens=tokenizer.num_tokens(args.episodes * HORIZON),
         rngs=nnx.Rngs(0),
     )
 
     def table(model, key):
-        agent = ask_states(model, layout)
+        agent = query_table(model, tokenizer)
         memory = agent.init()
-        data = jax.random.normal(key, memory.tokens.shape)
+        data = jax.random.normal(key, memory.known.shown.shape)
+        known = memory.known._replace(shown=data)
         full = memory.length + args.episodes * HORIZON
-        return agent.begin_episode(key, memory._replace(tokens=data, length=full))
+        return agent.begin_episode(key, memory._replace(known=known, length=full))
 
     tables = jax.jit(jax.vmap(lambda *now: table(*now).logits, (None, 0)))
     keys = jax.random.split(jax.random.key(0), args.contexts)

@@ -8,14 +8,22 @@ dataclass of sizes and priors that samples tasks; it is what a name like
 """
 
 import dataclasses
-import math
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
+
+from envs.observation import NO_OBSERVATION, Discrete, Space
 
 if TYPE_CHECKING:
     from envs.splits import Split
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 Key = jax.Array
 State = Any  # a pytree; each task defines its own
 FamilyT = TypeVar("FamilyT", bound="Family")
-Observation = Any  # an array of shape `Family.obs_shape`
+Observation = Any  # an array of shape `Family.observation.shape`
 Scalar = float | Float[Array, ""]  # a number, or one that JAX traces
 
 
@@ -33,7 +41,7 @@ class TimeStep(NamedTuple):
     obs: Observation
     reward: Float[Array, "*batch"]
     terminated: Bool[Array, "*batch"]  # the task ended the episode: absorbing from here
-    truncated: Bool[Array, "*batch"]  # the horizon ended it
+    truncated: Bool[Array, "*batch"]  # at the last step, terminated or not
 
     @property
     def done(self) -> Bool[Array, "*batch"]:
@@ -68,7 +76,11 @@ class Task(Protocol):
         ...
 
     def gaps(self, state: State) -> Float[Array, " actions"]:
-        """V*(state) - Q*(state, action): exact, ≥ 0 and zero for an optimal action."""
+        """V*(state) - Q*(state, action): exact, ≥ 0 and zero for an optimal action.
+
+        A task that cannot give them raises `NotImplementedError`, and its family says
+        so: `has_gaps = False`.
+        """
         ...
 
     def state_from_obs(self, step: Int[Array, ""], obs: Observation) -> State:
@@ -88,8 +100,11 @@ class Family:
         name: versioned name, as registered; empty for a family made by hand.
         source: where these sizes, priors and rules are written.
         horizon: steps in an episode.
+        has_gaps: whether tasks give their `gaps`. Without (partial observation, an
+            unknown optimum) they are scored by return everywhere, not by regret.
     """
 
+    has_gaps: ClassVar[bool] = True
     name: str = ""
     source: str = "not published"
     horizon: int
@@ -104,30 +119,9 @@ class Family:
         raise NotImplementedError
 
     @property
-    def num_observations(self) -> int:
-        """How many values an integer observation takes; 0 where it is real-valued.
-
-        A bandit shows nothing, which is one value, always the same.
-        """
-        return 1
-
-    @property
-    def obs_shape(self) -> tuple[int, ...]:
-        """Shape of one observation; `()` where it is an integer."""
-        return ()
-
-    def obs_features(self) -> "Float[np.ndarray, 'observations features'] | None":
-        """What a model sees of each integer observation; None: a one-hot vector.
-
-        Say, the coordinates of a cell: then what is learnt in some cells carries over
-        to others.
-        """
-        return None
-
-    @property
-    def obs_range(self) -> tuple[float, float]:
-        """Least and greatest value of a real-valued observation, where there is one."""
-        return -math.inf, math.inf
+    def observation(self) -> Space:
+        """What a task shows; nothing, as a bandit, unless the family says otherwise."""
+        return NO_OBSERVATION
 
     def sample(self, key: Key) -> Task:
         """Draws one task from the prior."""
@@ -178,6 +172,41 @@ def require(rule_holds: bool | Bool[Array, ""], rule: str, value: Any) -> None:
     """
     if not isinstance(rule_holds, Tracer) and not rule_holds:
         raise ValueError(f"{rule}, got {value}")
+
+
+def gaps_of(task: Task, state: State) -> Float[Array, " actions"] | None:
+    """`task.gaps(state)`, or None of a task that cannot give them."""
+    try:
+        return task.gaps(state)
+    except NotImplementedError:
+        return None
+
+
+def gap_of(task: Task, state: State, action: Array) -> Float[Array, ""] | None:
+    """The gap of one action, or None of a task that cannot give it."""
+    gaps = gaps_of(task, state)
+    return None if gaps is None else gaps[action]
+
+
+def require_gaps(who: str, task: Task, state: State) -> Float[Array, " actions"]:
+    """`task.gaps(state)`; raises `ValueError` where the task cannot give them."""
+    gaps = gaps_of(task, state)
+    if gaps is None:
+        raise ValueError(
+            f"{who} needs tasks that give their gaps, got {type(task).__name__}"
+        )
+    return gaps
+
+
+def require_discrete(who: str, family: Family) -> Discrete:
+    """The family's observations; raises `ValueError` unless they are integers."""
+    space = family.observation
+    if not isinstance(space, Discrete):
+        raise ValueError(
+            f"{who} needs integer observations, one for each state, got {space} of "
+            f"{family.name or type(family).__name__}"
+        )
+    return space
 
 
 NOTHING = 0  # a bandit's observation: one value, always the same

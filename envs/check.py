@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import registry, splits
-from envs.base import Family, Key, State, Task, TimeStep, require
+from envs.base import Family, Key, State, Task, TimeStep, gaps_of, require
+from envs.observation import Discrete
 
 Gaps = np.ndarray | jax.Array  # [actions]
 
@@ -173,7 +174,7 @@ def _random_play(
         state, obs = carry
         key_act, key_noise = jax.random.split(jax.random.fold_in(key_steps, time))
         action = jax.random.randint(key_act, (), 0, family.num_actions)
-        gaps = _or_none(task.gaps, state)
+        gaps = gaps_of(task, state)
         rebuilt = _or_none(task.state_from_obs, time, obs)
         gaps_from_obs = None if gaps is None or rebuilt is None else task.gaps(rebuilt)
         next_state, timestep = task.step(key_noise, state, action)
@@ -236,7 +237,7 @@ def _check_keys(subject: _Subject) -> str:
     def interact(key_task: Key, key_reset: Key, key_step: Key) -> Any:
         task = family.sample(key_task)
         state, _ = task.reset(key_reset)
-        return _or_none(task.gaps, state), task.step(key_step, state, jnp.asarray(0))
+        return gaps_of(task, state), task.step(key_step, state, jnp.asarray(0))
 
     with jax.checking_leaks():
         keys = (jax.random.key(seed) for seed in range(3))
@@ -277,7 +278,7 @@ def _check_shapes_and_types(subject: _Subject) -> str:
     for name, kind in kinds.items():
         dtype = jnp.asarray(getattr(timestep, name)).dtype
         require(jnp.issubdtype(dtype, kind), f"{name} must be {kind.__name__}", dtype)
-    gaps = _or_none(task.gaps, state)
+    gaps = gaps_of(task, state)
     if gaps is not None:
         shape = (family.num_actions,)
         require(jnp.shape(gaps) == shape, f"gaps must have shape {shape}", gaps.shape)
@@ -288,9 +289,7 @@ def _check_shapes_and_types(subject: _Subject) -> str:
 
 def _check_observations(subject: _Subject) -> str:
     family, plays = subject.family, subject.plays
-    low, high = family.obs_range
-    if family.num_observations:
-        low, high = 0, family.num_observations - 1
+    low, high = family.observation.bounds
     values = np.concatenate([np.ravel(plays.obs), np.ravel(plays.timestep.obs)])
     rule = f"an observation must lie in [{low}, {high}]"
     outside = values[~((values >= low) & (values <= high))]
@@ -303,9 +302,9 @@ def _check_horizon(subject: _Subject) -> str:
     early = np.flatnonzero(np.asarray(timestep.truncated)[:, :-1].any(0))
     rule = f"an episode must not be truncated before step {horizon}"
     require(not early.size, rule, f"truncated at step {early[:1] + 1}")
-    done = bool(np.asarray(timestep.done)[:, -1].all())
-    rule = f"an episode must be over after its {horizon} steps"
-    require(done, rule, "one that is not truncated")
+    over = bool(np.asarray(timestep.truncated)[:, -1].all())
+    rule = f"an episode must be truncated at step {horizon}, terminated or not"
+    require(over, rule, "one that is not")
     return f"every episode has {horizon} steps"
 
 
@@ -327,6 +326,11 @@ def _check_absorbing(subject: _Subject) -> str:
 
 
 def _check_gaps(subject: _Subject) -> str:
+    given = subject.gaps is not None
+    rule = (
+        f"has_gaps must be {given}, as tasks {'give' if given else 'do not give'} any"
+    )
+    require(subject.family.has_gaps == given, rule, subject.family.has_gaps)
     gaps = _require_gaps(subject)
     finite = np.isfinite(gaps)
     require(bool(finite.all()), "gaps must be finite", gaps[~finite][:1])
@@ -401,7 +405,7 @@ def _check_gymnasium(subject: _Subject) -> str:
     )
     unbounded = r".*A Box observation space (min|max)imum value is -?infinit"
     try:
-        warnings.filterwarnings("ignore", message=unbounded)  # as family.obs_range says
+        warnings.filterwarnings("ignore", message=unbounded)  # as the family says
         env_checker.check_env(gymnasium.make(spec).unwrapped)
     except (AssertionError, UserWarning) as error:
         rule = "Gymnasium's check_env must pass"
@@ -525,7 +529,7 @@ def _require_means(what: str, measured: _Measured) -> str:
 
 def _require_gaps(subject: _Subject) -> np.ndarray:
     if subject.gaps is None:
-        raise _NotApplicableError("the task cannot tell its gaps")
+        raise _NotApplicableError("the family has no gaps and is scored by return")
     return subject.gaps
 
 
@@ -546,14 +550,13 @@ def _require_brute_force(
 
 def _require_observation(family: Family, where: str, obs: Any) -> None:
     shape = jnp.shape(obs)
-    rule = f"an observation must have shape {family.obs_shape} after {where}"
-    require(shape == family.obs_shape, rule, shape)
-    integer = jnp.issubdtype(obs.dtype, jnp.integer)
-    kind = "an integer" if family.num_observations else "floating"
-    right = integer == bool(family.num_observations)
+    space = family.observation
+    rule = f"an observation must have shape {space.shape} after {where}"
+    require(shape == space.shape, rule, shape)
+    discrete = isinstance(space, Discrete)
+    kind = "an integer" if discrete else "floating"
+    right = jnp.issubdtype(obs.dtype, jnp.integer) == discrete
     require(right, f"an observation must be {kind} after {where}", obs.dtype)
-    scalar = not family.num_observations or not family.obs_shape
-    require(scalar, "an integer observation must have shape ()", family.obs_shape)
 
 
 def _is_key(leaf: Any) -> bool:

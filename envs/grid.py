@@ -14,6 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from envs.base import Family, Key, State, TimeStep, require
+from envs.observation import Discrete
 
 MOVES = ((1, 0), (-1, 0), (0, 1), (0, -1), (0, 0))  # as DPT's code counts actions
 NUM_ACTIONS = len(MOVES)
@@ -144,18 +145,16 @@ class DarkGridFamily(Family):
         return NUM_ACTIONS
 
     @property
-    def num_observations(self) -> int:
-        """Cells."""
-        return self.size**2
+    def observation(self) -> Discrete:
+        """Cells: one-hot x beside one-hot y, and both as numbers if asked for.
 
-    def obs_features(self) -> Float[np.ndarray, "cells features"]:
-        """One-hot x beside one-hot y, and the two as numbers in [-1, 1] if asked for.
-
-        DPT sees the numbers alone, as they are. One-hot parts are told apart faster;
-        numbers say which of two is larger where no training task compares them.
+        The numbers lie in [-1, 1]. DPT sees them alone, as they are. One-hot parts are
+        told apart faster; numbers say which of two is larger where no training task
+        compares them.
         """
         one_hot = coordinate_code(self.size)
         if not self.numbers:
-            return one_hot
+            return Discrete(self.size**2, one_hot)
         numbers = 2 * all_positions(self.size) / (self.size - 1) - 1
-        return np.concatenate([one_hot, numbers.astype(np.float32)], axis=-1)
+        features = np.concatenate([one_hot, numbers.astype(np.float32)], axis=-1)
+        return Discrete(self.size**2, features)

@@ -38,7 +38,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from envs import registry, viewer
-from envs.base import Family, Key, State, Task, TimeStep
+from envs.base import Family, Key, State, Task, TimeStep, gaps_of
+from envs.observation import Discrete
 
 _TASK, _RESET, _FIRST_STEP = 0, 1, 2  # streams of an episode's key
 
@@ -67,11 +68,9 @@ def _step(
     state: State,
     action: jax.Array,
 ) -> _Step:
-    try:
-        gaps = task.gaps(state)
+    gaps, info = gaps_of(task, state), {}
+    if gaps is not None:
         info = {"regret": gaps[action], "optimal_action": jnp.argmin(gaps)}
-    except NotImplementedError:  # a task that cannot tell its gaps is scored by return
-        info = {}
     key_step = jax.random.fold_in(jax.random.fold_in(key, episode), _FIRST_STEP + time)
     state, timestep = task.step(key_step, state, action)
     return _Step(state=state, timestep=timestep, info=info)
@@ -336,10 +335,10 @@ class VectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
 def observation_space(family: Family) -> spaces.Space[Any]:
     """The space of one observation of the family."""
-    if family.num_observations:
-        return spaces.Discrete(family.num_observations)
-    low, high = family.obs_range
-    return spaces.Box(low, high, family.obs_shape, np.float32)
+    space = family.observation
+    if isinstance(space, Discrete):
+        return spaces.Discrete(space.n)
+    return spaces.Box(*space.bounds, space.shape, np.float32)
 
 
 def _family(family: str | Family, changes: dict[str, Any]) -> Family:

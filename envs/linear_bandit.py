@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from envs.base import NOTHING, Family, Key, TimeStep, bandit_timestep, require
+from envs.observation import NO_OBSERVATION, Arms, Space
 from envs.registry import register
 
-Arms = Literal["fixed", "per_task", "per_step"]
+ArmsDrawn = Literal["fixed", "per_task", "per_step"]
 
 
 class LinearBanditState(NamedTuple):
@@ -40,7 +41,7 @@ class LinearBandit:
     features: Float[Array, "*#batch arms dim"]
     noise_std: Float[Array, "*batch"]
     horizon: int = dataclasses.field(metadata={"static": True})
-    arms: Arms = dataclasses.field(metadata={"static": True})
+    arms: ArmsDrawn = dataclasses.field(metadata={"static": True})
 
     @property
     def num_actions(self) -> int:
@@ -103,7 +104,7 @@ class LinearBanditFamily(Family):
     dim: int = 2
     noise_std: float = 0.3
     theta_prior: Literal["normal", "uniform"] = "normal"
-    arms: Arms = "fixed"
+    arms: ArmsDrawn = "fixed"
     arms_seed: int = 1234
 
     def __post_init__(self) -> None:
@@ -121,19 +122,11 @@ class LinearBanditFamily(Family):
         return self.num_arms
 
     @property
-    def num_observations(self) -> int:
-        """Fixed arms show nothing; the others show real numbers."""
-        return 1 if self.arms == "fixed" else 0
-
-    @property
-    def obs_shape(self) -> tuple[int, ...]:
-        """Shown arms are a matrix, one row an arm."""
-        return () if self.arms == "fixed" else (self.num_arms, self.dim)
-
-    @property
-    def obs_range(self) -> tuple[float, float]:
-        """Shown features are uniform on [-1, 1]."""
-        return -1.0, 1.0
+    def observation(self) -> Space:
+        """Fixed arms show nothing; the others their features, uniform on [-1, 1]."""
+        if self.arms == "fixed":
+            return NO_OBSERVATION
+        return Arms(self.num_arms, self.dim, low=-1.0, high=1.0)
 
     @functools.cached_property
     def fixed_features(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from envs import planning
 from envs.base import Family, Key, TimeStep, require
+from envs.observation import Discrete
 
 ROW_TOLERANCE = 1e-5  # of the sum of a row of probabilities
 
@@ -112,9 +113,9 @@ class TabularFamily(Family):
         raise NotImplementedError
 
     @property
-    def num_observations(self) -> int:
+    def observation(self) -> Discrete:
         """An MDP shows its state."""
-        return self.num_states
+        return Discrete(self.num_states)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from envs import splits
 from envs.base import Family, Key, TimeStep, require
+from envs.observation import Discrete
 from envs.registry import register
 
 # What an action is. Everything static and shared by all tasks stands outside the task.
@@ -119,12 +120,12 @@ class CorridorFamily(Family):
         """Left, stay, right."""
         return len(MOVES)
 
-    # An integer observation: how many there are. A real-valued one has instead
-    # `num_observations` 0, `obs_shape`, and `obs_range` where it is bounded.
+    # What is shown (`envs/observation.py`): an integer; `Box` real numbers; `Arms` the
+    # features of arms. A bandit, which shows nothing, leaves this out.
     @property
-    def num_observations(self) -> int:
+    def observation(self) -> Discrete:
         """Positions."""
-        return self.length
+        return Discrete(self.length)
 
     def sample(self, key: Key) -> Corridor:
         """Draws one corridor from the prior."""

@@ -86,7 +86,7 @@ def run(run, config: Config) -> None:
     recipe = Recipe(
         family=config.family,
         num_episodes=config.num_episodes,
-        layout="step",
+        tokenizer="step",
         model=config.model,
     )
     family = recipe.make_family()
@@ -105,9 +105,9 @@ def run(run, config: Config) -> None:
     trained = train_models(run, recipe, pretraining, config.training)
     seeds = len(trained.seeds)
     agents = {
-        "ad": evaluation.trained(trained.models, pretraining.layout),
+        "ad": evaluation.trained(trained.models, pretraining.tokenizer),
         "ad_argmax": evaluation.trained(
-            trained.models, pretraining.layout, greedy=True
+            trained.models, pretraining.tokenizer, greedy=True
         ),
         "uniform": evaluation.fixed(algorithms.uniform(family)),
         **_references(family),

@@ -166,15 +166,15 @@ def _online(config: Config, panel, tested, family, trained, published):
     from icrl import evaluation
     from icrl.algorithms import make
     from icrl.evaluation import panels
-    from icrl.tokenizers import layouts
+    from icrl.tokenizers.query_first import query_first
 
-    layout = layouts.query_first(family)
+    tokenizer = query_first(family)
     scores = evaluation.online(
         jax.random.key(config.root_seed),  # the same means and noise in every panel
         split_prior(tested).test,
         {
-            "dpt": evaluation.trained(trained.models, layout),
-            "dpt_argmax": evaluation.trained(trained.models, layout, greedy=True),
+            "dpt": evaluation.trained(trained.models, tokenizer),
+            "dpt_argmax": evaluation.trained(trained.models, tokenizer, greedy=True),
             "exact_posterior_sampling": evaluation.fixed(
                 make("exact_posterior_sampling", family)
             ),
@@ -202,7 +202,7 @@ def _offline(config: Config, panel, tested, family, trained, marks):
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.evaluation import panels
-    from icrl.tokenizers import layouts
+    from icrl.tokenizers.query_first import query_first
 
     fixed, make = evaluation.fixed, algorithms.make
     exact = algorithms.exact_posterior_sampling(family)
@@ -212,7 +212,7 @@ def _offline(config: Config, panel, tested, family, trained, marks):
         lambda task: algorithms.dirichlet_point_mass(tested),
         {
             "dpt": evaluation.trained(  # offline, the paper plays the likeliest arm
-                trained.models, layouts.query_first(family), greedy=True
+                trained.models, query_first(family), greedy=True
             ),
             "exact_posterior_argmax": fixed(algorithms.most_likely(exact)),
             "thompson_sampling": fixed(

@@ -20,13 +20,13 @@ questions are about states in them; and the label is not the goal's best action 
 law given the context, with the same expectation if any cell may be the goal. No reward
 at a test goal is ever seen in training; that a goal may be there is known. With one-hot
 coordinates alone, a model takes the corner (0, 9), which no rewarded context is about,
-for its neighbour. `dpt_query_first` is the published layout with one-hot coordinates,
+for its neighbour. `dpt_query_first` is the published tokens with one-hot coordinates,
 one question a context, and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
 Cost: 82 minutes on 2 slow cores (cpu, 2 models of 1 seed).
 Expect (cpu): online, at episode 40, 79.3 with the last episode in context (exact 78.5)
-and 86.1 with the last five (exact 88.2), the published layout 59.8. Offline,
-56.0 on random data (published layout 55.6, exact 56.9), and 90.9 on an
+and 86.1 with the last five (exact 88.2), the published tokens 59.8. Offline,
+56.0 on random data (published tokens 55.6, exact 56.9), and 90.9 on an
 expert's (82.0; 90.9). On paired lives, minus the exact posterior: 0.8 [-1.2, 2.8] with
 the last episode, -2.1 [-3.5, -0.8] with the last five.
 """
@@ -82,7 +82,7 @@ class Config(ExperimentConfig):
     query_first_model: TransformerConfig = dataclasses.field(
         default_factory=TransformerConfig
     )
-    query_first_training: TrainingConfig  # of the published layout
+    query_first_training: TrainingConfig  # of the published tokens
     query_first_pretraining: DecisionPretrainingConfig = dataclasses.field(
         default_factory=DecisionPretrainingConfig
     )
@@ -94,7 +94,7 @@ class Config(ExperimentConfig):
     visited_share: float = 0.5  # of the questions: about states of the context
     num_episodes: int = 40  # online
     num_tasks: int = 400  # lives online: the test goals in turn
-    num_query_first_tasks: int = 40  # the same for the published layout, which is slow
+    num_query_first_tasks: int = 40  # the same for the published tokens, which is slow
     num_datasets: int = 2000
 
     def __post_init__(self):
@@ -116,7 +116,10 @@ def run(run, config: Config) -> None:
     for name, (recipe, pretraining, training) in _choices(config).items():
         trained = train_models(run, recipe, pretraining, training, name=name)
         play[name] = functools.partial(
-            evaluation.trained, trained.models, pretraining.layout
+            evaluation.trained,
+            trained.models,
+            pretraining.tokenizer,
+            agent=recipe.agent,
         )
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens
@@ -148,12 +151,17 @@ def _choices(config: Config):
     )
 
     long = config.num_remembered
-    one = Recipe(family=FAMILY, layout="query_first", model=config.query_first_model)
+    one = Recipe(
+        family=FAMILY,
+        tokenizer="query_first",
+        agent="query_table",
+        model=config.query_first_model,
+    )
     several = dataclasses.replace(
         one,
         changes={"numbers": True},
         num_episodes=long,
-        layout="query_each",
+        tokenizer="query_each",
         model=config.model,
     )
     family = one.make_family()
@@ -316,7 +324,7 @@ def figure(summary, arrays):
     for ax, panel, title in (
         (axes[0, 1], "online_last_episode", "4b  online, the last episode in context"),
         (axes[1, 0], "online_long_context", "online, more episodes in context"),
-        (axes[1, 1], "online_query_first", "the last episode, published layout"),
+        (axes[1, 1], "online_query_first", "the last episode, published tokens"),
     ):
         marks = PUBLISHED_ONLINE if panel == "online_last_episode" else None
         figures.draw_returns(ax, arrays, panel, title=title, marks=marks)

@@ -18,6 +18,7 @@ knows. Argmax play, 12, is caught by its own data.
 """
 
 import dataclasses
+import functools
 
 from icrl import cli
 from icrl.config import (
@@ -73,7 +74,9 @@ def run(run, config: Config) -> None:
     from icrl.pretraining.collection import either, independent_pairs, some_of_life
     from icrl.training import train_models
 
-    recipe = Recipe(family=FAMILY, layout="query_each", model=config.model)
+    recipe = Recipe(
+        family=FAMILY, tokenizer="query_each", agent="query_table", model=config.model
+    )
     family = recipe.make_family()
     exact = exact_permutation_posterior(family, episodes=1, in_episode=False)
     pretraining = methods.state_query_pretraining(
@@ -89,11 +92,12 @@ def run(run, config: Config) -> None:
     )
     trained = train_models(run, recipe, pretraining, config.training)
     seeds, split = len(trained.seeds), family.split()
+    dpt = functools.partial(
+        evaluation.trained, trained.models, pretraining.tokenizer, agent=recipe.agent
+    )
     agents = {
-        "dpt": evaluation.trained(trained.models, pretraining.layout),
-        "dpt_argmax": evaluation.trained(
-            trained.models, pretraining.layout, greedy=True
-        ),
+        "dpt": dpt(),
+        "dpt_argmax": dpt(greedy=True),
         EXACT: evaluation.fixed(exact),
         "optimal": evaluation.of_task(algorithms.optimal),
         "uniform": evaluation.fixed(algorithms.uniform(family)),

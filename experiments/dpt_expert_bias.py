@@ -107,7 +107,9 @@ def run(run, config: Config) -> None:
     for name, context in contexts.items():
         choices = methods.decision_pretraining(recipe, context, config.pretraining)
         trained = train_models(run, recipe, choices, config.training, name=name)
-        agents[name] = evaluation.trained(trained.models, choices.layout, greedy=True)
+        agents[name] = evaluation.trained(
+            trained.models, choices.tokenizer, greedy=True
+        )
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens
     parts = []

@@ -88,7 +88,7 @@ def run(run, config: Config) -> None:
     trained = train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)
     learned = {"dpt": seeds, "dpt_argmax": seeds}
-    dpt_argmax = evaluation.trained(trained.models, choices.layout, greedy=True)
+    dpt_argmax = evaluation.trained(trained.models, choices.tokenizer, greedy=True)
     exact = algorithms.linear_thompson(family, num_nodes=NODES)
     fixed, make = evaluation.fixed, algorithms.make
     keys = jax.random.split(jax.random.key(config.root_seed), 3)
@@ -98,7 +98,7 @@ def run(run, config: Config) -> None:
         keys[0],
         test,
         {
-            "dpt": evaluation.trained(trained.models, choices.layout),
+            "dpt": evaluation.trained(trained.models, choices.tokenizer),
             "dpt_argmax": dpt_argmax,
             "exact_posterior_sampling": fixed(exact),
             "linucb": fixed(make("linucb", family)),

@@ -100,11 +100,13 @@ def run(run, config: Config) -> None:
         if same[name] != name:  # the base stands in every sweep
             learned[name] = learned[same[name]]
             continue
-        recipe = Recipe(family=FAMILY, layout="query_first", model=model)
+        recipe = Recipe(
+            family=FAMILY, tokenizer="query_first", agent="query_table", model=model
+        )
         pretraining = methods.state_query_pretraining(recipe, options)
         trained = train_models(run, recipe, pretraining, config.training, name=name)
         agents[name] = evaluation.trained(
-            trained.models, pretraining.layout, greedy=True
+            trained.models, pretraining.tokenizer, agent=recipe.agent, greedy=True
         )
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens

@@ -80,7 +80,9 @@ def run(run, config: Config) -> None:
         trained = train_models(run, recipe, pretraining, config.training, name=setting)
         tokens += trained.train_tokens
         dpt, argmax = (
-            evaluation.trained(trained.models, pretraining.layout, greedy=greedy)
+            evaluation.trained(
+                trained.models, pretraining.tokenizer, agent=recipe.agent, greedy=greedy
+            )
             for greedy in (False, True)
         )
         learnt = {"dpt": dpt, "dpt_argmax": argmax}
@@ -103,7 +105,8 @@ def _choices(config: Config, setting: str):
         family=name,
         changes=changes,
         num_episodes=2,
-        layout="query_each",
+        tokenizer="query_each",
+        agent="query_table",
         model=config.model,
     )
     family = recipe.make_family()

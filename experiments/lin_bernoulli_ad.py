@@ -75,7 +75,7 @@ EXPERIMENT = Experiment(
         "smoke": protocol.SMOKE,
         "cpu": protocol.Config(
             seeds=(0, 1),
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=3, mixer=("relu",)),
             training=cosine_training(4000, 1e-2, micro_batch=4),
         ),

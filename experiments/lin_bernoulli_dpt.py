@@ -78,7 +78,7 @@ EXPERIMENT = Experiment(
         "smoke": protocol.for_decisions(protocol.SMOKE),
         "cpu": protocol.DecisionConfig(
             seeds=(0, 1),
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=3, mixer=("relu",)),
             training=cosine_training(8000, 1e-2, micro_batch=4),
             pretraining=DecisionPretrainingConfig(num_examples=80_000),

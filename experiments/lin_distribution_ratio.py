@@ -281,7 +281,7 @@ EXPERIMENT = Experiment(
             num_contexts=50,
         ),
         "cpu": Config(
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=2, mixer=("relu",)),
             training=cosine_training(3000, 1e-2, micro_batch=4),
             pretraining=DecisionPretrainingConfig(num_examples=20_000),

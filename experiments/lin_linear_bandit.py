@@ -82,7 +82,7 @@ EXPERIMENT = Experiment(
         "smoke": protocol.SMOKE,
         "cpu": protocol.Config(
             seeds=(0, 1),
-            layout="step_features",
+            tokenizer="step_features",
             model=TransformerConfig(
                 num_layers=3,
                 mixer=("relu",),

@@ -224,7 +224,7 @@ EXPERIMENT = Experiment(
         "cpu": Config(
             seeds=(0, 1),
             horizon=50,
-            layout="query_first",
+            tokenizer="query_first",
             model=TransformerConfig(num_layers=2),
             training=cosine_training(5000, 1e-2, micro_batch=16),
             num_contexts=1000,
@@ -232,7 +232,7 @@ EXPERIMENT = Experiment(
         "paper": Config(
             seeds=(0, 1, 2),
             horizon=500,
-            layout="query_first",
+            tokenizer="query_first",
             model=TransformerConfig(),
             training=cosine_training(
                 375_000, 1e-3, warmup_steps=2000, checkpoint_every=5000

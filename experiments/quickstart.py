@@ -63,9 +63,9 @@ def run(run, config: Config) -> None:
         config.pretraining,
     )
     trained = train_models(run, recipe, choices, config.training)
-    agents = {"dpt": evaluation.trained(trained.models, choices.layout)}
+    agents = {"dpt": evaluation.trained(trained.models, choices.tokenizer)}
     agents["dpt_argmax"] = evaluation.trained(
-        trained.models, choices.layout, greedy=True
+        trained.models, choices.tokenizer, greedy=True
     )
     for name in (
         "exact_posterior_sampling",

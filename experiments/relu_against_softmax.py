@@ -216,7 +216,7 @@ EXPERIMENT = Experiment(
         "cpu": Config(
             seeds=(0, 1),
             horizon=100,
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=2),
             training=cosine_training(2000, 1e-2, micro_batch=8),
             pretraining=DecisionPretrainingConfig(num_examples=20_000),

@@ -170,6 +170,7 @@ def expected_returns(config: Config, family, agent):
             num_episodes=number,
         )
         assert isinstance(task, TabularMDP)
+        assert trajectory.gap is not None  # for type checkers
         gaps = trajectory.gap.reshape(number, family.horizon).sum(-1)
         return jnp.cumsum(task.optimal_return - gaps)
 

@@ -91,7 +91,7 @@ def run(run, config: Config) -> None:
         recipe = Recipe(
             family="BernoulliBandit-Lin2023-v0",
             changes={"horizon": horizon, "num_arms": arms},
-            layout=config.layout,
+            tokenizer=config.tokenizer,
             model=config.model,
         )
         family = recipe.make_family()
@@ -263,7 +263,7 @@ EXPERIMENT = Experiment(
         ),
         "cpu": Config(
             horizon=50,
-            layout="step",
+            tokenizer="step",
             model=TransformerConfig(num_layers=2, mixer=("relu",)),
             training=cosine_training(2000, 1e-2, micro_batch=8),
             num_contexts=1000,

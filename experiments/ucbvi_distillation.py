@@ -80,7 +80,7 @@ def run(run, config: Config) -> None:
     recipe = Recipe(
         family=FAMILY,
         num_episodes=config.num_episodes,
-        layout="step_whole",
+        tokenizer="step_whole",
         model=config.model,
     )
     family = recipe.make_family()
@@ -102,7 +102,7 @@ def run(run, config: Config) -> None:
         trained = train_models(run, recipe, pretraining, config.training, name=name)
         for suffix, greedy in (("", False), ("_argmax", True)):
             agents[name + suffix] = evaluation.trained(
-                trained.models, pretraining.layout, greedy=greedy
+                trained.models, pretraining.tokenizer, greedy=greedy
             )
             learned[name + suffix] = len(trained.seeds)
         tokens += trained.train_tokens

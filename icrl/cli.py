@@ -166,7 +166,7 @@ class Freeze:
     num_examples: int  # trajectories
     horizon: int | None = None  # steps; the family's own if None
     context: str = "dirichlet_point_mass"  # algorithm that collects
-    layout: str = "query_first"
+    tokenizer: str = "query_first"
     seed: int = 0
 
     def __call__(self) -> None:
@@ -178,7 +178,7 @@ class Freeze:
             family=self.family,
             horizon=self.horizon,
             context=self.context,
-            layout=self.layout,
+            tokenizer=self.tokenizer,
             num_examples=self.num_examples,
             seed=self.seed,
         )

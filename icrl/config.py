@@ -11,16 +11,6 @@ from typing import Any, Literal
 
 from icrl.registries import JOINS, MIXERS
 
-LayoutName = Literal[
-    "query_first",
-    "query_each",
-    "step",
-    "step_whole",
-    "step_features",
-    "interleaved",
-    "interleaved_features",
-]
-
 
 def check_fields(config: Any) -> None:
     """Raises `ValueError` where a field's value is not what its annotation says.

@@ -17,12 +17,12 @@ from icrl.config import (
     SMOKE_TRAINING,
     DecisionPretrainingConfig,
     ExperimentConfig,
-    LayoutName,
     PretrainingConfig,
     TrainingConfig,
     TransformerConfig,
     cosine_training,
 )
+from icrl.tokenizers import TOKENIZERS
 
 AGENT = "transformer"
 HISTORY = 4  # key purpose, beside those of `icrl.evaluation`
@@ -39,7 +39,7 @@ class Config(ExperimentConfig):
     """Sizes of one experiment."""
 
     horizon: int = 200
-    layout: LayoutName = "interleaved"
+    tokenizer: str = "interleaved"
     model: TransformerConfig = LIN2023_MODEL
     training: TrainingConfig
     pretraining: PretrainingConfig = dataclasses.field(
@@ -48,6 +48,10 @@ class Config(ExperimentConfig):
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_contexts: int = 2000  # fresh contexts on which the loss is measured
     soft_labels: bool = False  # the expert's law instead of its actions
+
+    def __post_init__(self):
+        super().__post_init__()
+        TOKENIZERS.require(self.tokenizer)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,11 +130,11 @@ def run(
     seeds = len(trained.seeds)
     key = jax.random.key(config.root_seed)
     test = split_prior(tasks).test
-    transformer = evaluation.trained(trained.models, choices.layout)
+    transformer = evaluation.trained(trained.models, choices.tokenizer)
     agents = {
         AGENT: transformer,
         f"{AGENT}_argmax": evaluation.trained(
-            trained.models, choices.layout, greedy=True
+            trained.models, choices.tokenizer, greedy=True
         ),
         **{name: evaluation.fixed(made) for name, made in baselines(tasks).items()},
     }
@@ -172,7 +176,7 @@ def make_recipe(config: Config, family: str) -> Any:
     return Recipe(
         family=family,
         changes={"horizon": config.horizon},
-        layout=config.layout,
+        tokenizer=config.tokenizer,
         model=config.model,
     )
 
@@ -206,7 +210,7 @@ def train_each(
     agents, seeds, tokens = {}, {}, 0
     for name, (recipe, pretraining) in choices.items():
         trained = train_models(run, recipe, pretraining, training, name=name)
-        agents[name] = evaluation.trained(trained.models, pretraining.layout)
+        agents[name] = evaluation.trained(trained.models, pretraining.tokenizer)
         seeds[name] = trained.seeds
         tokens += trained.train_tokens
     return TrainedAgents(agents, seeds, tokens)

@@ -6,8 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.base import Key, Task, TimeStep, require
-from icrl.algorithms.base import Algorithm, require_law
+from envs.base import Key, Task, TimeStep, gap_of, require
+from icrl.algorithms.base import (
+    Algorithm,
+    require_interface,
+    require_law,
+    require_room,
+)
 
 
 class Trajectory(NamedTuple):
@@ -21,7 +26,8 @@ class Trajectory(NamedTuple):
     obs: Any  # [time, ...]
     action: Int[Array, "*batch time"]
     timestep: TimeStep  # what followed: [time, ...]
-    gap: Float[Array, "*batch time"]  # V* - Q*(action), reward units, ≥ 0; 0 if invalid
+    # V* - Q*(action), reward units, ≥ 0; 0 if invalid; None if the task cannot give it
+    gap: Float[Array, "*batch time"] | None
     valid: Bool[Array, "*batch time"]  # false once an episode has terminated
     final_state: Any  # after the last step
     final_obs: Any
@@ -145,7 +151,11 @@ def rollout(
         task: the task.
         algorithm: the agent; it keeps its state across episodes.
         num_episodes: episodes to play; a longer trajectory begins with the shorter one.
+
+    Raises:
+        ValueError: if the algorithm was made for other tasks, or for fewer steps.
     """
+    require_interface(algorithm, task, num_episodes)
     carry = begin(key_task, key_agent, task, algorithm)
     return play(carry, task, algorithm, num_episodes * task.horizon)[1]
 
@@ -209,7 +219,9 @@ def _play_steps(
             jax.random.fold_in(carry.key_noise, t), task_state, action
         )
         agent = algorithm.update(agent, obs, action, timestep)
-        gap = jnp.where(alive, task.gaps(task_state)[action], 0.0)
+        gap = gap_of(task, task_state, action)
+        if gap is not None:
+            gap = jnp.where(alive, gap, 0.0)
         record = task_state, obs, action, timestep, gap, alive
         return (after, timestep.obs, agent, alive & ~timestep.terminated), record
 
@@ -319,6 +331,7 @@ def answers(
     """
     law, unused = require_law(algorithm), jax.random.key(0)
     num_steps = trajectory.action.shape[0]
+    require_room(algorithm, num_steps)
     queries = jnp.broadcast_to(queries, num_steps + 1)
 
     def answer(agent: Any, query: Any) -> Array:
@@ -355,6 +368,7 @@ def _ask_at_every_prefix(
         return jax.lax.scan(step, begin(agent, number), steps)
 
     num_steps = trajectory.action.shape[0]
+    require_room(algorithm, num_steps)
     steps = (
         jnp.arange(num_steps),
         trajectory.obs,

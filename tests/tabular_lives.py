@@ -19,7 +19,7 @@ FAMILY = RandomMDPFamily(
     reward_location=0.0,
     noise_std=0.5,
 )
-S, A, H = FAMILY.num_observations, FAMILY.num_actions, FAMILY.horizon
+S, A, H = FAMILY.observation.n, FAMILY.num_actions, FAMILY.horizon
 EPISODES = 30
 
 

@@ -77,7 +77,7 @@ def test_a_run_that_is_not_there_is_one_line(tmp_path):
 
 def test_exact_numbers_of_the_same_tasks_do_not_depend_on_the_batch(folder):
     agent = icrl.load_agent(folder)
-    agents = {"dpt": evaluation.trained(agent.models, agent.layout)}
+    agents = {"dpt": agent.agent()}
     scores = [
         evaluation.online(
             jax.random.key(3),

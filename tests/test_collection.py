@@ -24,14 +24,14 @@ def test_independent_pairs_are_uniform_and_pay_what_the_task_pays():
     collect = collection.independent_pairs(FAMILY, 20_000)
     data = collect(jax.random.key(1), jax.random.key(2), task)
     pairs = np.asarray(data.obs) * FAMILY.num_actions + np.asarray(data.action)
-    cells = FAMILY.num_observations * FAMILY.num_actions
+    cells = FAMILY.observation.n * FAMILY.num_actions
     counts = np.bincount(pairs, minlength=cells)
     expected = len(pairs) / cells
     assert (abs(counts - expected) < 4.5 * np.sqrt(expected)).all()
     rewards = np.bincount(pairs, data.timestep.reward, cells) / counts
     error = FAMILY.noise_std / np.sqrt(counts)
     assert (abs(rewards - np.ravel(task.mean_rewards)) < 4.5 * error).all()
-    moves = np.zeros((cells, FAMILY.num_observations))
+    moves = np.zeros((cells, FAMILY.observation.n))
     np.add.at(moves, (pairs, np.asarray(data.timestep.obs)), 1)
     law = np.asarray(task.transitions).reshape(cells, -1)
     spread = np.sqrt(law * (1 - law) / counts[:, None])
@@ -39,7 +39,7 @@ def test_independent_pairs_are_uniform_and_pay_what_the_task_pays():
 
 
 def test_independent_pairs_need_observations_that_are_numbers_of_states():
-    with pytest.raises(ValueError, match="observations must be integers"):
+    with pytest.raises(ValueError, match="needs integer observations"):
         collection.independent_pairs(envs.family("LinearBandit-Lin2023-v0"), 10)
 
 
@@ -60,20 +60,27 @@ def test_a_thinned_history_keeps_the_last_episode_of_every_few():
 
 
 def test_a_question_about_a_state_is_labelled_by_its_best_first_action():
-    recipe = Recipe(family="RandomMDP-Small-v0", layout="query_first")
+    recipe = Recipe(
+        family="RandomMDP-Small-v0", tokenizer="query_first", agent="query_table"
+    )
     choices = methods.state_query_pretraining(
         recipe, DecisionPretrainingConfig(empty_context=False)
     )
     example = pretraining.sample(choices, jax.random.key(5))
     task = choices.tasks.sample(jax.random.split(jax.random.key(5), 3)[0])
-    asked = int(np.argmax(example.tokens[0][: FAMILY.num_observations]))
+    asked = int(np.argmax(example.tokens[0][: FAMILY.observation.n]))
     best = np.asarray(task.q_values)[0, asked].argmax()
     assert (np.asarray(example.labels).argmax(-1) == best).all()
     assert example.weights.tolist() == [0.0] + [1.0] * FAMILY.horizon
 
 
 def test_every_token_may_ask_about_a_state_of_its_own():
-    recipe = Recipe(family="RandomMDP-Small-v0", layout="query_each", num_episodes=2)
+    recipe = Recipe(
+        family="RandomMDP-Small-v0",
+        tokenizer="query_each",
+        agent="query_table",
+        num_episodes=2,
+    )
     choices = methods.state_query_pretraining(recipe, PLAIN)
     asked_about = set()
     for seed in range(4):
@@ -94,7 +101,8 @@ def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
     recipe = Recipe(
         family="DarkRoom-DPT-v0",
         changes={"size": 4, "horizon": 6},
-        layout="query_each",
+        tokenizer="query_each",
+        agent="query_table",
         num_episodes=2,
     )
     posterior = exact_goal_posterior(family)
@@ -170,14 +178,14 @@ def test_some_of_a_life_is_a_stretch_of_the_whole_one():
         some_of_life(learner, num_episodes=5, life=4)
 
 
-def test_a_layout_that_asks_nothing_cannot_be_asked():
-    recipe = Recipe(family="RandomMDP-Small-v0", layout="step")
-    with pytest.raises(ValueError, match=r"layout must ask about states.*got step"):
+def test_a_tokenizer_that_asks_nothing_cannot_be_asked():
+    recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step")
+    with pytest.raises(ValueError, match=r"tokenizer must ask about states.*got step"):
         methods.state_query_pretraining(recipe, PLAIN)
 
 
 def test_soft_labels_of_a_thinned_history_are_refused():
-    recipe = Recipe(family="RandomMDP-Small-v0", layout="step", num_episodes=2)
+    recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step", num_episodes=2)
     with pytest.raises(ValueError, match=r"soft labels need the whole history.*got 3"):
         methods.algorithm_distillation(
             recipe, uniform(FAMILY), PLAIN, soft_labels=True, every=3
@@ -185,7 +193,7 @@ def test_soft_labels_of_a_thinned_history_are_refused():
 
 
 def test_nothing_is_taught_once_an_episode_is_over():
-    recipe = Recipe(family="RandomMDP-Small-v0", layout="step", num_episodes=2)
+    recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step", num_episodes=2)
     choices = methods.decision_pretraining(recipe, lambda task: uniform(FAMILY), PLAIN)
     example = pretraining.sample(choices, jax.random.key(0))
     assert example.weights.tolist() == [1.0] * 10 + [0.0]

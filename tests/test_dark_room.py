@@ -89,7 +89,7 @@ def test_the_first_action_of_least_gap_is_the_label_of_the_released_code(name):
             state = task.state_from_obs(jnp.asarray(0), cell)
             return jnp.argmin(task.gaps(state))
 
-        return jax.vmap(label)(jnp.arange(family.num_observations))
+        return jax.vmap(label)(jnp.arange(family.observation.n))
 
     found = np.asarray(jax.jit(jax.vmap(labels))(jnp.asarray(positions)))
     for goal, row in zip(positions.tolist(), found.tolist(), strict=True):
@@ -212,7 +212,7 @@ def test_of_three_tasks_any_goal_with_any_order_may_be_held_out():
 
 
 def test_a_cell_is_shown_by_its_column_and_its_row():
-    features = DPT.obs_features()
+    features = DPT.observation.features
     assert features.shape == (100, 20)
     assert np.flatnonzero(features[37]).tolist() == [3, 10 + 7]
     assert (features.sum(-1) == 2).all()
@@ -221,8 +221,8 @@ def test_a_cell_is_shown_by_its_column_and_its_row():
 
 def test_a_cell_can_be_shown_by_two_numbers_too():
     both = DPT.replace(numbers=True)
-    features = both.obs_features()
-    np.testing.assert_array_equal(features[:, :20], DPT.obs_features())
+    features = both.observation.features
+    np.testing.assert_array_equal(features[:, :20], DPT.observation.features)
     np.testing.assert_allclose(features[37, 20:], [-3 / 9, 5 / 9], rtol=1e-6)
     np.testing.assert_array_equal(features[[0, 99], 20:], [[-1, -1], [1, 1]])
     assert both.split().hash == DPT.split().hash  # the same tasks

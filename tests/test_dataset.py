@@ -12,7 +12,7 @@ from icrl import algorithms, pretraining
 from icrl.config import PretrainingConfig
 from icrl.errors import RunError
 from icrl.pretraining import Pretraining, dataset, sample
-from icrl.tokenizers import layouts
+from icrl.tokenizers.query_first import query_first
 
 FAMILY = envs.family("GaussianBandit-DPT-v0", horizon=5)
 
@@ -22,7 +22,7 @@ def choices(family=FAMILY, **options):
         tasks=split_prior(family).train,
         context=lambda task: algorithms.uniform(family),
         expert=pretraining.optimal_expert(),
-        layout=layouts.query_first(family),
+        tokenizer=query_first(family),
         options=PretrainingConfig(**options),
     )
 

@@ -225,7 +225,7 @@ def test_an_episode_without_its_horizon_is_found():
         return faulty_bandit(step=step_and(change))
 
     text = message(truncated(99), "horizon")
-    assert text.startswith("an episode must be over after its 4 steps")
+    assert text.startswith("an episode must be truncated at step 4, terminated or not")
     text = message(truncated(2), "horizon")
     assert text.startswith("an episode must not be truncated before step 4")
 
@@ -277,9 +277,16 @@ def test_a_task_that_cannot_tell_its_gaps_passes_what_applies():
     def gaps(self, state):
         raise NotImplementedError
 
-    answers = check.check_env(faulty_bandit(gaps=gaps))
+    family = faulty_bandit(gaps=gaps)
+    rule = "has_gaps must be False, as tasks give no gaps, got True"
+    assert message(family, "gaps") == rule
+    kind = type("Without", (type(family),), {"has_gaps": False})
+    family = kind(
+        **{f.name: getattr(family, f.name) for f in dataclasses.fields(family)}
+    )
+    answers = check.check_env(family)
     assert all(answer.passed for answer in answers)
-    unknown = "does not apply: the task cannot tell its gaps"
+    unknown = "does not apply: the family has no gaps and is scored by return"
     assert [a.name for a in answers if a.message == unknown] == [
         "gaps",
         "optimal policy",

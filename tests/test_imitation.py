@@ -10,7 +10,7 @@ from icrl.config import DecisionPretrainingConfig, PretrainingConfig
 from icrl.pretraining import methods, sample
 
 RECIPE = Recipe(
-    family="BernoulliBandit-Lin2023-v0", changes={"horizon": 8}, layout="step"
+    family="BernoulliBandit-Lin2023-v0", changes={"horizon": 8}, tokenizer="step"
 )
 FAMILY = RECIPE.make_family()
 PLAIN = DecisionPretrainingConfig()

@@ -12,16 +12,17 @@ from icrl.evaluation.scores import CONTEXTS
 from icrl.pretraining import imitation_loss, methods, sample
 
 
-@pytest.mark.parametrize("layout", ["step", "query_first", "query_each"])
-def test_it_is_the_training_loss_of_the_same_examples(layout):
+@pytest.mark.parametrize("tokenizer", ["step", "query_first", "query_each"])
+def test_it_is_the_training_loss_of_the_same_examples(tokenizer):
     recipe = Recipe(
         family="RandomMDP-Small-v0",
         changes={"horizon": 4},
-        layout=layout,
+        tokenizer=tokenizer,
+        agent="in_context" if tokenizer == "step" else "query_table",
         model=TransformerConfig(width=16, num_layers=1, num_heads=2),
     )
     family, options = recipe.make_family(), DecisionPretrainingConfig()
-    if layout == "step":
+    if tokenizer == "step":
         pretraining = methods.decision_pretraining(
             recipe, lambda task: algorithms.uniform(family), options
         )
@@ -41,7 +42,7 @@ def test_it_is_the_training_loss_of_the_same_examples(layout):
     def training_loss(index):
         key = evaluation.key_for(jax.random.key(5), CONTEXTS, index)
         example = sample(pretraining, key)
-        return imitation_loss(model(example.tokens), example, pretraining.layout)
+        return imitation_loss(model(example.tokens), example, pretraining.tokenizer)
 
     losses, weights = training_loss(jnp.arange(6))
     np.testing.assert_allclose(found["loss"][0].sum(-1), losses, rtol=1e-4)

@@ -195,7 +195,7 @@ def test_exact_posteriors_take_the_prior_of_their_family():
         ),
         (
             lambda: posteriors.exact(envs.family("LinearBandit-DPT-v0")),
-            "an exact posterior needs a BernoulliBanditFamily or Gaussian",
+            "an exact posterior must be stated for a family whose arms are",
         ),
     ],
 )

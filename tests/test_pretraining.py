@@ -10,7 +10,7 @@ from envs.splits import split_prior
 from icrl import algorithms, pretraining
 from icrl.pretraining import Example, Pretraining, imitation_loss, sample
 from icrl.rollout import predictions, rollout
-from icrl.tokenizers import layouts
+from icrl.tokenizers.step import step
 
 
 def choices(name="GaussianBandit-DPT-v0", horizon=6, **changes):
@@ -19,7 +19,7 @@ def choices(name="GaussianBandit-DPT-v0", horizon=6, **changes):
         "tasks": split_prior(family).train,
         "context": lambda task: algorithms.uniform(family),
         "expert": pretraining.optimal_expert(),
-        "layout": layouts.step(family),
+        "tokenizer": step(family),
     }
     return Pretraining(**{**fields, **changes})
 
@@ -95,13 +95,13 @@ def test_an_expert_without_a_law_is_refused():
 
 
 def test_the_loss_is_the_cross_entropy_in_nats():
-    layout = choices().layout
+    tokenizer = choices().tokenizer
     example = Example(
         tokens=jnp.zeros((3, 8)),
         labels=jax.nn.one_hot(jnp.array([0, 1, 2]), 5),
         weights=jnp.array([0.0, 1.0, 1.0]),
     )
-    total, weight = imitation_loss(jnp.zeros((3, 5)), example, layout)
+    total, weight = imitation_loss(jnp.zeros((3, 5)), example, tokenizer)
     assert np.isclose(total, 2 * np.log(5)) and weight == 2
 
 

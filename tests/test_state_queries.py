@@ -7,31 +7,33 @@ import pytest
 from flax import nnx
 
 import envs
-from icrl.agents.in_context import in_context
+from icrl.agents.query_table import query_table
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
 from icrl.evaluation.returns import informed
 from icrl.models.transformer import Transformer
 from icrl.rollout import predictions, rollout
-from icrl.tokenizers import layouts, tokens
+from icrl.tokenizers.encoding import encode
+from icrl.tokenizers.query_each import query_each
+from icrl.tokenizers.query_first import query_first
 
 ROOM = 2  # episodes that the model has room for
 FAMILY = envs.family("RandomMDP-Small-v0")
 
 
-def make_model(layout):
+def make_model(tokenizer):
     return Transformer(
         TransformerConfig(width=16, num_layers=2, num_heads=2),
-        token_size=layout.token_size,
+        token_size=tokenizer.token_size,
         num_actions=FAMILY.num_actions,
-        max_tokens=layout.num_tokens(ROOM * FAMILY.horizon),
+        max_tokens=tokenizer.num_tokens(ROOM * FAMILY.horizon),
         rngs=nnx.Rngs(0),
     )
 
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model(layouts.query_first(FAMILY))
+    return make_model(query_first(FAMILY))
 
 
 def play(algorithm, num_episodes):
@@ -49,60 +51,57 @@ def part(trajectory, start, stop):
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_every_state_is_answered_from_the_last_whole_episodes(model, kept):
-    layout, horizon, episodes = layouts.query_first(FAMILY), FAMILY.horizon, 4
+    tokenizer, horizon, episodes = query_first(FAMILY), FAMILY.horizon, 4
     history = play(uniform(FAMILY), episodes)
-    algorithm = in_context(model, layout, num_episodes=kept)
+    algorithm = query_table(model, tokenizer, num_episodes=kept)
     found = predictions(algorithm, history, num_episodes=episodes)
     for episode in range(episodes):
         start = max(0, episode - kept) * horizon
         for step in range(horizon):
             now = episode * horizon + step
             known = part(history, start, episode * horizon)
-            query = tokens.encode(layout, known, history.obs[now])
+            query = encode(tokenizer, known, history.obs[now])
             law = jax.nn.softmax(model(query)[-1])
             np.testing.assert_allclose(found[now], law, atol=1e-5)
 
 
 def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
-    layout = layouts.query_first(FAMILY)
+    tokenizer = query_first(FAMILY)
     data = play(uniform(FAMILY), 1)
-    algorithm = informed(in_context(model, layout), data)
+    algorithm = informed(query_table(model, tokenizer), data)
     state = algorithm.begin_episode(jax.random.key(0), algorithm.init())
     assert algorithm.action_probabilities is not None
-    for obs in range(FAMILY.num_observations):
-        law = jax.nn.softmax(model(tokens.encode(layout, data, obs))[-1])
+    for obs in range(FAMILY.observation.n):
+        law = jax.nn.softmax(model(encode(tokenizer, data, obs))[-1])
         answer = algorithm.action_probabilities(state, jnp.asarray(obs))
         np.testing.assert_allclose(answer, law, atol=1e-5)
 
 
 def test_it_plays_what_the_table_says(model):
-    layout = layouts.query_first(FAMILY)
-    lived = play(in_context(model, layout, greedy=True), 3)
-    laws = predictions(in_context(model, layout), lived, num_episodes=3)[:-1]
+    tokenizer = query_first(FAMILY)
+    lived = play(query_table(model, tokenizer, greedy=True), 3)
+    laws = predictions(query_table(model, tokenizer), lived, num_episodes=3)[:-1]
     assert np.array_equal(lived.action, laws.argmax(-1))
 
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
-    layout, horizon, episodes = layouts.query_each(FAMILY), FAMILY.horizon, 4
-    model = make_model(layout)
+    tokenizer, horizon, episodes = query_each(FAMILY), FAMILY.horizon, 4
+    model = make_model(tokenizer)
     history = play(uniform(FAMILY), episodes)
-    algorithm = in_context(model, layout, num_episodes=kept)
+    algorithm = query_table(model, tokenizer, num_episodes=kept)
     found = predictions(algorithm, history, num_episodes=episodes)
-    assert layout.after is not None and layout.ask is not None
-    others = np.arange(ROOM * FAMILY.horizon) % FAMILY.num_observations
+    others = np.arange(ROOM * FAMILY.horizon) % FAMILY.observation.n
     for now in range(episodes * horizon):
         episode = now // horizon
         known = part(history, max(0, episode - kept) * horizon, episode * horizon)
-        shown = jax.vmap(layout.after)(known.obs, known.action, known.timestep)
-        queries = jnp.append(others[: len(shown)], history.obs[now])
-        shown = jnp.pad(shown, ((1, 0), (0, 0)))
-        law = jax.nn.softmax(model(jax.vmap(layout.ask)(queries, shown))[-1])
+        queries = jnp.append(others[: len(known.action)], history.obs[now])
+        law = jax.nn.softmax(model(encode(tokenizer, known, queries))[-1])
         np.testing.assert_allclose(found[now], law, atol=1e-5)
 
 
 @pytest.mark.parametrize("kept", [0, 3])
 def test_more_episodes_than_the_model_has_room_for_are_refused(model, kept):
-    layout = layouts.query_first(FAMILY)
+    tokenizer = query_first(FAMILY)
     with pytest.raises(ValueError, match=rf"must lie in \[1, 2\].*got {kept}"):
-        in_context(model, layout, num_episodes=kept)
+        query_table(model, tokenizer, num_episodes=kept)

@@ -17,7 +17,6 @@ import pytest
 from icrl import algorithms, runs
 from icrl.agents import Recipe
 from icrl.config import (
-    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
@@ -39,6 +38,17 @@ RECIPE = Recipe(
 
 
 def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
+    """Trains models of a throw-away experiment to play as the optimal action says."""
+    family = recipe.make_family()
+    choices = methods.decision_pretraining(
+        recipe,
+        context or (lambda task: algorithms.uniform(family)),
+        DecisionPretrainingConfig(),
+    )
+    return train_throwaway(folder, recipe, choices, training, seeds)
+
+
+def train_throwaway(folder, recipe, pretraining, training, seeds=(0,)):
     """Opens a run of a throw-away experiment and trains its models."""
     config = ExperimentConfig(seeds=seeds)
     experiment = Experiment(
@@ -48,14 +58,8 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
         costs={"cpu": "seconds"},
         run=lambda run, config: None,
     )
-    family = recipe.make_family()
-    choices = methods.decision_pretraining(
-        recipe,
-        context or (lambda task: algorithms.uniform(family)),
-        DecisionPretrainingConfig(),
-    )
     with runs.open_run(experiment, "cpu", config, root=folder) as run:
-        trained = train_models(run, recipe, choices, training)
+        trained = train_models(run, recipe, pretraining, training)
         return trained, run
 
 

@@ -9,11 +9,18 @@ from jaxtyping import Array, Float
 
 from envs.base import Task
 from icrl.agents.in_context import in_context
+from icrl.agents.query_table import query_table
 from icrl.algorithms.base import Algorithm
+from icrl.errors import unknown
 from icrl.rollout import Trajectory, predictions
-from icrl.tokenizers.tokens import Layout, decisions, encode
+from icrl.tokenizers.base import Tokenizer
+from icrl.tokenizers.encoding import decisions, encode
 
 Law = Float[Array, "decisions actions"]
+AGENTS: dict[str, Callable[..., Algorithm]] = {  # how a model is played
+    "in_context": in_context,
+    "query_table": query_table,
+}
 
 
 class Agent(NamedTuple):
@@ -61,31 +68,41 @@ def of_task(make: Callable[[Task], Algorithm]) -> Agent:
 
 def trained(
     models: Any,
-    layout: Layout,
+    tokenizer: Tokenizer,
     *,
+    agent: str = "in_context",
     greedy: bool = False,
-    num_episodes: int | None = None,
+    **options: Any,
 ) -> Agent:
-    """Trained models, stacked over seeds, played in context.
+    """Trained models, stacked over seeds, and how they are played.
 
     Args:
         models: with a leading axis of seeds.
-        layout: that they were trained with.
+        tokenizer: that they were trained with.
+        agent: one of `AGENTS`, as the recipe names it.
         greedy: play the likeliest action instead of sampling.
-        num_episodes: whole episodes in the context, as in `in_context`.
+        options: of the agent: `num_episodes` of `query_table`.
+
+    Raises:
+        ValueError: if there is no such agent.
     """
+    require_agent(agent)
 
     def law(model: Any, trajectory: Trajectory) -> Law:
-        logits = decisions(layout, model(encode(layout, trajectory)))
+        logits = decisions(tokenizer, model(encode(tokenizer, trajectory)))
         if greedy:
-            return jax.nn.one_hot(jnp.argmax(logits, axis=-1), layout.num_actions)
+            return jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
         return jax.nn.softmax(logits)
 
     def make(model: Any, task: Task) -> Algorithm:
         del task
-        return in_context(model, layout, greedy=greedy, num_episodes=num_episodes)
+        return AGENTS[agent](model, tokenizer, greedy=greedy, **options)
 
-    # where every state has a context of its own, no single pass answers for all
-    return Agent(
-        make, models, law if layout.num_queries == 1 and layout.ask is None else None
-    )
+    # where every state is asked about anew, no single pass answers for all
+    return Agent(make, models, law if agent == "in_context" else None)
+
+
+def require_agent(name: str) -> None:
+    """Raises `ValueError` unless a model can be played by this agent."""
+    if name not in AGENTS:
+        raise unknown("agent", name, AGENTS)

@@ -4,30 +4,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
-from envs.base import require
-from icrl.agents.query_table import ask_states
-from icrl.algorithms.base import Algorithm
+from icrl.algorithms.base import Algorithm, Interface
 from icrl.models.base import SequenceModel
-from icrl.tokenizers.tokens import Layout, Transition, no_transition, transition
+from icrl.tokenizers.base import Tokenizer, Tokens
 
 
 class Context(NamedTuple):
     """All that a model in play remembers."""
 
     cache: Any  # the model's: it holds every token so far
-    logits: Float[Array, " actions"]  # after the last token
-    previous: Transition
-    alive: Bool[Array, ""]  # the episode has not terminated
+    memory: Any  # the tokenizer's
+    step: Int[Array, ""]  # of the episode; the same for all that are vmapped
 
 
 def in_context(
-    model: SequenceModel,
-    layout: Layout,
-    *,
-    greedy: bool = False,
-    num_episodes: int | None = None,
+    model: SequenceModel, tokenizer: Tokenizer, *, greedy: bool = False
 ) -> Algorithm:
     """Plays a model's predictions; learning is nothing but appending to its context.
 
@@ -37,67 +30,67 @@ def in_context(
 
     Args:
         model: the trained model.
-        layout: the layout it was trained with.
+        tokenizer: the one it was trained with.
         greedy: play the likeliest action instead of sampling from the softmax at
             temperature 1, which is what DPT and Lin et al. do online.
-        num_episodes: whole episodes that a layout which asks about states keeps in its
-            context; as many as the model was made for if None.
 
     Raises:
-        ValueError: if `num_episodes` is given for another layout, or is too many.
+        ValueError: if a decision is about a state that somebody must choose.
     """
-    if layout.num_queries > 1 or layout.ask is not None:
-        return ask_states(model, layout, greedy=greedy, num_episodes=num_episodes)
-    require(num_episodes is None, "num_episodes needs a layout that asks", num_episodes)
+    if tokenizer.asks:
+        raise ValueError(
+            f"a model that is asked about states (query {tokenizer.query!r}) is played "
+            "by the agent query_table, got in_context"
+        )
+    own = tokenizer.tokens_per_step - tokenizer.observe_tokens  # tokens of `record`
 
-    def feed(context: Context, token: Array) -> Context:
-        cache, logits = model.step(context.cache, token)
-        return context._replace(cache=cache, logits=logits)
+    def read(cache: Any, tokens: Tokens) -> tuple[Any, Float[Array, " actions"]]:
+        """The cache after some tokens, and the logits after the last of them."""
+        if tokens.shape[0] == 1:
+            return model.step(cache, tokens[0])
+        cache, logits = jax.lax.scan(model.step, cache, tokens)
+        return cache, logits[-1]
 
-    def look(context: Context, obs: Any) -> Context:
-        if layout.before is None:
-            return context
-        return feed(context, layout.before(obs, context.previous))
+    def look(context: Context, obs: Any) -> tuple[Context, Float[Array, " actions"]]:
+        memory, tokens = tokenizer.observe(context.memory, obs)
+        cache, logits = read(context.cache, tokens)
+        return context._replace(cache=cache, memory=memory), logits
 
     def init() -> Context:
-        context = Context(
+        return Context(
             cache=model.init_cache(),
-            logits=jnp.zeros(layout.num_actions),
-            previous=no_transition(layout),
-            alive=jnp.ones((), bool),
-        )
-        return (
-            context
-            if layout.query is None
-            else feed(context, layout.query(jnp.zeros((), jnp.int32)))
+            memory=tokenizer.init(),
+            step=jnp.zeros((), jnp.int32),
         )
 
     def begin_episode(key: Array, context: Context) -> Context:
         del key
-        previous = context.previous._replace(step=jnp.zeros((), jnp.int32))
-        return context._replace(previous=previous, alive=jnp.ones((), bool))
+        return context._replace(step=jnp.zeros((), jnp.int32))
 
     def act(key: Array, context: Context, obs: Any) -> tuple[Context, Array]:
-        context = look(context, obs)
+        context, logits = look(context, obs)
         if greedy:
-            return context, jnp.argmax(context.logits)
-        return context, jax.random.categorical(key, context.logits)
+            return context, jnp.argmax(logits)
+        return context, jax.random.categorical(key, logits)
 
     def update(context: Context, obs: Any, action: Array, timestep: Any) -> Context:
-        if layout.after is not None:
-            token = layout.after(obs, action, timestep)
-            context = feed(context, jnp.where(context.alive, token, 0.0))
-        return context._replace(
-            previous=transition(
-                layout, obs, action, timestep, context.alive, context.previous.step
-            ),
-            alive=context.alive & ~timestep.terminated,
-        )
+        memory, tokens = tokenizer.record(context.memory, obs, action, timestep)
+        cache = context.cache
+        if own:
+            cache, _ = read(cache, tokens[:own])
+        if tokenizer.end_tokens:
+            cache = jax.lax.cond(
+                context.step + 1 == tokenizer.family.horizon,
+                lambda cache: read(cache, tokens[own:])[0],
+                lambda cache: cache,
+                cache,
+            )
+        return Context(cache=cache, memory=memory, step=context.step + 1)
 
-    def action_probabilities(context: Context, obs: Any) -> Array:
-        logits = look(context, obs).logits
+    def action_probabilities(context: Context, obs: Any) -> Float[Array, " actions"]:
+        _, logits = look(context, obs)
         if greedy:
-            return jax.nn.one_hot(jnp.argmax(logits), layout.num_actions)
+            return jax.nn.one_hot(jnp.argmax(logits), logits.shape[0])
         return jax.nn.softmax(logits)
 
     return Algorithm(
@@ -106,4 +99,9 @@ def in_context(
         act=act,
         update=update,
         action_probabilities=action_probabilities,
+        interface=Interface(
+            num_actions=tokenizer.family.num_actions,
+            observation=tokenizer.family.observation,
+            num_steps=tokenizer.num_steps(model.max_tokens),
+        ),
     )

@@ -6,37 +6,48 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 import envs
-from envs.base import Family, Key
-from icrl.agents.in_context import in_context
+from envs.base import Family, Key, require
+from icrl.agents.agent import AGENTS, Agent, require_agent, trained
 from icrl.algorithms.base import Algorithm
-from icrl.config import LayoutName, TransformerConfig
+from icrl.config import TransformerConfig
 from icrl.errors import RunError
 from icrl.models.transformer import Transformer
 from icrl.runs import files, serialization
 from icrl.runs.checkpoint import load_weights
-from icrl.tokenizers import layouts, tokens
+from icrl.tokenizers import TOKENIZERS
+from icrl.tokenizers.base import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that a model's weights need to be a model again."""
+    """All that a model's weights need to be a model again, and to be played.
+
+    Raises:
+        ValueError: if no tokenizer, or no agent, has that name.
+    """
 
     family: str  # registered name of the family that it was trained on
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # to its fields
     num_episodes: int = 1  # in a context
-    layout: LayoutName = "query_first"
+    tokenizer: str = "query_first"
+    agent: str = "in_context"  # who plays the model
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+
+    def __post_init__(self):
+        TOKENIZERS.require(self.tokenizer)
+        require_agent(self.agent)
 
     def make_family(self, **changes: Any) -> Family:
         """The family that the model was trained on, with further changes."""
         return envs.family(self.family, **{**self.changes, **changes})
 
-    def make_layout(self) -> tokens.Layout:
-        """The layout of its tokens."""
-        return layouts.LAYOUTS[self.layout](self.make_family())
+    def make_tokenizer(self) -> Tokenizer:
+        """How its tokens are written."""
+        return TOKENIZERS[self.tokenizer](self.make_family())
 
     def make_model(self, key: Key, *, num_steps: int | None = None) -> Transformer:
         """A model with fresh weights.
@@ -46,15 +57,15 @@ class Recipe:
             num_steps: longest context in environment steps; what it was trained with
                 if None.
         """
-        layout = self.make_layout()
+        tokenizer = self.make_tokenizer()
         if num_steps is None:
             num_steps = self.num_episodes * self.make_family().horizon
         return Transformer(
             self.model,
-            token_size=layout.token_size,
-            num_actions=layout.num_actions,
-            max_tokens=layout.num_tokens(num_steps),
-            arm_features=layout.arm_features,
+            token_size=tokenizer.token_size,
+            num_actions=tokenizer.family.num_actions,
+            max_tokens=tokenizer.num_tokens(num_steps),
+            arm_features=tokenizer.arm_features,
             rngs=nnx.Rngs(key),
         )
 
@@ -79,9 +90,9 @@ class LoadedAgent:
         return self.recipe.make_family()
 
     @property
-    def layout(self) -> tokens.Layout:
-        """The layout that it was trained with."""
-        return self.recipe.make_layout()
+    def tokenizer(self) -> Tokenizer:
+        """The one that it was trained with."""
+        return self.recipe.make_tokenizer()
 
     def model(self, seed: int) -> Any:
         """The model of one training seed.
@@ -97,7 +108,18 @@ class LoadedAgent:
     def algorithm(self, seed: int | None = None, *, greedy: bool = False) -> Algorithm:
         """One seed's model (the first if None) as an algorithm for `rollout`."""
         chosen = self.model(self.seeds[0] if seed is None else seed)
-        return in_context(chosen, self.layout, greedy=greedy)
+        play = AGENTS[self.recipe.agent]
+        return play(chosen, self.tokenizer, greedy=greedy)
+
+    def agent(self, *, greedy: bool = False, **options: Any) -> Agent:
+        """All seeds' models for `evaluation`, with the options of `trained`."""
+        return trained(
+            self.models,
+            self.tokenizer,
+            agent=self.recipe.agent,
+            greedy=greedy,
+            **options,
+        )
 
 
 def save_recipe(folder: pathlib.Path, recipe: Recipe, name: str = "") -> None:
@@ -119,8 +141,15 @@ def load_agent(
 
     Raises:
         RunError: if there is no such run or model, or a file of it is broken.
-        ValueError: if `num_steps` exceeds what a model with learned positions has.
+        ValueError: if `num_steps` is no whole number from 1 on, or exceeds what a model
+            with learned positions has.
     """
+    if num_steps is not None:
+        whole = isinstance(num_steps, int | np.integer) and not isinstance(
+            num_steps, bool
+        )
+        require(whole, "num_steps must be a whole number", num_steps)
+        require(num_steps >= 1, "num_steps must be at least 1", num_steps)
     folder = find_weights(run)
     path = _recipe_path(folder, name)
     if not path.exists():
@@ -128,7 +157,11 @@ def load_agent(
             p.stem.removeprefix("recipe").strip("_") for p in _recipes(folder)
         )
         raise RunError(f"{folder} has no model {name!r}; it has {known}")
-    recipe = serialization.decode(Recipe, files.read_json(path))
+    encoded = files.read_json(path)
+    try:
+        recipe = serialization.decode(Recipe, encoded)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
     trained_steps = recipe.num_episodes * recipe.make_family().horizon
     steps = trained_steps if num_steps is None else num_steps
     if steps > trained_steps and recipe.model.positions == "learned":
@@ -147,6 +180,9 @@ def load_agent(
         for path in (folder / "weights").glob(f"{stem}*.safetensors")
     }
     models = [load_weights(paths[seed], like) for seed in sorted(paths)]
+    for seed, model in zip(sorted(paths), models, strict=True):
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(model)):
+            raise RunError(f"{paths[seed]} holds weights that are not finite")
     return LoadedAgent(
         recipe=recipe,
         seeds=tuple(sorted(paths)),

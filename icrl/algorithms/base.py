@@ -1,5 +1,6 @@
 """The shape of everything that acts."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family
+from envs.base import Family, Task, require
+from envs.observation import Discrete, Space
 
 AgentState = Any  # a pytree of fixed shapes; each algorithm defines its own
 
@@ -15,6 +17,22 @@ AgentState = Any  # a pytree of fixed shapes; each algorithm defines its own
 def _same_state(key: jax.Array, state: AgentState) -> AgentState:
     del key
     return state
+
+
+class Interface(NamedTuple):
+    """What somebody plays who was made for it: a trained model.
+
+    Attributes:
+        num_actions: of a task.
+        observation: what it shows.
+        num_steps: most steps of a life; None: any number.
+        horizon: most steps of an episode; None: any number.
+    """
+
+    num_actions: int
+    observation: Space
+    num_steps: int | None = None
+    horizon: int | None = None
 
 
 class Algorithm(NamedTuple):
@@ -31,6 +49,7 @@ class Algorithm(NamedTuple):
         begin_episode: `(key, state) -> state`. Plans or resamples, once per episode.
         action_probabilities: `(state, obs) -> Float[actions]`, where there is a closed
             form: the law of `act`.
+        interface: what alone it can play, if not everything.
     """
 
     init: Callable[[], AgentState]
@@ -40,6 +59,7 @@ class Algorithm(NamedTuple):
     action_probabilities: (
         Callable[[AgentState, Any], Float[Array, " actions"]] | None
     ) = None
+    interface: Interface | None = None
 
 
 def require_family(algorithm: str, family: Family, *kinds: type) -> None:
@@ -49,6 +69,53 @@ def require_family(algorithm: str, family: Family, *kinds: type) -> None:
         raise ValueError(
             f"{algorithm} needs a {names}, got a {type(family).__name__}"
             f" ({family.name or 'unnamed'})"
+        )
+
+
+def require_interface(algorithm: Algorithm, task: Task, num_episodes: int) -> None:
+    """Raises `ValueError` unless the algorithm can play so many episodes of a task."""
+    made_for = algorithm.interface
+    if made_for is None:
+        return
+    rule = f"num_actions must be {made_for.num_actions}, which the model was made for"
+    require(task.num_actions == made_for.num_actions, rule, task.num_actions)
+    _, obs = jax.eval_shape(task.reset, jax.random.key(0))
+    shown = (
+        ("integers" if jnp.issubdtype(obs.dtype, jnp.integer) else "reals"),
+        obs.shape,
+    )
+    discrete = isinstance(made_for.observation, Discrete)
+    known = ("integers" if discrete else "reals"), made_for.observation.shape
+    require(shown == known, f"observations must be {known}, as of the model", shown)
+    rule = f"horizon must be at most {made_for.horizon}, the model's"
+    require(task.horizon <= (made_for.horizon or task.horizon), rule, task.horizon)
+    require_room(algorithm, num_episodes * task.horizon)
+
+
+def require_room(algorithm: Algorithm, num_steps: int) -> None:
+    """Raises `ValueError` unless the algorithm has room for so many steps."""
+    room = None if algorithm.interface is None else algorithm.interface.num_steps
+    rule = f"a life must have at most {room} steps, the room of the model"
+    require(num_steps <= (num_steps if room is None else room), rule, num_steps)
+
+
+def draws_as(family: Family, kind: type) -> bool:
+    """Whether a family is of this class and draws its tasks as the class does.
+
+    A subclass with a `sample` or a `task` of its own may have another prior.
+    """
+    own = itertools.takewhile(lambda cls: cls is not kind, type(family).__mro__)
+    changed = any({"sample", "task"} & vars(cls).keys() for cls in own)
+    return isinstance(family, kind) and not changed
+
+
+def require_prior(algorithm: str, family: Family, kind: type) -> None:
+    """Raises `ValueError` unless a family has the prior of this class."""
+    require_family(algorithm, family, kind)
+    if not draws_as(family, kind):
+        raise ValueError(
+            f"{algorithm} needs the prior of {kind.__name__}, got "
+            f"{type(family).__name__}, which draws tasks in another way"
         )
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family, Task, require
+from envs.base import Family, Task, require, require_gaps
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.registry import register
 
@@ -55,7 +55,9 @@ def dirichlet_point_mass(
         spread = jax.random.exponential(key_dirichlet, (num_actions,))
         if expert_biased:
             assert task is not None
-            single = jnp.argmin(task.gaps(task.reset(key_action)[0]))
+            single = jnp.argmin(
+                require_gaps("the expert-biased law", task, task.reset(key_action)[0])
+            )
         else:
             single = jax.random.randint(key_action, (), 0, num_actions)
         point = jax.nn.one_hot(single, num_actions)

@@ -114,4 +114,5 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
         update=update,
         begin_episode=begin_episode,
         action_probabilities=action_probabilities if has_law else None,
+        interface=next((part.interface for part in parts if part.interface), None),
     )

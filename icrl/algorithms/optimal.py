@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from envs.base import Task
+from envs.base import Task, require_gaps
 from icrl.algorithms.base import Algorithm
 
 
@@ -15,7 +15,7 @@ def optimal(task: Task) -> Algorithm:
     """
 
     def best(step, obs):
-        return jnp.argmin(task.gaps(task.state_from_obs(step, obs)))
+        return jnp.argmin(require_gaps("optimal", task, task.state_from_obs(step, obs)))
 
     def act(key, step, obs):
         del key

@@ -1,5 +1,6 @@
 """When an agent gives an arm 30 %, is it the best one in 30 % of the cases?"""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from envs.base import Key, require
+from envs.base import Key, require, require_gaps
 from envs.splits import TaskSet
 from icrl.agents import Agent
 from icrl.diagnostics.divergence import require_algorithm
@@ -76,7 +77,8 @@ def calibration(
             first = jnp.zeros_like(seed)
             task, life = play(key, tasks, histories, None, index, first)
         law = agent.law(model, task, life)[:-1]
-        best = jax.vmap(lambda state: jnp.argmin(task.gaps(state)))(life.state)
+        gaps = functools.partial(require_gaps, "calibration", task)
+        best = jnp.argmin(jax.vmap(gaps)(life.state), axis=-1)
         is_best = jax.nn.one_hot(best, law.shape[1])
         place = jnp.minimum((law * num_bins).astype(jnp.int32), num_bins - 1)
         here = jax.nn.one_hot(place, num_bins) * life.valid[:, None, None]

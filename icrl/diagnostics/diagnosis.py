@@ -7,7 +7,7 @@ import jax
 from envs.base import Family
 from envs.splits import TaskSet
 from icrl import algorithms
-from icrl.agents import Agent, fixed, load_agent, trained
+from icrl.agents import Agent, fixed, load_agent
 from icrl.diagnostics.calibration import calibration
 from icrl.diagnostics.divergence import divergence_panel, divergences
 from icrl.diagnostics.exchangeability import order_sensitivity
@@ -47,7 +47,7 @@ def diagnose(
     """
     loaded = load_agent(run, name)
     family = loaded.family
-    agent = trained(loaded.models, loaded.layout)
+    agent = loaded.agent()
     exact = fixed(algorithms.make(target, family, **(options or {})))
     tasks = family.split().test
     uniform = fixed(algorithms.uniform(family))

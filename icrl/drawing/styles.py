@@ -77,7 +77,7 @@ LABELS = {
     "ucb_vi_0.001": "bonus × 0.001",
     "ucb_vi_0.003": "bonus × 0.003",
     "ucb_vi_1": "bonus as published",
-    "dpt_query_first": "DPT, published layout",
+    "dpt_query_first": "DPT, published tokens",
     "dpt_sampled": "DPT, sampled",
     "dpt_expert_biased": "DPT, expert-biased data",
     "transformer": "transformer",

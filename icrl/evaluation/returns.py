@@ -195,7 +195,10 @@ def informed(algorithm: Algorithm, data: Trajectory) -> Algorithm:
 
     steps = data.obs, data.action, data.timestep
     state, _ = jax.lax.scan(learn, algorithm.init(), steps)
-    return algorithm._replace(init=lambda: state)
+    made_for, taken = algorithm.interface, data.action.shape[0]
+    if made_for is not None and made_for.num_steps is not None:
+        made_for = made_for._replace(num_steps=made_for.num_steps - taken)
+    return algorithm._replace(init=lambda: state, interface=made_for)
 
 
 def _returns(trajectory: Trajectory, num_episodes: int) -> Array:

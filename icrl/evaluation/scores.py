@@ -1,8 +1,10 @@
 """Playing agents on the same tasks with the same noise, and scoring them exactly.
 
-Every number here is a gap of the task (exact mean rewards), never a noisy reward.
+Every number here is a gap of the task (exact mean rewards), never a noisy reward; but
+for tasks without gaps, which are scored by return.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from envs.base import Key, Task
+from envs.base import Family, Key, Task, require_gaps
 from envs.splits import FiniteTasks, TaskSet
 from icrl.agents import Agent, fixed, trained
 from icrl.algorithms.base import Algorithm
 from icrl.pretraining.examples import Pretraining, ask_and_label, gather
 from icrl.rollout import Trajectory, answers, replay, rollout
-from icrl.tokenizers.tokens import decisions, encode
+from icrl.tokenizers.encoding import decisions, encode
 
 Regrets = Float[np.ndarray, "_ _ _"]  # seeds, tasks, time
 Law = Float[Array, "decisions actions"]
@@ -49,6 +51,11 @@ def play(
     )
 
 
+def metric_of(family: Family) -> str:
+    """What the last of the scores of `online` is in a family's tasks."""
+    return "final_regret" if family.has_gaps else "return"
+
+
 def online(
     key: Key,
     tasks: TaskSet,
@@ -60,6 +67,8 @@ def online(
 ) -> dict[str, Regrets]:
     """Cumulative regret of every agent on the same tasks with the same noise.
 
+    Cumulative reward where tasks have no gaps: what `metric_of` their family names.
+
     Args:
         key: draws tasks, noise and the agents' choices, each for itself.
         tasks: where tasks come from.
@@ -69,7 +78,7 @@ def online(
         tasks_at_once: tasks side by side; bounds memory.
 
     Returns:
-        For every agent the regret after each step, in reward units.
+        For every agent the regret, or return, after each step, in reward units.
     """
 
     def regret(agent: Agent) -> Regrets:
@@ -77,11 +86,18 @@ def online(
             _, trajectory = play(
                 key, tasks, agent, model, index, seed, num_episodes=num_episodes
             )
-            return jnp.cumsum(trajectory.gap)
+            return jnp.cumsum(_scored(trajectory))
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {name: regret(agent) for name, agent in agents.items()}
+
+
+def _scored(trajectory: Trajectory) -> Float[Array, " time"]:
+    """What every step costs, or pays where the task has no gaps."""
+    if trajectory.gap is not None:
+        return trajectory.gap
+    return jnp.where(trajectory.valid, trajectory.timestep.reward, 0.0)
 
 
 def offline(
@@ -116,8 +132,10 @@ def offline(
             data = rollout(key_noise, key_data, task, context(task))
             key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
             actions = replay(key_agent, agent.make(model, task), data)
-            gaps = jax.vmap(task.gaps)(data.state)
-            gaps = jnp.concatenate([gaps, task.gaps(data.final_state)[None]])
+            gaps = functools.partial(require_gaps, "offline suboptimality", task)
+            gaps = jnp.concatenate(
+                [jax.vmap(gaps)(data.state), gaps(data.final_state)[None]]
+            )
             return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
@@ -138,7 +156,7 @@ def losses(
 
     Args:
         key: draws fresh contexts; the pretraining's task set decides which half.
-        pretraining: contexts, expert and layout.
+        pretraining: contexts, expert and tokenizer.
         models: stacked over seeds.
         exact: the algorithm whose action probabilities are the exact posterior over the
             expert's action; its loss is the least that is possible.
@@ -150,11 +168,11 @@ def losses(
         0 where a decision has no label. Where the pretraining asks about states, both
         answer the same questions, drawn as for training.
     """
-    layout = pretraining.layout
+    tokenizer = pretraining.tokenizer
 
     def answers_of_model(model: Any, trajectory: Trajectory, query: Any) -> Law:
         return jax.nn.softmax(
-            decisions(layout, model(encode(layout, trajectory, query)))
+            decisions(tokenizer, model(encode(tokenizer, trajectory, query)))
         )
 
     def answers_of_exact(model: Any, trajectory: Trajectory, query: Any) -> Law:
@@ -181,7 +199,7 @@ def losses(
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 
     return {
-        "loss": loss(trained(models, layout), answers_of_model),
+        "loss": loss(trained(models, tokenizer), answers_of_model),
         "loss_floor": loss(fixed(exact), answers_of_exact),
     }
 

@@ -7,8 +7,8 @@ import jax
 
 from envs import registry
 from envs.base import Family
-from icrl.agents import fixed, trained
-from icrl.evaluation import online
+from icrl.agents import fixed
+from icrl.evaluation import metric_of, online
 
 
 def evaluate_run(
@@ -58,8 +58,8 @@ def evaluate_run(
     tested = registry.family(family, horizon=horizon)
     _require_same_interface(tested, agent.family)
     agents = {
-        "agent": trained(agent.models, agent.layout),
-        "agent_argmax": trained(agent.models, agent.layout, greedy=True),
+        "agent": agent.agent(),
+        "agent_argmax": agent.agent(greedy=True),
     }
     for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
         with contextlib.suppress(ValueError):  # not every algorithm plays every family
@@ -75,7 +75,7 @@ def evaluate_run(
     rows, _ = panels.curve_panel(
         tested.name,
         scores,
-        metric="final_regret",
+        metric=metric_of(tested),
         learned={"agent": seeds, "agent_argmax": seeds},
     )
     return rows
@@ -83,7 +83,7 @@ def evaluate_run(
 
 def _require_same_interface(tested: Family, trained_on: Family) -> None:
     """A model reads and writes what its family showed and took."""
-    for what in ("num_actions", "num_observations", "obs_shape"):
+    for what in ("num_actions", "observation"):
         there, here = getattr(trained_on, what), getattr(tested, what)
         if there != here:
             raise ValueError(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from envs.base import Family, Key, Task, require
+from envs.base import Family, Key, Task, gap_of, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.pretraining.examples import Collect
 from icrl.rollout import Trajectory, rollout
@@ -30,8 +30,7 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
     Raises:
         ValueError: if observations are real-valued, or `num_steps` is below 1.
     """
-    num_observations = family.num_observations
-    require(num_observations >= 1, "observations must be integers", family.obs_shape)
+    num_observations = require_discrete("independent_pairs", family).n
     require(num_steps >= 1, "num_steps must be at least 1", num_steps)
 
     def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
@@ -42,10 +41,12 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
         def step(obs: Int[Array, ""], action: Int[Array, ""], key: Key):
             state = task.state_from_obs(jnp.zeros((), jnp.int32), obs)
             after, timestep = task.step(key, state, action)
-            return state, after, timestep, task.gaps(state)[action]
+            return state, after, timestep, gap_of(task, state, action)
 
         keys = jax.random.split(key_noise, num_steps)
         states, after, timestep, gap = jax.vmap(step)(obs, action, keys)
+        # each is an episode of its own: nothing that follows comes after its end
+        timestep = timestep._replace(truncated=jnp.ones(num_steps, bool))
         return Trajectory(
             state=states,
             obs=obs,
@@ -172,12 +173,13 @@ def any_state(
     """
     require(0 <= visited <= 1, "visited must lie in [0, 1]", visited)
     shape = () if num_queries is None else (num_queries,)
+    num_observations = require_discrete("any_state", family).n
 
     def query(key: Key, trajectory: Trajectory) -> Int[Array, "..."]:
         if visited == 0:
-            return jax.random.randint(key, shape, 0, family.num_observations)
+            return jax.random.randint(key, shape, 0, num_observations)
         key_any, key_step, key_which = jax.random.split(key, 3)
-        anywhere = jax.random.randint(key_any, shape, 0, family.num_observations)
+        anywhere = jax.random.randint(key_any, shape, 0, num_observations)
         after = trajectory.timestep.obs
         step = jax.random.randint(key_step, shape, 0, after.shape[0])
         at_visited = jax.random.uniform(key_which, shape) < visited
@@ -236,7 +238,7 @@ def demonstration(
             action = policy(task, obs)
             key = jax.random.fold_in(key_noise, t)
             after, timestep = task.step(key, state, action)
-            gap = task.gaps(state)[action]
+            gap = gap_of(task, state, action)
             return (after, timestep.obs), (state, obs, action, timestep, gap)
 
         (final_state, final_obs), steps = jax.lax.scan(

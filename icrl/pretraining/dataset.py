@@ -22,7 +22,7 @@ from icrl import algorithms
 from icrl.errors import RunError
 from icrl.pretraining.examples import Example, Pretraining, optimal_expert, sample
 from icrl.runs import files
-from icrl.tokenizers import layouts
+from icrl.tokenizers import TOKENIZERS
 
 EXAMPLES_AT_ONCE = 1000
 Draw = Callable[[Any, Key], Example]  # (data, key) -> one example
@@ -44,7 +44,7 @@ def freeze(
         num_examples: trajectories.
         seed: of the generator; example i depends on it and on i alone.
         description: what the card says beside sizes and hash: family, split, context
-            algorithm, expert, layout.
+            algorithm, expert, tokenizer.
 
     Raises:
         RunError: if the folder is not empty.
@@ -82,7 +82,7 @@ def freeze_dpt(
     family: str,
     horizon: int | None = None,
     context: str = "dirichlet_point_mass",
-    layout: str = "query_first",
+    tokenizer: str = "query_first",
     num_examples: int,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -92,10 +92,6 @@ def freeze_dpt(
         ValueError: if a name is unknown, or a number breaks its rule.
         RunError: if the folder is not empty.
     """
-    if layout not in layouts.LAYOUTS:
-        raise ValueError(
-            f"layout must be one of {', '.join(layouts.LAYOUTS)}, got {layout!r}"
-        )
     changes = {} if horizon is None else {"horizon": horizon}
     tasks = registry.family(family, **changes)
     algorithm = algorithms.make(context, tasks)
@@ -104,7 +100,7 @@ def freeze_dpt(
         tasks=split.train,
         context=lambda task: algorithm,
         expert=optimal_expert(),
-        layout=layouts.LAYOUTS[layout](tasks),
+        tokenizer=TOKENIZERS[tokenizer](tasks),
     )
     description = {
         "family": tasks.name,
@@ -113,7 +109,7 @@ def freeze_dpt(
         "half": "train",
         "context": context,
         "expert": "optimal",
-        "layout": layout,
+        "tokenizer": tokenizer,
     }
     return freeze(
         folder,

@@ -6,6 +6,7 @@ model is fitted by maximum likelihood at every prefix. DPT is the optimal policy
 expert; Algorithm Distillation is a learning algorithm as both.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,12 +14,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Key, Task, require
+from envs.base import Key, Task, gaps_of, require, require_gaps
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
 from icrl.config import PretrainingConfig
 from icrl.rollout import Trajectory, answers, predictions, rollout
-from icrl.tokenizers.tokens import Layout, decisions, encode
+from icrl.tokenizers.base import Tokenizer
+from icrl.tokenizers.encoding import decisions, encode
 
 QUERY = 3  # key purpose, beside the three of `sample`
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
@@ -44,7 +46,7 @@ class Pretraining(NamedTuple):
         context: `task -> Algorithm`, who acts. Most ignore the task.
         expert: `(task, trajectory, query) -> (labels, weights)`, who labels, and which
             decisions have a label.
-        layout: how it is written.
+        tokenizer: how it is written.
         num_episodes: episodes in a context.
         collect: how data is collected instead of by playing episodes, if it is
             (`icrl.collection`); then nobody needs to act.
@@ -56,7 +58,7 @@ class Pretraining(NamedTuple):
     tasks: TaskSet
     context: Callable[[Task], Algorithm]
     expert: Expert
-    layout: Layout
+    tokenizer: Tokenizer
     num_episodes: int = 1
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
@@ -69,7 +71,7 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
     query, labels, weights = ask_and_label(pretraining, key, task, trajectory)
-    tokens = encode(pretraining.layout, trajectory, 0 if query is None else query)
+    tokens = encode(pretraining.tokenizer, trajectory, query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
 
@@ -91,7 +93,7 @@ def gather(
 def ask_and_label(
     pretraining: Pretraining, key: Key, task: Task, trajectory: Trajectory
 ) -> tuple[Any, Labels, Float[Array, " decisions"]]:
-    """The query of a context, if its layout asks one; labels and their weights."""
+    """The query of a context, if its tokenizer asks one; labels and their weights."""
     require_question(pretraining)
     query = None
     if pretraining.query is not None:
@@ -100,10 +102,9 @@ def ask_and_label(
 
 
 def require_question(pretraining: Pretraining) -> None:
-    """Raises `ValueError` if the layout asks about states, and nobody says which."""
-    layout = pretraining.layout
-    asks = layout.num_queries > 1 or layout.ask is not None
-    rule = "a layout that asks about states needs a query; use step or interleaved"
+    """Raises `ValueError` if states are asked about, and nobody says which."""
+    asks = pretraining.tokenizer.asks
+    rule = "a tokenizer that asks about states needs a query; use step or interleaved"
     require(not asks or pretraining.query is not None, rule, "none")
 
 
@@ -141,7 +142,8 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
             trajectory.state,
             trajectory.final_state,
         )
-        best = jnp.argmin(jax.vmap(task.gaps)(states), axis=-1)
+        gaps = functools.partial(require_gaps, "labelling by the optimal action", task)
+        best = jnp.argmin(jax.vmap(gaps)(states), axis=-1)
         weights = _decided(task, trajectory)
         return (
             jax.nn.one_hot(best, task.num_actions),
@@ -162,7 +164,7 @@ def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
         ValueError: if it is asked about other states than those it acted in.
     """
     rule = "the actions taken answer no query; use step or interleaved"
-    require(query is None, rule, "a layout that asks about states")
+    require(query is None, rule, "a tokenizer that asks about states")
     taken = jax.nn.one_hot(trajectory.action, task.num_actions)
     labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
@@ -231,20 +233,23 @@ def _decided(task: Task, trajectory: Trajectory) -> Float[Array, " decisions"]:
     """1 for every decision that is one.
 
     Not where an episode has terminated, and not after the last step of an MDP, whose
-    episode is over; a bandit's last decision stands for one more pull.
+    episode is over; a bandit's last decision stands for one more pull. A task without
+    gaps does not say which it is.
     """
-    open_end = trajectory.valid[-1] & (task.gaps(trajectory.final_state) > 0).any()
+    gaps = gaps_of(task, trajectory.final_state)
+    more = jnp.zeros((), bool) if gaps is None else (gaps > 0).any()
+    open_end = trajectory.valid[-1] & more
     return jnp.append(trajectory.valid, open_end).astype(jnp.float32)
 
 
 def imitation_loss(
-    logits: Float[Array, "tokens actions"], example: Example, layout: Layout
+    logits: Float[Array, "tokens actions"], example: Example, tokenizer: Tokenizer
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Cross-entropy to the expert, in nats, summed over decisions, and their weight.
 
     The ratio of the two, each summed over a batch, is the mean over labelled decisions:
     DPT's printed loss, whose floor is the entropy of the expert given the context.
     """
-    log_probs = jax.nn.log_softmax(decisions(layout, logits))
+    log_probs = jax.nn.log_softmax(decisions(tokenizer, logits))
     losses = -jnp.sum(example.labels * log_probs, axis=-1)
     return jnp.sum(example.weights * losses), jnp.sum(example.weights)

@@ -50,7 +50,7 @@ def choices(
         tasks=recipe.make_family().split().train,
         context=context,
         expert=expert,
-        layout=recipe.make_layout(),
+        tokenizer=recipe.make_tokenizer(),
         num_episodes=recipe.num_episodes,
         options=options,
     )
@@ -66,7 +66,7 @@ def decision_pretraining(
     """DPT: some context algorithm, the optimal policy as expert.
 
     Args:
-        recipe: the family and the layout.
+        recipe: the family and the tokenizer.
         context: who acts.
         options: of the data.
         posterior: exact posterior sampling. Its law labels instead of the optimal
@@ -93,10 +93,10 @@ def state_query_pretraining(
 ) -> Pretraining:
     """DPT of an MDP as published: any data, a state asked about, its best action.
 
-    A layout that asks at every token learns from every prefix of the data.
+    A tokenizer that asks at every token learns from every prefix of the data.
 
     Args:
-        recipe: the family and a layout that asks about states.
+        recipe: the family, a tokenizer that asks about states, and `query_table`.
         options: of the data.
         collect: how contexts are collected; independent uniform states and actions, as
             in the released code, if None.
@@ -104,12 +104,14 @@ def state_query_pretraining(
         visited: as in `collection.any_state`; 0 in the released code.
 
     Raises:
-        ValueError: if the layout asks nothing, or the posterior has no
+        ValueError: if the recipe asks about no state, or the posterior has no
             `action_probabilities`.
     """
-    family, layout = recipe.make_family(), recipe.make_layout()
-    rule = "layout must ask about states, as query_first does"
-    require(layout.num_queries > 1, rule, recipe.layout)
+    family, tokenizer = recipe.make_family(), recipe.make_tokenizer()
+    rule = "tokenizer must ask about states, as query_first does"
+    require(tokenizer.query is not None, rule, recipe.tokenizer)
+    rule = "agent must be query_table, which asks about states"
+    require(recipe.agent == "query_table", rule, recipe.agent)
     num_steps = recipe.num_episodes * family.horizon
     if collect is None:
         collect = independent_pairs(family, num_steps)
@@ -119,7 +121,7 @@ def state_query_pretraining(
         options,
         posterior=posterior,
     )
-    num_queries = None if layout.ask is None else num_steps + 1
+    num_queries = None if tokenizer.query == "first" else num_steps + 1
     return plain._replace(
         collect=collect, query=any_state(family, num_queries, visited=visited)
     )
@@ -136,7 +138,7 @@ def algorithm_distillation(
     """AD: a learning algorithm acts, and its own actions are the labels.
 
     Args:
-        recipe: the family and the layout.
+        recipe: the family and the tokenizer.
         algorithm: what is distilled.
         options: of the data.
         soft_labels: label with its action probabilities instead of its actions: the
@@ -171,7 +173,7 @@ def approximate_decision_pretraining(
     the inferred action is from the posterior over the best one.
 
     Args:
-        recipe: the family and the layout.
+        recipe: the family and the tokenizer.
         context: who acts.
         inference: its law after the last step labels every step. With exact posterior
             sampling what is learnt is DPT's target itself, for the posterior is the

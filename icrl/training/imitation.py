@@ -14,7 +14,7 @@ from icrl.config import PretrainingConfig, TrainingConfig
 from icrl.pretraining import Example, Pretraining, imitation_loss
 from icrl.pretraining.dataset import Draw, source
 from icrl.runs import Run
-from icrl.tokenizers.tokens import Layout
+from icrl.tokenizers.base import Tokenizer
 from icrl.training.accumulation import value_and_grad_accumulated
 from icrl.training.devices import over_devices
 from icrl.training.fit import Learner, Trained, fit
@@ -40,7 +40,7 @@ def train_models(
 
     Args:
         run: whose folder holds them.
-        recipe: family, layout and model; saved beside the weights.
+        recipe: family, tokenizer and model; saved beside the weights.
         pretraining: who acts, who labels, and how many examples there are.
         config: how they are fitted.
         name: tells models apart where a run trains several.
@@ -52,7 +52,7 @@ def train_models(
     save_recipe(run.folder, recipe, name)
     example = jax.eval_shape(draw, data, jax.random.key(0))
     learner = imitation_learner(
-        recipe.make_model, draw, pretraining.layout, config
+        recipe.make_model, draw, pretraining.tokenizer, config
     )._replace(tokens_per_step=config.batch_size * example.tokens.shape[0])
     return fit(
         run,
@@ -68,7 +68,7 @@ def train_models(
 def imitation_learner(
     make_model: Callable[[Key], Any],
     draw: Draw,
-    layout: Layout,
+    tokenizer: Tokenizer,
     config: TrainingConfig,
 ) -> Learner:
     """Maximum likelihood of the expert's labels, on a fresh batch at every step.
@@ -79,7 +79,7 @@ def imitation_learner(
     Args:
         make_model: `key -> model`.
         draw: `(data, key) -> Example`: fresh ones, or rows of a frozen data set.
-        layout: of the examples.
+        tokenizer: of the examples.
         config: batch size and optimiser.
     """
     optimizer = make_optimizer(config)
@@ -97,7 +97,7 @@ def imitation_learner(
 
         def loss(model: Any, examples: Example) -> Float[Array, ""]:
             def of_one(example: Example) -> Float[Array, ""]:
-                return imitation_loss(model(example.tokens), example, layout)[0]
+                return imitation_loss(model(example.tokens), example, tokenizer)[0]
 
             return jnp.sum(jax.vmap(of_one)(examples)) / total_weight
 

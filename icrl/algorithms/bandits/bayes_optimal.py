@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from envs.base import Family, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
-from icrl.algorithms.base import Algorithm, require_family
+from icrl.algorithms.base import Algorithm, require_prior
 from icrl.algorithms.index_policy import index_policy
 from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
@@ -64,7 +64,7 @@ def bayes_optimal(
         ValueError: if the family is not of Bernoulli bandits, a parameter is not
             positive or there are more than 100 million states.
     """
-    require_family("bayes_optimal", family, BernoulliBanditFamily)
+    require_prior("bayes_optimal", family, BernoulliBanditFamily)
     assert isinstance(family, BernoulliBanditFamily)  # for type checkers
     alpha = family.alpha if alpha is None else alpha
     beta = family.beta if beta is None else beta
@@ -101,7 +101,7 @@ def bayes_optimal_regret(family: Family) -> float:
     """
     from scipy import integrate, stats
 
-    require_family("bayes_optimal", family, BernoulliBanditFamily)
+    require_prior("bayes_optimal", family, BernoulliBanditFamily)
     assert isinstance(family, BernoulliBanditFamily)  # for type checkers
     arms, law = family.num_arms, stats.beta(family.alpha, family.beta)
     best_mean = integrate.quad(lambda x: 1 - law.cdf(x) ** arms, 0, 1, epsabs=1e-12)[0]

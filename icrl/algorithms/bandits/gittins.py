@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from envs.base import Family, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
-from icrl.algorithms.base import Algorithm, require_family
+from icrl.algorithms.base import Algorithm, require_prior
 from icrl.algorithms.index_policy import index_policy
 from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
@@ -51,7 +51,7 @@ def gittins(
             (the table grows with its cube), a parameter is not positive or there are
             fewer than 2 charges.
     """
-    require_family("gittins", family, BernoulliBanditFamily)
+    require_prior("gittins", family, BernoulliBanditFamily)
     assert isinstance(family, BernoulliBanditFamily)  # for type checkers
     alpha = family.alpha if alpha is None else alpha
     beta = family.beta if beta is None else beta

@@ -11,7 +11,7 @@ from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.gaussian_bandit import GaussianBanditFamily
 from envs.linear_bandit import LinearBanditFamily
 from icrl.algorithms import posteriors
-from icrl.algorithms.base import Algorithm, require_family
+from icrl.algorithms.base import Algorithm, require_prior
 from icrl.algorithms.linear.linear_thompson import linear_thompson
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics, update_statistics
 from icrl.algorithms.registry import register
@@ -79,6 +79,7 @@ def exact_posterior_sampling(family: Family) -> Algorithm:
         ValueError: if the posterior of the family has no closed form.
     """
     if isinstance(family, LinearBanditFamily):
+        require_prior("exact_posterior_sampling", family, LinearBanditFamily)
         require(
             family.theta_prior == "normal",
             "exact posterior sampling of a linear bandit needs theta_prior 'normal'",
@@ -89,15 +90,14 @@ def exact_posterior_sampling(family: Family) -> Algorithm:
 
 
 def _papers_posterior(family: Family) -> posteriors.Posterior:
-    require_family(
-        "thompson_sampling",
-        family,
-        BernoulliBanditFamily,
-        GaussianBanditFamily,
-        LinearBanditFamily,
-    )
     if isinstance(family, BernoulliBanditFamily):
         return posteriors.beta(family)
     if isinstance(family, GaussianBanditFamily):
         return posteriors.gaussian(family)
-    return posteriors.gaussian(family, prior_mean=0.0, prior_variance=1.0)
+    if isinstance(family, LinearBanditFamily):
+        return posteriors.gaussian(family, prior_mean=0.0, prior_variance=1.0)
+    raise ValueError(
+        "thompson_sampling needs a posterior= for a family without a published prior "
+        "(exact_posterior_sampling takes the family's own, where it states one), got "
+        f"{type(family).__name__} ({family.name or 'unnamed'})"
+    )

@@ -15,7 +15,7 @@ from envs import grid
 from envs.base import Family, require
 from envs.dark_room import DarkRoom, DarkRoomFamily, DarkRoomState
 from envs.splits import FiniteTasks
-from icrl.algorithms.base import Algorithm, require_family
+from icrl.algorithms.base import Algorithm, require_prior
 from icrl.algorithms.dark_room.version_space import Law, version_space, vote
 from icrl.algorithms.registry import register
 
@@ -48,7 +48,7 @@ def exact_goal_posterior(
     """
     room = require_goals_alone("exact_goal_posterior", family)
     _require_prior("goals", goals)
-    num_cells = room.num_observations
+    num_cells = room.observation.n
     prior = np.ones(num_cells, bool)
     if goals == "train":
         trained = grid.cell_at(_train_tasks(room).goal, room.size)
@@ -90,7 +90,7 @@ def exact_permutation_posterior(
     Raises:
         ValueError: if the family is another, or an option breaks its rule.
     """
-    require_family("exact_permutation_posterior", family, DarkRoomFamily)
+    require_prior("exact_permutation_posterior", family, DarkRoomFamily)
     assert isinstance(family, DarkRoomFamily)  # for type checkers
     rule = "the family's actions must be permuted"
     require(family.permuted, rule, family.name or "one where they are not")
@@ -136,7 +136,7 @@ def best_actions(family: DarkRoomFamily) -> Int[Array, "goals cells"]:
 
 def require_goals_alone(algorithm: str, family: Family) -> DarkRoomFamily:
     """The family; raises `ValueError` unless it is dark rooms that hide goals only."""
-    require_family(algorithm, family, DarkRoomFamily)
+    require_prior(algorithm, family, DarkRoomFamily)
     assert isinstance(family, DarkRoomFamily)  # for type checkers
     rule = "the family's actions must not be permuted"
     require(not family.permuted, rule, family.name or "one where they are")

@@ -56,7 +56,7 @@ def snake_sweep(family: Family) -> Algorithm:
 
     return Algorithm(
         init=lambda: Sweep(
-            unseen=jnp.ones(room.num_observations, bool),
+            unseen=jnp.ones(room.observation.n, bool),
             goal=jnp.full((), -1, jnp.int32),
         ),
         act=act,

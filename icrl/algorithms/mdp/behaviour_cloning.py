@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family
+from envs.base import Family, require_discrete
 from icrl.algorithms.base import Algorithm
-from icrl.algorithms.posteriors.mdp_statistics import require_tabular
 from icrl.algorithms.registry import register
 
 
@@ -35,8 +34,8 @@ def behaviour_cloning(family: Family) -> Algorithm:
     Raises:
         ValueError: if observations are not integers.
     """
-    require_tabular("behaviour_cloning", family)
-    none = jnp.zeros((family.num_observations, family.num_actions))
+    states = require_discrete("behaviour_cloning", family).n
+    none = jnp.zeros((states, family.num_actions))
 
     def begin_episode(key: jax.Array, state: Clone) -> Clone:
         del key

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.base import Family, require
+from envs.base import Family, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.mdp.tabular_policy import read, table_policy
-from icrl.algorithms.posteriors.mdp_statistics import require_tabular
 from icrl.algorithms.registry import register
 
 
@@ -60,7 +59,7 @@ def ucb_q_learning(
     require(num_episodes >= 1, "num_episodes must be at least 1", num_episodes)
     require(max_reward > 0, "max_reward must be positive", max_reward)
     horizon = family.horizon
-    pairs = family.num_observations * family.num_actions
+    pairs = require_discrete("Q-learning", family).n * family.num_actions
     level = math.log(pairs * horizon * num_episodes / delta)
     width = scale * max_reward * math.sqrt(horizon**3 * level)
 
@@ -131,8 +130,8 @@ def _learner(
     random_ties: bool = False,
 ) -> Algorithm:
     """Q-learning by a rate and a bonus, both functions of an entry's visits."""
-    require_tabular("Q-learning", family)
-    states, actions = family.num_observations, family.num_actions
+    states = require_discrete("Q-learning", family).n
+    actions = family.num_actions
     shape = family.horizon if discount is None else 1, states, actions
 
     def init() -> QLearning:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from envs.base import Family, require
+from envs.base import Family, require, require_discrete
 from icrl.algorithms.base import AgentState, Algorithm
 from icrl.algorithms.index_policy import index_policy
 from icrl.algorithms.mdp.backward_induction import Table
@@ -55,9 +55,9 @@ def planned_policy(
     Raises:
         ValueError: if observations are not integers, or a number is out of its range.
     """
-    mdp_statistics.require_tabular("planning", family)
+    states = require_discrete("planning", family).n
     horizon = family.horizon
-    shape = horizon, family.num_observations, family.num_actions
+    shape = horizon, states, family.num_actions
 
     def init() -> Planned:
         table = jnp.full(shape, unplanned, jnp.float32)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family, require
+from envs.base import Family, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.mdp.backward_induction import (
     PerAction,
@@ -90,7 +90,7 @@ def ucb_vi(
     left = jnp.arange(family.horizon, 0, -1)
     caps = max_reward * (left if steps_left else jnp.full_like(left, family.horizon))
     caps = caps[:, None, None].astype(jnp.float32)
-    pairs = family.num_observations * family.num_actions
+    pairs = require_discrete("ucb_vi", family).n * family.num_actions
     steps = family.horizon * num_episodes
     make = make_bonus(bonus, cap, pairs * steps / delta)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family, require
+from envs.base import Family, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.mdp.backward_induction import (
     PerAction,
@@ -60,7 +60,7 @@ def ucrl2(
     """
     require(scale >= 0, "scale must not be negative", scale)
     require(0 < delta < 1, "delta must lie in (0, 1)", delta)
-    states, actions = family.num_observations, family.num_actions
+    states, actions = require_discrete("ucrl2", family).n, family.num_actions
     base = math.log(2 * states * actions / delta)
     prior = NO_PRIOR._replace(concentration=1e-5)
 

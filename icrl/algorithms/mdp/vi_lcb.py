@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from envs.base import Family, require
+from envs.base import Family, require, require_discrete
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.mdp.backward_induction import (
     PerAction,
@@ -58,7 +58,8 @@ def vi_lcb(
     require(scale >= 0, "scale must not be negative", scale)
     require(0 < delta < 1, "delta must lie in (0, 1)", delta)
     require(max_reward > 0, "max_reward must be positive", max_reward)
-    triples = family.num_observations * family.num_actions * family.horizon
+    pairs = require_discrete("vi_lcb", family).n * family.num_actions
+    triples = pairs * family.horizon
     width = scale * family.horizon * max_reward * math.sqrt(math.log(triples / delta))
 
     def plan(key: jax.Array, statistics: MDPStatistics, previous: Table) -> Table:

@@ -4,8 +4,9 @@ from icrl.algorithms.posteriors.arms import (
     Posterior,
     beta,
     exact,
+    exact_for,
     gaussian,
     uniform_prior,
 )
 
-__all__ = ["Posterior", "beta", "exact", "gaussian", "uniform_prior"]
+__all__ = ["Posterior", "beta", "exact", "exact_for", "gaussian", "uniform_prior"]

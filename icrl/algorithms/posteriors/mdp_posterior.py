@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from envs.base import Family, require
 from envs.random_mdp import RandomMDPFamily
-from icrl.algorithms.base import require_family
+from icrl.algorithms.base import require_prior
 from icrl.algorithms.posteriors.dirichlet import dirichlet
 from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
 
@@ -49,7 +49,7 @@ def true_prior(family: Family) -> MDPPrior:
     Raises:
         ValueError: if it is another family, or its prior or noise is not normal.
     """
-    require_family("a prior of MDPs", family, RandomMDPFamily)
+    require_prior("a prior of MDPs", family, RandomMDPFamily)
     assert isinstance(family, RandomMDPFamily)
     normal = family.reward_prior == "normal"
     require(normal, "reward_prior must be normal", repr(family.reward_prior))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.base import Family, TimeStep, require
+from envs.base import Family, TimeStep, require_discrete
 
 
 class MDPStatistics(NamedTuple):
@@ -23,15 +23,10 @@ class MDPStatistics(NamedTuple):
     episode: Int[Array, "*batch"]  # how many have begun
 
 
-def require_tabular(algorithm: str, family: Family) -> None:
-    """Raises `ValueError` unless the family's observations are integers."""
-    rule = f"{algorithm} needs integer observations, one for each state"
-    require(family.obs_shape == () and family.num_observations >= 1, rule, family.name)
-
-
 def no_steps(family: Family) -> MDPStatistics:
     """The statistics before the first step."""
-    states, actions = family.num_observations, family.num_actions
+    states = require_discrete("counting", family).n
+    actions = family.num_actions
     return MDPStatistics(
         transitions=jnp.zeros((states, actions, states)),
         visits=jnp.zeros((states, actions)),

@@ -1,0 +1,163 @@
+"""What a model was not made for is refused before anything is played."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+from test_train import TRAINING, fit
+
+import envs
+import icrl
+from icrl import algorithms
+from icrl.agents import Recipe
+from icrl.agents.in_context import in_context
+from icrl.agents.query_table import query_table
+from icrl.config import TransformerConfig
+from icrl.errors import RunError
+from icrl.evaluation.returns import informed
+from icrl.models.transformer import Transformer
+from icrl.rollout import predictions, rollout
+from icrl.runs.checkpoint import load_weights, save_weights
+from icrl.tokenizers import TOKENIZERS
+
+HORIZON = 4
+BANDIT = envs.family("GaussianBandit-DPT-v0", horizon=HORIZON)
+MDP = envs.family("RandomMDP-Small-v0")
+
+
+def model_of(family, name, num_steps):
+    tokenizer = TOKENIZERS[name](family)
+    model = Transformer(
+        TransformerConfig(width=8, num_layers=1, num_heads=2),
+        token_size=tokenizer.token_size,
+        num_actions=family.num_actions,
+        max_tokens=tokenizer.num_tokens(num_steps),
+        rngs=nnx.Rngs(0),
+    )
+    return model, tokenizer
+
+
+def play(algorithm, family, num_episodes=1):
+    """The shapes of a rollout: what is refused is refused before numbers exist."""
+
+    def lived(key):
+        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        task = family.sample(key_task)
+        return rollout(key_noise, key_agent, task, algorithm, num_episodes=num_episodes)
+
+    return jax.eval_shape(lived, jax.random.key(0))
+
+
+@pytest.fixture(scope="module", params=["query_first", "interleaved"])
+def bandit_agent(request):
+    return in_context(*model_of(BANDIT, request.param, HORIZON))
+
+
+def test_it_plays_as_many_steps_as_it_has_room_for(bandit_agent):
+    assert play(bandit_agent, BANDIT).action.shape == (HORIZON,)
+
+
+@pytest.mark.parametrize(
+    ("family", "num_episodes", "line"),
+    [
+        (BANDIT.replace(horizon=5), 1, "at most 4 steps, the room of the model, got 5"),
+        (BANDIT, 2, "at most 4 steps, the room of the model, got 8"),
+        (BANDIT.replace(num_arms=7), 1, "num_actions must be 5.*got 7"),
+        (BANDIT.replace(num_arms=3), 1, "num_actions must be 5.*got 3"),
+        (
+            envs.family("LinearBandit-Lin2023-v0", horizon=4, num_arms=5),
+            1,
+            "observations must be",
+        ),
+    ],
+)
+def test_what_it_was_not_made_for_is_refused(bandit_agent, family, num_episodes, line):
+    with pytest.raises(ValueError, match=line):
+        play(bandit_agent, family, num_episodes)
+    mixed = algorithms.mixture([bandit_agent, algorithms.uniform(family)], [0.5, 0.5])
+    with pytest.raises(ValueError, match=line):
+        play(mixed, family, num_episodes)
+
+
+def test_histories_and_data_take_room_too(bandit_agent):
+    longer = play(algorithms.uniform(BANDIT), BANDIT, 2)
+    with pytest.raises(ValueError, match=r"at most 4 steps.*got 8"):
+        predictions(bandit_agent, longer, num_episodes=2)
+    task = BANDIT.sample(jax.random.key(0))
+    key_noise, key_agent = jax.random.split(jax.random.key(1))
+    data = rollout(key_noise, key_agent, task, algorithms.uniform(BANDIT))
+    with pytest.raises(ValueError, match=r"at most 0 steps.*got 4"):
+        play(informed(bandit_agent, data), BANDIT)
+
+
+def test_a_table_of_answers_is_for_episodes_of_its_length():
+    agent = query_table(*model_of(MDP, "query_each", MDP.horizon))
+    assert play(agent, MDP, 3).action.shape == (3 * MDP.horizon,)  # any number
+    longer = MDP.replace(horizon=MDP.horizon + 1)
+    with pytest.raises(ValueError, match="horizon must be at most"):
+        play(agent, longer)
+
+
+def test_an_agent_refuses_a_tokenizer_of_the_other():
+    with pytest.raises(ValueError, match="is played by the agent query_table"):
+        in_context(*model_of(MDP, "query_each", MDP.horizon))
+    with pytest.raises(ValueError, match="query_table needs a tokenizer with a query"):
+        query_table(*model_of(MDP, "step", MDP.horizon))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"tokenizer": "steps"}, "no tokenizer 'steps'; did you mean step"),
+        ({"agent": "in_contxt"}, "no agent 'in_contxt'; did you mean in_context"),
+        ({"agent": "nobody"}, "there are: in_context, query_table"),
+    ],
+)
+def test_a_recipe_of_unknown_names_is_refused(changes, line):
+    with pytest.raises(ValueError, match=line):
+        Recipe(family=BANDIT.name, **changes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    training = TRAINING.__class__(
+        num_steps=2, batch_size=2, steps_per_call=2, checkpoint_every=2
+    )
+    _, run = fit(tmp_path_factory.mktemp("agent"), training=training)
+    return run.folder
+
+
+@pytest.mark.parametrize("num_steps", [0, -1, 50.5, True])
+def test_a_number_of_steps_that_is_none_is_refused(folder, num_steps):
+    with pytest.raises(ValueError, match=rf"num_steps must be .*got {num_steps}"):
+        icrl.load_agent(folder, num_steps=num_steps)
+
+
+def test_more_steps_are_played_where_room_is_asked_for(folder):
+    longer = BANDIT.replace(horizon=9)
+    with pytest.raises(ValueError, match=r"at most 8 steps.*got 9"):
+        play(icrl.load_agent(folder).algorithm(), longer)
+    agent = icrl.load_agent(folder, num_steps=9).algorithm()
+    assert play(agent, longer).action.shape == (9,)
+
+
+def test_weights_that_are_not_numbers_are_refused(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    (path,) = (run / "weights").glob("*.safetensors")
+    model = icrl.load_agent(folder).model(0)
+    save_weights(path, jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), model))
+    assert jnp.isnan(jax.tree.leaves(load_weights(path, model))[0]).all()
+    with pytest.raises(RunError, match="holds weights that are not finite"):
+        icrl.load_agent(run)
+
+
+def test_an_unknown_name_in_a_recipe_file_is_one_line(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    path = run / "weights" / "recipe.json"
+    recipe = json.loads(path.read_text())
+    path.write_text(json.dumps({**recipe, "tokenizer": "steps"}))
+    with pytest.raises(RunError, match=r"recipe.json: no tokenizer 'steps'; did you"):
+        icrl.load_agent(run)

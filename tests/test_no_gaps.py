@@ -1,0 +1,95 @@
+"""A family that cannot give gaps: played, distilled, scored by return and drawn."""
+
+import jax
+import numpy as np
+import pytest
+from recall import FAMILY
+from test_train import train_throwaway
+
+import envs
+from envs import check
+from envs.registry import FAMILIES
+from icrl import algorithms, evaluation
+from icrl.agents import Recipe
+from icrl.config import (
+    DecisionPretrainingConfig,
+    PretrainingConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
+from icrl.drawing import figures
+from icrl.evaluation import panels
+from icrl.pretraining import methods, sample
+
+RECIPE = Recipe(
+    family=FAMILY.name,
+    num_episodes=2,
+    tokenizer="step",
+    model=TransformerConfig(width=8, num_layers=1, num_heads=2),
+)
+TRAINING = TrainingConfig(
+    num_steps=2, batch_size=4, steps_per_call=2, checkpoint_every=2
+)
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(FAMILIES._entries, FAMILY.name, FAMILY)
+
+
+def test_it_keeps_the_contract_without_the_claims_about_gaps():
+    answers = check.check_env(FAMILY)
+    assert all(answer.passed for answer in answers), answers
+    unchecked = [a.name for a in answers if "scored by return" in a.message]
+    assert "gaps" in unchecked and "brute force" in unchecked
+
+
+def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
+    uniform = algorithms.uniform(FAMILY)
+    pretraining = methods.algorithm_distillation(RECIPE, uniform, PretrainingConfig())
+    trained, _ = train_throwaway(tmp_path, RECIPE, pretraining, TRAINING)
+    scores = evaluation.online(
+        jax.random.key(0),
+        FAMILY.split().test,
+        {
+            "ad": evaluation.trained(trained.models, pretraining.tokenizer),
+            "uniform": evaluation.fixed(uniform),
+        },
+        num_tasks=64,
+        num_episodes=2,
+    )
+    for returns in scores.values():
+        assert returns.shape == (1, 64, 2 * FAMILY.horizon)
+        assert np.isin(returns, [0, 1, 2]).all() and (np.diff(returns) >= 0).all()
+        assert 0.6 < returns[..., -1].mean() < 1.4  # half of the episodes pay 1
+    assert evaluation.metric_of(FAMILY) == "return"
+    assert evaluation.metric_of(envs.family("DarkRoom-DPT-v0")) == "final_regret"
+    rows, arrays = panels.curve_panel(
+        "online",
+        scores,
+        metric=evaluation.metric_of(FAMILY),
+        learned={"ad": 1},
+        reference="uniform",
+    )
+    assert {row["metric"] for row in rows} == {"return", "return_minus_uniform"}
+    drawn, axes = figures.new_figure(1, 1)
+    figures.draw_curves(axes[0, 0], arrays, "online", title="", xlabel="", ylabel="")
+    assert len(axes[0, 0].lines) >= 2
+    del drawn
+
+
+def test_what_needs_gaps_refuses_in_one_line():
+    uniform = algorithms.uniform(FAMILY)
+    labelled = methods.decision_pretraining(
+        RECIPE, lambda task: uniform, DecisionPretrainingConfig()
+    )
+    with pytest.raises(ValueError, match="labelling by the optimal action needs tasks"):
+        jax.eval_shape(lambda key: sample(labelled, key), jax.random.key(0))
+    with pytest.raises(ValueError, match="offline suboptimality needs tasks that give"):
+        evaluation.offline(
+            jax.random.key(0),
+            FAMILY.split().test,
+            lambda task: uniform,
+            {"uniform": evaluation.fixed(uniform)},
+            num_tasks=2,
+        )
