@@ -107,7 +107,9 @@ class Evaluate:
 
     run: Annotated[str, Positional, arg(metavar="RUN")]  # folder or experiment
     family: str  # as icrl envs names it
-    horizon: int | None = None  # steps; the family's own if None
+    horizon: int | None = None  # steps of an episode; as trained if None
+    extrapolate: bool = False  # play more steps than the model was trained on
+    which: str = ""  # name of the model, where a run trained several
     num_tasks: int = 1000  # per training seed
 
     def __call__(self) -> None:
@@ -122,6 +124,8 @@ class Evaluate:
             str(folder),
             family=self.family,
             horizon=self.horizon,
+            extrapolate=self.extrapolate,
+            which=self.which,
             num_tasks=self.num_tasks,
         )
         print(tables.rows_table(rows))
@@ -129,14 +133,14 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Diagnose:
-    """Measures what a trained run has learnt: RUN [--target NAME] [--model NAME]."""
+    """Measures what a trained run has learnt: RUN [--target NAME] [--which MODEL]."""
 
     run: Annotated[str, Positional, arg(metavar="RUN")]  # folder or experiment
     target: str = "exact_posterior_sampling"  # the algorithm it should equal
     options: dict[str, float | str] = dataclasses.field(
         default_factory=dict
     )  # of the target
-    model: str = ""  # which one, where a run trained several
+    which: str = ""  # name of the model, where a run trained several
     num_tasks: int = 1000  # per training seed
 
     def __call__(self) -> None:
@@ -152,7 +156,7 @@ class Diagnose:
             target=self.target,
             options=self.options,
             num_tasks=self.num_tasks,
-            name=self.model,
+            which=self.which,
         )
         print(tables.rows_table(rows))
 

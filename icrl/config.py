@@ -152,6 +152,11 @@ class TransformerConfig:
         """Units of an MLP."""
         return 4 * self.width if self.hidden is None else self.hidden
 
+    @property
+    def plays_longer(self) -> bool:
+        """Whether a context may be longer than those of training."""
+        return self.positions == "none"
+
     def make(self, **sizes: Any) -> Any:
         """A model of this config; `sizes` are the arguments of `Transformer`."""
         from icrl.models.transformer import Transformer

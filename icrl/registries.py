@@ -19,5 +19,5 @@ MIXERS: Registry[Any] = Registry(
 JOINS: Registry[Any] = Registry(
     "join", "icrl.joins", "icrl.models.joins", named_by_file=True
 )
-# name of a config's class -> the class, a frozen dataclass with `make`
+# name of a config's class -> the class, an `icrl.models.ModelConfig`
 MODELS: Registry[Any] = Registry("model", "icrl.models", "icrl.models")

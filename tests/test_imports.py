@@ -19,7 +19,8 @@ OURS = {"envs", "icrl", "experiments", "tests"}
 # The rooms of icrl: each may import those that it names, and theirs.
 ROOMS = {
     "errors": (),
-    "config": ("errors",),
+    "registries": (),
+    "config": ("errors", "registries"),
     "experiment": ("config",),
     "gymnasium_ids": (),
     "runs": ("experiment",),

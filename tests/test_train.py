@@ -17,6 +17,7 @@ import pytest
 from icrl import algorithms, runs
 from icrl.agents import Recipe
 from icrl.config import (
+    DecisionPretrainingConfig,
     ExperimentConfig,
     TrainingConfig,
     TransformerConfig,

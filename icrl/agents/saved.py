@@ -11,11 +11,13 @@ from flax import nnx
 
 import envs
 from envs.base import Family, Key, require
+from icrl import errors
 from icrl.agents.agent import AGENTS, Agent, require_agent, trained
 from icrl.algorithms.base import Algorithm
 from icrl.config import TransformerConfig
 from icrl.errors import RunError
-from icrl.models.transformer import Transformer
+from icrl.models import ModelConfig
+from icrl.registries import MODELS
 from icrl.runs import files, serialization
 from icrl.runs.checkpoint import load_weights
 from icrl.tokenizers import TOKENIZERS
@@ -35,7 +37,7 @@ class Recipe:
     num_episodes: int = 1  # in a context
     tokenizer: str = "query_first"
     agent: str = "in_context"  # who plays the model
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+    model: ModelConfig = dataclasses.field(default_factory=TransformerConfig)
 
     def __post_init__(self):
         TOKENIZERS.require(self.tokenizer)
@@ -49,7 +51,7 @@ class Recipe:
         """How its tokens are written."""
         return TOKENIZERS[self.tokenizer](self.make_family())
 
-    def make_model(self, key: Key, *, num_steps: int | None = None) -> Transformer:
+    def make_model(self, key: Key, *, num_steps: int | None = None) -> Any:
         """A model with fresh weights.
 
         Args:
@@ -60,8 +62,7 @@ class Recipe:
         tokenizer = self.make_tokenizer()
         if num_steps is None:
             num_steps = self.num_episodes * self.make_family().horizon
-        return Transformer(
-            self.model,
+        return self.model.make(
             token_size=tokenizer.token_size,
             num_actions=tokenizer.family.num_actions,
             max_tokens=tokenizer.num_tokens(num_steps),
@@ -129,13 +130,13 @@ def save_recipe(folder: pathlib.Path, recipe: Recipe, name: str = "") -> None:
 
 
 def load_agent(
-    run: str | pathlib.Path, name: str = "", *, num_steps: int | None = None
+    run: str | pathlib.Path, which: str = "", *, num_steps: int | None = None
 ) -> LoadedAgent:
     """The trained agent of a run, for a notebook or a new evaluation.
 
     Args:
         run: a run's folder, or an experiment's name: its newest finished run.
-        name: which model, where a run trained several.
+        which: name of the model, where a run trained several.
         num_steps: longest context to be played, in environment steps; as trained if
             None. A model with learned positions has no longer one.
 
@@ -151,34 +152,26 @@ def load_agent(
         require(whole, "num_steps must be a whole number", num_steps)
         require(num_steps >= 1, "num_steps must be at least 1", num_steps)
     folder = find_weights(run)
-    path = _recipe_path(folder, name)
-    if not path.exists():
-        known = sorted(
-            p.stem.removeprefix("recipe").strip("_") for p in _recipes(folder)
-        )
-        raise RunError(f"{folder} has no model {name!r}; it has {known}")
-    encoded = files.read_json(path)
-    try:
-        recipe = serialization.decode(Recipe, encoded)
-    except ValueError as error:
-        raise RunError(f"{path}: {error}") from error
+    recipe = read_recipe(folder, which)
     trained_steps = recipe.num_episodes * recipe.make_family().horizon
     steps = trained_steps if num_steps is None else num_steps
-    if steps > trained_steps and recipe.model.positions == "learned":
-        raise ValueError(
-            f"a horizon of {steps} steps is beyond the model's learned positions for "
-            f"{trained_steps}"
-        )
-    if recipe.model.positions == "learned":
+    if not recipe.model.plays_longer:
+        if steps > trained_steps:
+            raise ValueError(
+                f"a horizon of {steps} steps is beyond the model's learned positions "
+                f"for {trained_steps}"
+            )
         steps = trained_steps  # the table keeps its size
     like = jax.eval_shape(
         lambda key: recipe.make_model(key, num_steps=steps), jax.random.key(0)
     )
-    stem = f"{name}_seed_" if name else "seed_"
+    stem = f"{which}_seed_" if which else "seed_"
     paths = {
         int(path.stem.removeprefix(stem)): path
         for path in (folder / "weights").glob(f"{stem}*.safetensors")
     }
+    if not paths:
+        raise RunError(f"{folder} has not finished training: it has no weights yet")
     models = [load_weights(paths[seed], like) for seed in sorted(paths)]
     for seed, model in zip(sorted(paths), models, strict=True):
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(model)):
@@ -188,6 +181,26 @@ def load_agent(
         seeds=tuple(sorted(paths)),
         models=jax.tree.map(lambda *leaves: jnp.stack(leaves), *models),
     )
+
+
+def read_recipe(folder: pathlib.Path, which: str = "") -> Recipe:
+    """The recipe of one of a run's models.
+
+    Raises:
+        RunError: if there is no such model, or its recipe is broken.
+    """
+    path = _recipe_path(folder, which)
+    if not path.exists():
+        known = [p.stem.removeprefix("recipe").strip("_") for p in _recipes(folder)]
+        raise errors.unknown(f"model in {folder}", which, known)
+    encoded = files.read_json(path)
+    try:
+        model = encoded.pop("model")
+        kind = MODELS[model["type"]]
+        recipe = serialization.decode(Recipe, encoded)
+        return dataclasses.replace(recipe, model=serialization.decode(kind, model))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} holds no recipe: {error}") from error
 
 
 def find_weights(run: str | pathlib.Path) -> pathlib.Path:

@@ -25,7 +25,7 @@ def diagnose(
     target: str = "exact_posterior_sampling",
     options: dict[str, Any] | None = None,
     num_tasks: int = 1000,
-    name: str = "",
+    which: str = "",
 ) -> list[dict[str, Any]]:
     """Measures a trained run: how far from its target, calibrated, which algorithm.
 
@@ -36,7 +36,7 @@ def diagnose(
         target: name of the algorithm that it should equal.
         options: of the target: `{"width": 2.0}`.
         num_tasks: unseen tasks that each training seed plays.
-        name: which model, where a run trained several.
+        which: name of the model, where a run trained several.
 
     Returns:
         Rows of a summary.
@@ -45,7 +45,7 @@ def diagnose(
         RunError: if there is no such run, or its weights are broken.
         ValueError: if the target does not play the family or has no closed-form law.
     """
-    loaded = load_agent(run, name)
+    loaded = load_agent(run, which)
     family = loaded.family
     agent = loaded.agent()
     exact = fixed(algorithms.make(target, family, **(options or {})))

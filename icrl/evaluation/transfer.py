@@ -18,7 +18,7 @@ def evaluate_run(
     horizon: int | None = None,
     num_tasks: int = 1000,
     extrapolate: bool = False,
-    name: str = "",
+    which: str = "",
 ) -> list[dict[str, Any]]:
     """Plays a trained run in another family or for another horizon, as it is.
 
@@ -31,7 +31,7 @@ def evaluate_run(
         horizon: steps; the model's own if None.
         num_tasks: tasks that each training seed plays.
         extrapolate: allow more steps than the model was trained on.
-        name: which model, where a run trained several.
+        which: name of the model, where a run trained several.
 
     Returns:
         Rows of a summary.
@@ -45,7 +45,7 @@ def evaluate_run(
     from icrl.agents import load_agent
     from icrl.evaluation import panels
 
-    agent = load_agent(run, name)
+    agent = load_agent(run, which)
     num_episodes, trained_horizon = agent.recipe.num_episodes, agent.family.horizon
     horizon = trained_horizon if horizon is None else horizon
     if horizon > trained_horizon and not extrapolate:
@@ -54,7 +54,7 @@ def evaluate_run(
             "was trained on; --extrapolate plays it all the same"
         )
     if horizon > trained_horizon:
-        agent = load_agent(run, name, num_steps=num_episodes * horizon)
+        agent = load_agent(run, which, num_steps=num_episodes * horizon)
     tested = registry.family(family, horizon=horizon)
     _require_same_interface(tested, agent.family)
     agents = {

@@ -76,6 +76,28 @@ class SequenceModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ModelConfig(Protocol):
+    """A frozen dataclass that makes models, registered under its class's name."""
+
+    @property
+    def plays_longer(self) -> bool:
+        """Whether a model may read contexts longer than those it was trained with."""
+        ...
+
+    def make(
+        self,
+        *,
+        token_size: int,
+        num_actions: int,
+        max_tokens: int,
+        arm_features: tuple[int, int] | None = None,
+        rngs: nnx.Rngs,
+    ) -> SequenceModel:
+        """A model with fresh weights; arguments as `Transformer`'s."""
+        ...
+
+
 def at_least_float32(dtype: str) -> jnp.dtype:
     """What sums, norms and states are kept in: float32, or the activations' float64."""
     return jnp.promote_types(dtype, jnp.float32)
