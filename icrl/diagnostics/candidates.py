@@ -52,7 +52,9 @@ def candidates(family: Family) -> tuple[Candidate, ...]:
     plain = functools.partial(_without_parameter, family)
     if isinstance(family, LinearBanditFamily):
         return (*map(plain, ("uniform", "empirical_mean")), *_linear(family))
-    names = ["uniform", "empirical_mean", "posterior_mean"]
+    names = ["uniform", "empirical_mean"]
+    if posteriors.is_stated(family):
+        names.append("posterior_mean")
     beliefs: dict[str, Belief] = {"gaussian": posteriors.gaussian}
     if isinstance(family, BernoulliBanditFamily):
         names.append("thompson_sampling")  # Beta(1, 1)

@@ -6,7 +6,16 @@ from icrl.algorithms.posteriors.arms import (
     exact,
     exact_for,
     gaussian,
+    is_stated,
     uniform_prior,
 )
 
-__all__ = ["Posterior", "beta", "exact", "exact_for", "gaussian", "uniform_prior"]
+__all__ = [
+    "Posterior",
+    "beta",
+    "exact",
+    "exact_for",
+    "gaussian",
+    "is_stated",
+    "uniform_prior",
+]

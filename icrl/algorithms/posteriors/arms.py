@@ -255,14 +255,26 @@ def exact(family: Family) -> Posterior:
     Raises:
         ValueError: if none is stated for the way in which the family draws its tasks.
     """
-    for kind in type(family).__mro__:
-        if kind in STATED and draws_as(family, kind):
-            return STATED[kind](family)
+    stated = _stated(family)
+    if stated is not None:
+        return stated(family)
     raise ValueError(
         "an exact posterior must be stated for a family whose arms are independent "
         f"(posteriors.exact_for), got none for {type(family).__name__}"
         f" ({family.name or 'unnamed'})"
     )
+
+
+def is_stated(family: Family) -> bool:
+    """Whether `exact` knows the family's posterior."""
+    return _stated(family) is not None
+
+
+def _stated(family: Family) -> Statement | None:
+    for kind in type(family).__mro__:
+        if kind in STATED and draws_as(family, kind):
+            return STATED[kind]
+    return None
 
 
 def exact_for(kind: type[Family]) -> Callable[[Statement], Statement]:
