@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from envs.base import Task
+from envs.registry import unknown
 from icrl.agents.in_context import in_context
 from icrl.agents.query_table import query_table
 from icrl.algorithms.base import Algorithm
-from icrl.errors import unknown
 from icrl.rollout import Trajectory, predictions
 from icrl.tokenizers.base import Tokenizer
 from icrl.tokenizers.encoding import decisions, encode
