@@ -165,8 +165,10 @@ class Freeze:
     out: pathlib.Path  # folder; must not hold anything
     num_examples: int  # trajectories
     horizon: int | None = None  # steps; the family's own if None
-    context: str = "dirichlet_point_mass"  # algorithm that collects
-    layout: str = "query_first"
+    num_episodes: int = 1  # in a context
+    context: str = "dirichlet_point_mass"  # algorithm that collects: the behaviour
+    layout: str = "query_first"  # of the tokens
+    empty_context: bool = True  # whether decision 0 has a label
     seed: int = 0
 
     def __call__(self) -> None:
@@ -177,8 +179,10 @@ class Freeze:
             self.out,
             family=self.family,
             horizon=self.horizon,
+            num_episodes=self.num_episodes,
             context=self.context,
             layout=self.layout,
+            empty_context=self.empty_context,
             num_examples=self.num_examples,
             seed=self.seed,
         )

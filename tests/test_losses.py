@@ -23,7 +23,10 @@ def test_it_is_the_training_loss_of_the_same_examples(layout):
     family, options = recipe.make_family(), DecisionPretrainingConfig()
     if layout == "step":
         pretraining = methods.decision_pretraining(
-            recipe, lambda task: algorithms.uniform(family), options
+            recipe,
+            lambda task: algorithms.uniform(family),
+            options,
+            behaviour="uniform",
         )
     else:
         pretraining = methods.state_query_pretraining(recipe, options)

@@ -54,6 +54,7 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
         recipe,
         context or (lambda task: algorithms.uniform(family)),
         DecisionPretrainingConfig(),
+        behaviour="uniform",
     )
     with runs.open_run(experiment, "cpu", config, root=folder) as run:
         trained = train_models(run, recipe, choices, training)
