@@ -93,7 +93,11 @@ def run(run, config: Config) -> None:
     learner = _learner(family, config)
     if config.source == "q_learning":
         pretraining = methods.algorithm_distillation(
-            recipe, learner, config.pretraining, every=config.every
+            recipe,
+            learner,
+            config.pretraining,
+            behaviour=f"q_learning(epsilon={config.epsilon})",
+            every=config.every,
         )
     else:
         pretraining = methods.choices(
@@ -101,6 +105,8 @@ def run(run, config: Config) -> None:
             lambda task: annealed_optimal(task, num_episodes=config.num_episodes),
             methods.taken_actions_expert,
             config.pretraining,
+            behaviour="annealed_optimal",
+            labels="its actions",
         )
     trained = train_models(run, recipe, pretraining, config.training)
     seeds = len(trained.seeds)

@@ -125,6 +125,7 @@ def run(run, config: Config) -> None:
         recipe,
         lambda task: algorithms.dirichlet_point_mass(family),
         config.pretraining,
+        behaviour="dirichlet_point_mass",
     )
     trained = train_models(run, recipe, choices, config.training)
     parts = []

@@ -110,10 +110,13 @@ def run(run, config: Config) -> None:
     """Trains both models, and plays them offline and online."""
     from icrl import evaluation
     from icrl.evaluation import panels
+    from icrl.pretraining import dataset
     from icrl.training import train_models
 
     play, learned, tokens = {}, {}, 0
-    for name, (recipe, pretraining, training) in _choices(config).items():
+    choices = _choices(config)
+    dataset.check(*(pretraining for _, pretraining, _ in choices.values()))
+    for name, (recipe, pretraining, training) in choices.items():
         trained = train_models(run, recipe, pretraining, training, name=name)
         play[name] = functools.partial(
             evaluation.trained,
@@ -178,6 +181,10 @@ def _choices(config: Config):
     long_memory = in_other_task(long_memory, _without_goal, config.search_share)
     lives = either(short_memory, long_memory, config.short_share)
     contexts = either(lives, pairs, config.played_share)
+    behaviour = (
+        f"episodes of {config.life} ({config.played_share}: short memory "
+        f"{config.short_share}, else searches {config.search_share}), independent_pairs"
+    )
     return {
         "dpt": (
             several,
@@ -185,6 +192,7 @@ def _choices(config: Config):
                 several,
                 config.pretraining,
                 contexts,
+                behaviour=behaviour,
                 posterior=exact_goal_posterior(family),
                 visited=config.visited_share,
             ),

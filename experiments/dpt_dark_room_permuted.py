@@ -87,6 +87,7 @@ def run(run, config: Config) -> None:
             independent_pairs(family, family.horizon),
             0.5,
         ),
+        behaviour=f"1 episode of {config.life}, or independent_pairs",
         posterior=exact_permutation_posterior(family),
         visited=0.5,
     )

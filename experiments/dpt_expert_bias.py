@@ -76,7 +76,7 @@ def run(run, config: Config) -> None:
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
-    from icrl.pretraining import methods
+    from icrl.pretraining import dataset, methods
     from icrl.training import train_models
 
     recipe = Recipe(
@@ -103,9 +103,19 @@ def run(run, config: Config) -> None:
         "lcb": fixed(make("lcb", family)),
         "empirical_mean": fixed(make("empirical_mean", family, explore_first=False)),
     }
+    behaviours = {
+        "dpt": "dirichlet_point_mass",
+        "dpt_expert_biased": "dirichlet_point_mass of the best arm, paper's weights",
+    }
+    pretrainings = {
+        name: methods.decision_pretraining(
+            recipe, context, config.pretraining, behaviour=behaviours[name]
+        )
+        for name, context in contexts.items()
+    }
+    dataset.check(*pretrainings.values())
     learned, tokens = {}, 0
-    for name, context in contexts.items():
-        choices = methods.decision_pretraining(recipe, context, config.pretraining)
+    for name, choices in pretrainings.items():
         trained = train_models(run, recipe, choices, config.training, name=name)
         agents[name] = evaluation.trained(
             trained.models, choices.tokenizer, greedy=True

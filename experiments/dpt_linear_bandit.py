@@ -83,7 +83,10 @@ def run(run, config: Config) -> None:
     family = recipe.make_family()
     source = algorithms.make("thompson_sampling", family)  # independent arms, N(0, 1)
     choices = methods.decision_pretraining(
-        recipe, lambda task: source, config.pretraining
+        recipe,
+        lambda task: source,
+        config.pretraining,
+        behaviour="thompson_sampling",
     )
     trained = train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)

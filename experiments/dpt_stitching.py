@@ -72,11 +72,13 @@ def run(run, config: Config) -> None:
     """Trains a model for each setting, and plays it after each of the data sets."""
     from icrl import evaluation
     from icrl.evaluation import panels
+    from icrl.pretraining import dataset
     from icrl.training import train_models
 
     parts, tokens = [], 0
-    for setting in SETTINGS:
-        recipe, pretraining, exact = _choices(config, setting)
+    chosen = {setting: _choices(config, setting) for setting in SETTINGS}
+    dataset.check(*(pretraining for _, pretraining, _ in chosen.values()))
+    for setting, (recipe, pretraining, exact) in chosen.items():
         trained = train_models(run, recipe, pretraining, config.training, name=setting)
         tokens += trained.train_tokens
         dpt, argmax = (
@@ -122,6 +124,7 @@ def _choices(config: Config, setting: str):
             independent_pairs(family, 2 * HORIZON),
             config.demonstrated_share,
         ),
+        behaviour=f"demonstrations ({config.demonstrated_share}), independent_pairs",
         posterior=posterior(family),
         visited=0.5,
     )

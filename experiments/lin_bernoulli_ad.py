@@ -39,7 +39,11 @@ def run(run, config: protocol.Config) -> None:
 
     def pretraining(recipe, family):
         return methods.algorithm_distillation(
-            recipe, expert(family), config.pretraining, soft_labels=config.soft_labels
+            recipe,
+            expert(family),
+            config.pretraining,
+            behaviour="ucb(form=shrunken)",
+            soft_labels=config.soft_labels,
         )
 
     def baselines(family):

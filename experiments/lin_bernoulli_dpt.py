@@ -41,7 +41,10 @@ def run(run, config: protocol.DecisionConfig) -> None:
             [SHARE, 1 - SHARE],
         )
         posterior = algorithms.thompson_sampling(family)
-        return protocol.decision_pretraining(config, recipe, context, posterior)
+        behaviour = f"thompson_sampling ({SHARE}), uniform"
+        return protocol.decision_pretraining(
+            config, recipe, context, posterior, behaviour
+        )
 
     def baselines(family):
         return {

@@ -92,7 +92,13 @@ def run(run, config: Config) -> None:
     choices = {
         f"transformer_alpha_{alpha}": (
             recipe,
-            protocol.decision_pretraining(config, recipe, context, thompson),
+            protocol.decision_pretraining(
+                config,
+                recipe,
+                context,
+                thompson,
+                f"thompson_sampling ({alpha}), uniform",
+            ),
         )
         for alpha, context in contexts.items()
     }

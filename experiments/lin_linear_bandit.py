@@ -47,7 +47,11 @@ def run(run, config: protocol.Config) -> None:
 
     def pretraining(recipe, family):
         return methods.algorithm_distillation(
-            recipe, expert(family), config.pretraining, soft_labels=config.soft_labels
+            recipe,
+            expert(family),
+            config.pretraining,
+            behaviour="linucb(width=2)",
+            soft_labels=config.soft_labels,
         )
 
     def baselines(family):

@@ -61,7 +61,11 @@ def run(run, config: Config) -> None:
         name: (
             recipe,
             protocol.decision_pretraining(
-                config, recipe, context, algorithms.exact_posterior_sampling(family)
+                config,
+                recipe,
+                context,
+                algorithms.exact_posterior_sampling(family),
+                name.removeprefix("dpt_"),
             ),
         )
         for name, context in contexts.items()

@@ -97,10 +97,16 @@ def _teach(run, config: Config, teaching: str):
     choices = {
         f"{teaching}_{name}": (
             recipe,
-            protocol.decision_pretraining(config, recipe, mixed, thompson)
+            protocol.decision_pretraining(
+                config, recipe, mixed, thompson, "thompson_sampling (0.5), uniform"
+            )
             if teaching == "dpt"
             else methods.algorithm_distillation(
-                recipe, ucb, config.pretraining, soft_labels=config.soft_labels
+                recipe,
+                ucb,
+                config.pretraining,
+                behaviour="ucb(form=shrunken)",
+                soft_labels=config.soft_labels,
             ),
         )
         for name, recipe in recipes.items()

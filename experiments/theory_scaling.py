@@ -100,7 +100,10 @@ def run(run, config: Config) -> None:
             [thompson, algorithms.uniform(family)], [share, 1 - share]
         )
         options = dataclasses.replace(config.pretraining, num_examples=num_examples)
-        pretraining = protocol.decision_pretraining(config, recipe, context, thompson)
+        behaviour = f"thompson_sampling ({share}), uniform"
+        pretraining = protocol.decision_pretraining(
+            config, recipe, context, thompson, behaviour
+        )
         pretraining = pretraining._replace(options=options)
         trained = protocol.train_each(
             run, {name: (recipe, pretraining)}, config.training

@@ -74,7 +74,7 @@ def run(run, config: Config) -> None:
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
-    from icrl.pretraining import methods
+    from icrl.pretraining import dataset, methods
     from icrl.training import train_models
 
     recipe = Recipe(
@@ -89,14 +89,19 @@ def run(run, config: Config) -> None:
     data = algorithms.mixture([psrl, algorithms.uniform(family)], [0.5, 0.5])
     choices = {
         "ad_transformer": methods.algorithm_distillation(
-            recipe, ucb_vi, config.pretraining
+            recipe,
+            ucb_vi,
+            config.pretraining,
+            behaviour=f"ucb_vi(scale={config.bonus_scale})",
         ),
         "dpt": methods.decision_pretraining(
             recipe,
             lambda task: data,
             config.pretraining,
+            behaviour="psrl (0.5), uniform",
         ),
     }
+    dataset.check(*choices.values())
     agents, learned, tokens = {}, {}, 0
     for name, pretraining in choices.items():
         trained = train_models(run, recipe, pretraining, config.training, name=name)

@@ -169,8 +169,10 @@ class Freeze:
     out: pathlib.Path  # folder; must not hold anything
     num_examples: int  # trajectories
     horizon: int | None = None  # steps; the family's own if None
-    context: str = "dirichlet_point_mass"  # algorithm that collects
-    tokenizer: str = "query_first"
+    num_episodes: int = 1  # in a context
+    context: str = "dirichlet_point_mass"  # algorithm that collects: the behaviour
+    tokenizer: str = "query_first"  # how an interaction becomes tokens
+    empty_context: bool = True  # whether decision 0 has a label
     seed: int = 0
 
     def __call__(self) -> None:
@@ -181,8 +183,10 @@ class Freeze:
             self.out,
             family=self.family,
             horizon=self.horizon,
+            num_episodes=self.num_episodes,
             context=self.context,
             tokenizer=self.tokenizer,
+            empty_context=self.empty_context,
             num_examples=self.num_examples,
             seed=self.seed,
         )

@@ -176,10 +176,8 @@ class PretrainingConfig:
     dataset: str | None = None  # folder of a frozen data set, instead of either
 
     def __post_init__(self):
-        if self.num_examples is not None and self.num_examples < 1:
-            raise ValueError(
-                f"num_examples must be at least 1, got {self.num_examples}"
-            )
+        if self.num_examples is not None:
+            _require_whole("num_examples", self.num_examples, least=1)
         if self.num_examples is not None and self.dataset is not None:
             raise ValueError(
                 "num_examples and dataset exclude each other, got "
@@ -228,26 +226,37 @@ class TrainingConfig:
     checkpoint_every: int = 1000  # steps
 
     def __post_init__(self):
-        for name in ("num_steps", "batch_size", "steps_per_call", "checkpoint_every"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.learning_rate <= 0:
-            raise ValueError(
-                f"learning_rate must be positive, got {self.learning_rate}"
-            )
-        if not 0 <= self.warmup_steps < self.num_steps:
+        sizes = ("num_steps", "batch_size", "steps_per_call", "checkpoint_every")
+        optional = [n for n in ("micro_batch",) if getattr(self, n) is not None]
+        for name in (*sizes, *optional):
+            _require_whole(name, getattr(self, name), least=1)
+        _require_whole("warmup_steps", self.warmup_steps, least=0)
+        if self.warmup_steps >= self.num_steps:
             raise ValueError(
                 f"warmup_steps must lie in [0, num_steps={self.num_steps}), "
                 f"got {self.warmup_steps}"
             )
-        for name in ("final_fraction", "beta1", "beta2"):
+        optional = [n for n in ("clip_norm",) if getattr(self, n) is not None]
+        for name in ("learning_rate", *optional):
             value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}")
-        if self.weight_decay < 0:
+            if not 0 < value < math.inf:  # NaN neither
+                raise ValueError(f"{name} must be positive and finite, got {value}")
+        if not 0 <= self.weight_decay < math.inf:
             raise ValueError(
-                f"weight_decay must not be negative, got {self.weight_decay}"
+                f"weight_decay must be finite and at least 0, got {self.weight_decay}"
+            )
+        if not 0 <= self.final_fraction <= 1:
+            raise ValueError(
+                f"final_fraction must lie in [0, 1], got {self.final_fraction}"
+            )
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+        schedules = ("constant", "linear", "cosine")
+        if self.schedule not in schedules:
+            raise ValueError(
+                f"schedule must be one of {', '.join(schedules)}, got {self.schedule!r}"
             )
         for name in ("num_steps", "checkpoint_every"):
             value = getattr(self, name)
@@ -261,6 +270,12 @@ class TrainingConfig:
                 f"batch_size ({self.batch_size}) must be a multiple of "
                 f"micro_batch ({self.micro_batch})"
             )
+
+
+def _require_whole(name: str, value: Any, *, least: int) -> None:
+    """Raises `ValueError` unless a size is a whole number, and large enough."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def cosine_training(

@@ -205,8 +205,10 @@ def train_each(
         training: how they are fitted.
     """
     from icrl import evaluation
+    from icrl.pretraining import dataset
     from icrl.training import train_models
 
+    dataset.check(*(pretraining for _, pretraining in choices.values()))
     agents, seeds, tokens = {}, {}, 0
     for name, (recipe, pretraining) in choices.items():
         trained = train_models(run, recipe, pretraining, training, name=name)
@@ -217,7 +219,7 @@ def train_each(
 
 
 def decision_pretraining(
-    config: DecisionConfig, recipe: Any, context: Any, posterior: Any
+    config: DecisionConfig, recipe: Any, context: Any, posterior: Any, behaviour: str
 ) -> Any:
     """DPT on one context algorithm, with the labels that the config asks for."""
     from icrl.pretraining import methods
@@ -226,6 +228,7 @@ def decision_pretraining(
         recipe,
         lambda task: context,
         config.pretraining,
+        behaviour=behaviour,
         posterior=posterior if config.soft_labels else None,
     )
 

@@ -178,6 +178,23 @@ def test_a_figure_is_redrawn_from_the_numbers_and_says_which(folder, capsys):
     assert png.read_bytes() == before
 
 
+def test_a_figure_of_another_experiments_run_is_refused(folder, capsys, monkeypatch):
+    other = dataclasses.replace(toy_experiment.EXPERIMENT, name="other")
+    monkeypatch.setattr(
+        EXPERIMENTS, "_entries", {TOY: toy_experiment.EXPERIMENT, "other": other}
+    )
+    cli.main(["run", TOY, "smoke"])
+    run = run_folder(folder)
+    before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["figure", "other", "--run", str(run)])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert f"holds a run of {TOY}, not of other" in said and said.count("\n") == 1
+    assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
+
+
 def test_compare_sets_runs_side_by_side(folder, capsys):
     cli.main(["run", TOY, "smoke"])
     cli.main(["run", TOY, "smoke", "--num-steps", "1"])

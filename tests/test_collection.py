@@ -188,13 +188,20 @@ def test_soft_labels_of_a_thinned_history_are_refused():
     recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step", num_episodes=2)
     with pytest.raises(ValueError, match=r"soft labels need the whole history.*got 3"):
         methods.algorithm_distillation(
-            recipe, uniform(FAMILY), PLAIN, soft_labels=True, every=3
+            recipe,
+            uniform(FAMILY),
+            PLAIN,
+            behaviour="uniform",
+            soft_labels=True,
+            every=3,
         )
 
 
 def test_nothing_is_taught_once_an_episode_is_over():
     recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step", num_episodes=2)
-    choices = methods.decision_pretraining(recipe, lambda task: uniform(FAMILY), PLAIN)
+    choices = methods.decision_pretraining(
+        recipe, lambda task: uniform(FAMILY), PLAIN, behaviour="uniform"
+    )
     example = pretraining.sample(choices, jax.random.key(0))
     assert example.weights.tolist() == [1.0] * 10 + [0.0]
 

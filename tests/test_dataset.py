@@ -1,40 +1,34 @@
 """Frozen data: hashed, documented, and the same as the generator's."""
 
+import dataclasses
 import json
 
 import jax
 import numpy as np
 import pytest
 
-import envs
-from envs.splits import split_prior
-from icrl import algorithms, pretraining
-from icrl.config import PretrainingConfig
+from icrl import algorithms, cli
+from icrl.agents import Recipe
+from icrl.config import DecisionPretrainingConfig
 from icrl.errors import RunError
-from icrl.pretraining import Pretraining, dataset, sample
-from icrl.tokenizers.query_first import query_first
+from icrl.pretraining import dataset, methods, sample
 
-FAMILY = envs.family("GaussianBandit-DPT-v0", horizon=5)
+RECIPE = Recipe(family="GaussianBandit-DPT-v0", changes={"horizon": 5})
 
 
-def choices(family=FAMILY, **options):
-    return Pretraining(
-        tasks=split_prior(family).train,
-        context=lambda task: algorithms.uniform(family),
-        expert=pretraining.optimal_expert(),
-        tokenizer=query_first(family),
-        options=PretrainingConfig(**options),
+def choices(recipe=RECIPE, behaviour="uniform", posterior=None, **options):
+    family = recipe.make_family()
+    return methods.decision_pretraining(
+        recipe,
+        lambda task: algorithms.make(behaviour, family),
+        DecisionPretrainingConfig(**options),
+        behaviour=behaviour,
+        posterior=posterior,
     )
 
 
 def freeze(folder, seed=0, num_examples=30):
-    return dataset.freeze(
-        folder,
-        choices(),
-        num_examples=num_examples,
-        seed=seed,
-        description={"family": FAMILY.name},
-    )
+    return dataset.freeze(folder, choices(), num_examples=num_examples, seed=seed)
 
 
 def test_a_frozen_set_holds_the_generators_examples(tmp_path):
@@ -83,12 +77,69 @@ def test_a_set_that_is_not_its_manifests_is_refused(tmp_path):
         dataset.load(folder)
 
 
-def test_a_set_of_other_sizes_is_refused(tmp_path):
+def other(**changes):
+    return dataclasses.replace(RECIPE, **changes)
+
+
+EXACT = algorithms.exact_posterior_sampling(RECIPE.make_family())
+OTHERS = [
+    ({"behaviour": "ucb"}, "behaviour is 'uniform' there and 'ucb' here"),
+    ({"posterior": EXACT}, "expert is 'optimal' there and 'posterior' here"),
+    ({"empty_context": False}, "empty_context is True there and False here"),
+    ({"recipe": other(num_episodes=2)}, "num_episodes is 1 there and 2 here"),
+    (
+        {"recipe": other(tokenizer="step")},
+        "tokenizer is 'query_first' there and 'step'",
+    ),
+    (
+        {"recipe": other(changes={"horizon": 9})},
+        r"family is 'GaussianBandit-DPT-v0\[horizon=5\]' there and .*horizon=9\]' here",
+    ),
+    (
+        {"recipe": other(family="BernoulliBandit-DPT-v0")},
+        "family is 'Gaussian.*' there and 'Bernoulli.*' here",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "difference"), OTHERS)
+def test_a_set_of_another_pretraining_is_refused_and_says_why(
+    tmp_path, changes, difference
+):
     freeze(tmp_path / "data")
-    family = FAMILY.replace(name="", horizon=9)
-    longer = choices(family, dataset=str(tmp_path / "data"))
-    with pytest.raises(RunError, match=r"tokens is \(6, 8\) there and \(10, 8\) here"):
-        dataset.source(longer)
+    given = choices(dataset=str(tmp_path / "data"), **changes)
+    message = f"data was frozen by another pretraining: {difference}"
+    with pytest.raises(RunError, match=message):
+        dataset.source(given)
+
+
+def test_a_set_without_a_description_is_refused(tmp_path):
+    plain = choices()._replace(description={})
+    dataset.freeze(tmp_path / "data", plain, num_examples=3, seed=0)
+    given = choices(dataset=str(tmp_path / "data"))
+    with pytest.raises(RunError, match="behaviour is 'nothing' there"):
+        dataset.source(given)
+
+
+def test_the_command_freezes_what_an_experiment_takes_and_no_more(
+    tmp_path, capsys, monkeypatch
+):
+    """The quickstart's contexts: its own, and those of one of two models elsewhere."""
+    monkeypatch.setenv("ICRL_RESULTS", str(tmp_path / "results"))
+    data = str(tmp_path / "data")
+    words = ["--family", "GaussianBandit-DPT-v0", "--horizon", "10", "--out", data]
+    cli.main(["freeze", *words, "--num-examples", "50"])
+    card = (tmp_path / "data" / "README.md").read_text()
+    for word in ("dirichlet_point_mass", "optimal", "query_first", "num_episodes"):
+        assert word in card, word
+    recipe = other(changes={"horizon": 10})
+    dataset.check(choices(recipe, behaviour="dirichlet_point_mass", dataset=data))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", "dpt_expert_bias", "smoke", "--pretraining.dataset", data])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "behaviour is 'dirichlet_point_mass' there and" in said
+    assert not list((tmp_path / "results").glob("*/*/weights/*.safetensors"))
 
 
 def test_a_set_is_never_overwritten(tmp_path):

@@ -24,8 +24,16 @@ def drawn(pretraining, number=4):
 
 
 def test_distillation_labels_with_actions_or_with_their_law():
-    hard = drawn(methods.algorithm_distillation(RECIPE, UCB, PretrainingConfig()))
-    soft = drawn(methods.algorithm_distillation(RECIPE, UCB, PLAIN, soft_labels=True))
+    hard = drawn(
+        methods.algorithm_distillation(
+            RECIPE, UCB, PretrainingConfig(), behaviour="ucb"
+        )
+    )
+    soft = drawn(
+        methods.algorithm_distillation(
+            RECIPE, UCB, PLAIN, behaviour="ucb", soft_labels=True
+        )
+    )
     np.testing.assert_array_equal(hard.tokens, soft.tokens)
     np.testing.assert_array_equal(hard.labels[:, :-1], soft.labels[:, :-1])
 
@@ -34,9 +42,14 @@ def test_soft_labels_of_decision_pretraining_are_the_posterior():
     def context(task):
         return UCB
 
-    hard = drawn(methods.decision_pretraining(RECIPE, context, PLAIN), number=3000)
+    hard = drawn(
+        methods.decision_pretraining(RECIPE, context, PLAIN, behaviour="ucb"),
+        number=3000,
+    )
     soft = drawn(
-        methods.decision_pretraining(RECIPE, context, PLAIN, posterior=EXACT),
+        methods.decision_pretraining(
+            RECIPE, context, PLAIN, behaviour="ucb", posterior=EXACT
+        ),
         number=3000,
     )
     np.testing.assert_array_equal(hard.tokens, soft.tokens)
@@ -53,6 +66,7 @@ def test_decision_0_is_left_out_on_demand_whatever_the_labels():
             RECIPE,
             lambda task: UCB,
             DecisionPretrainingConfig(empty_context=False),
+            behaviour="ucb",
             posterior=posterior,
         )
         assert drawn(choices).weights[:, 0].tolist() == [0.0] * 4
@@ -60,7 +74,12 @@ def test_decision_0_is_left_out_on_demand_whatever_the_labels():
 
 def test_approximate_decision_pretraining_infers_its_label_in_hindsight():
     guess = methods.approximate_decision_pretraining(
-        RECIPE, lambda task: UCB, algorithms.most_likely(EXACT), PLAIN
+        RECIPE,
+        lambda task: UCB,
+        algorithms.most_likely(EXACT),
+        PLAIN,
+        behaviour="ucb",
+        labels="mode",
     )
     labels = drawn(guess).labels
     assert (labels == labels[:, :1]).all()  # one label a trajectory
@@ -71,5 +90,5 @@ def test_approximate_decision_pretraining_infers_its_label_in_hindsight():
 def test_an_inference_without_a_law_is_refused(inference):
     with pytest.raises(ValueError, match="no closed form"):
         methods.approximate_decision_pretraining(
-            RECIPE, lambda task: UCB, inference, PLAIN
+            RECIPE, lambda task: UCB, inference, PLAIN, behaviour="ucb", labels="ucb"
         )

@@ -24,7 +24,10 @@ def test_it_is_the_training_loss_of_the_same_examples(tokenizer):
     family, options = recipe.make_family(), DecisionPretrainingConfig()
     if tokenizer == "step":
         pretraining = methods.decision_pretraining(
-            recipe, lambda task: algorithms.uniform(family), options
+            recipe,
+            lambda task: algorithms.uniform(family),
+            options,
+            behaviour="uniform",
         )
     else:
         pretraining = methods.state_query_pretraining(recipe, options)

@@ -46,7 +46,9 @@ def test_it_keeps_the_contract_without_the_claims_about_gaps():
 
 def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
     uniform = algorithms.uniform(FAMILY)
-    pretraining = methods.algorithm_distillation(RECIPE, uniform, PretrainingConfig())
+    pretraining = methods.algorithm_distillation(
+        RECIPE, uniform, PretrainingConfig(), behaviour="uniform"
+    )
     trained, _ = train_throwaway(tmp_path, RECIPE, pretraining, TRAINING)
     scores = evaluation.online(
         jax.random.key(0),
@@ -81,7 +83,10 @@ def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
 def test_what_needs_gaps_refuses_in_one_line():
     uniform = algorithms.uniform(FAMILY)
     labelled = methods.decision_pretraining(
-        RECIPE, lambda task: uniform, DecisionPretrainingConfig()
+        RECIPE,
+        lambda task: uniform,
+        DecisionPretrainingConfig(),
+        behaviour="uniform",
     )
     with pytest.raises(ValueError, match="labelling by the optimal action needs tasks"):
         jax.eval_shape(lambda key: sample(labelled, key), jax.random.key(0))

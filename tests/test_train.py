@@ -25,6 +25,7 @@ from icrl.config import (
 from icrl.errors import RunError
 from icrl.experiment import Experiment
 from icrl.pretraining import methods
+from icrl.runs import serialization
 from icrl.runs.metrics import read_metrics
 from icrl.training import train_models
 
@@ -45,6 +46,7 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
         recipe,
         context or (lambda task: algorithms.uniform(family)),
         DecisionPretrainingConfig(),
+        behaviour="uniform",
     )
     return train_throwaway(folder, recipe, choices, training, seeds)
 
@@ -219,17 +221,46 @@ def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
     assert np.allclose(*losses, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
-        ({"learning_rate": -1.0}, "learning_rate must be positive, got -1.0"),
-        ({"batch_size": 6, "micro_batch": 4}, r"batch_size \(6\) must be a multiple"),
-        ({"num_steps": 45}, r"num_steps \(45\) must be a multiple of steps_per_call"),
-        ({"beta1": 1.5}, r"beta1 must lie in \[0, 1\], got 1.5"),
-        ({"warmup_steps": 40}, r"warmup_steps must lie in \[0, num_steps=40\)"),
-    ],
-)
-def test_a_bad_size_is_one_clear_line(changes, message):
+NAN, INFINITY = float("nan"), float("inf")
+FAULTS = [
+    ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
+    ({"num_steps": 50.5}, "num_steps must be at least 1, got 50.5"),
+    ({"batch_size": True}, "batch_size must be at least 1, got True"),
+    ({"batch_size": 6, "micro_batch": 4}, r"batch_size \(6\) must be a multiple"),
+    ({"micro_batch": 0}, "micro_batch must be at least 1, got 0"),
+    ({"micro_batch": -2}, "micro_batch must be at least 1, got -2"),
+    ({"num_steps": 45}, r"num_steps \(45\) must be a multiple of steps_per_call"),
+    ({"warmup_steps": 40}, r"warmup_steps must lie in \[0, num_steps=40\)"),
+    ({"warmup_steps": -1}, "warmup_steps must be at least 0, got -1"),
+    ({"warmup_steps": NAN}, "warmup_steps must be at least 0, got nan"),
+    ({"schedule": "linaer"}, "schedule must be one of constant, linear, cosine, got"),
+    *(
+        ({name: value}, f"{name} must be positive and finite, got {value}")
+        for name in ("learning_rate", "clip_norm")
+        for value in (0.0, -1.0, NAN, INFINITY)
+    ),
+    *(
+        ({"weight_decay": value}, f"weight_decay must be finite .*, got {value}")
+        for value in (-1.0, NAN, INFINITY)
+    ),
+    *(
+        ({name: value}, rf"{name} must lie in \[0, 1\), got {value}")
+        for name in ("beta1", "beta2")
+        for value in (1.0, 1.5, -0.5, NAN)
+    ),
+    *(
+        ({"final_fraction": value}, r"final_fraction must lie in \[0, 1\], got")
+        for value in (-0.5, 1.5, NAN, INFINITY)
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), FAULTS, ids=lambda x: str(x)[:40])
+def test_a_bad_size_is_one_clear_line_where_it_is_made_and_where_it_is_read(
+    changes, message
+):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TRAINING, **changes)
+    written = serialization.encode(TRAINING) | changes
+    with pytest.raises(ValueError, match=message):
+        serialization.decode(TrainingConfig, written)

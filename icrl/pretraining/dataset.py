@@ -8,6 +8,7 @@ holds one `.npy` file for each part of the examples, `manifest.json` and `README
 import functools
 import hashlib
 import io
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs import registry
 from envs.base import Key
 from icrl import algorithms
+from icrl.agents import Recipe
+from icrl.config import DecisionPretrainingConfig
 from icrl.errors import RunError
-from icrl.pretraining.examples import Example, Pretraining, optimal_expert, sample
-from icrl.runs import files
-from icrl.tokenizers import TOKENIZERS
+from icrl.pretraining import methods
+from icrl.pretraining.examples import Example, Pretraining, sample
+from icrl.runs import files, serialization
 
 EXAMPLES_AT_ONCE = 1000
 Draw = Callable[[Any, Key], Example]  # (data, key) -> one example
@@ -34,7 +36,6 @@ def freeze(
     *,
     num_examples: int,
     seed: int,
-    description: dict[str, Any],
 ) -> dict[str, Any]:
     """Writes `num_examples` examples of the generator, and returns their manifest.
 
@@ -43,8 +44,6 @@ def freeze(
         pretraining: the generator.
         num_examples: trajectories.
         seed: of the generator; example i depends on it and on i alone.
-        description: what the card says beside sizes and hash: family, split, context
-            algorithm, expert, tokenizer.
 
     Raises:
         RunError: if the folder is not empty.
@@ -64,7 +63,7 @@ def freeze(
         digest.update(buffer.getvalue())
         files.write_atomic(folder / f"{name}.npy", buffer.getvalue())
     manifest = {
-        **description,
+        "pretraining": dict(pretraining.description),
         "seed": seed,
         "num_examples": num_examples,
         "shapes": {name: list(array.shape) for name, array in arrays.items()},
@@ -81,8 +80,10 @@ def freeze_dpt(
     *,
     family: str,
     horizon: int | None = None,
+    num_episodes: int = 1,
     context: str = "dirichlet_point_mass",
     tokenizer: str = "query_first",
+    empty_context: bool = True,
     num_examples: int,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -92,32 +93,20 @@ def freeze_dpt(
         ValueError: if a name is unknown, or a number breaks its rule.
         RunError: if the folder is not empty.
     """
-    changes = {} if horizon is None else {"horizon": horizon}
-    tasks = registry.family(family, **changes)
-    algorithm = algorithms.make(context, tasks)
-    split = tasks.split()
-    pretraining = Pretraining(
-        tasks=split.train,
-        context=lambda task: algorithm,
-        expert=optimal_expert(),
-        tokenizer=TOKENIZERS[tokenizer](tasks),
+    recipe = Recipe(
+        family=family,
+        changes={} if horizon is None else {"horizon": horizon},
+        num_episodes=num_episodes,
+        tokenizer=tokenizer,
     )
-    description = {
-        "family": tasks.name,
-        "source": tasks.source,
-        "split": split.hash,
-        "half": "train",
-        "context": context,
-        "expert": "optimal",
-        "tokenizer": tokenizer,
-    }
-    return freeze(
-        folder,
-        pretraining,
-        num_examples=num_examples,
-        seed=seed,
-        description=description,
+    algorithm = algorithms.make(context, recipe.make_family())
+    pretraining = methods.decision_pretraining(
+        recipe,
+        lambda task: algorithm,
+        DecisionPretrainingConfig(empty_context=empty_context),
+        behaviour=context,
     )
+    return freeze(folder, pretraining, num_examples=num_examples, seed=seed)
 
 
 def load(folder: pathlib.Path) -> Example:
@@ -153,8 +142,10 @@ def source(pretraining: Pretraining) -> tuple[Draw, Any]:
         pretraining: the generator; its options choose.
 
     Raises:
-        RunError: if a frozen data set is broken or was frozen for other sizes.
+        RunError: if a frozen data set is broken, or was frozen by another pretraining
+            or for other sizes.
     """
+    check(pretraining)
     folder, num_examples = pretraining.options.dataset, pretraining.options.num_examples
     if num_examples is not None:
         made = _generate(pretraining, num_examples, seed=0)
@@ -170,6 +161,27 @@ def source(pretraining: Pretraining) -> tuple[Draw, Any]:
                 f"there and {want.shape} here"
             )
     return _draw_row, data
+
+
+def check(*pretrainings: Pretraining) -> None:
+    """Returns if a frozen data set, where one is named, was made by that pretraining.
+
+    Raises:
+        RunError: if it was made by another one, or there is none.
+    """
+    for pretraining in pretrainings:
+        if pretraining.options.dataset is None:
+            continue
+        folder = pathlib.Path(pretraining.options.dataset)
+        there = files.read_json(folder / "manifest.json").get("pretraining")
+        here = json.loads(json.dumps(dict(pretraining.description)))
+        different = serialization.first_difference(there, here)
+        if different:
+            what, frozen, wanted = different
+            raise RunError(
+                f"{folder} was frozen by another pretraining: {what} is {frozen!r} "
+                f"there and {wanted!r} here"
+            )
 
 
 def _draw_fresh(pretraining: Pretraining) -> Draw:
@@ -202,7 +214,9 @@ def _generate(
 def _card(manifest: dict[str, Any]) -> str:
     lines = ["# A frozen pretraining data set", ""]
     lines += ["| | |", "| --- | --- |"]
-    lines += [f"| {name} | {value} |" for name, value in manifest.items()]
+    flat = {**manifest["pretraining"], **manifest}
+    del flat["pretraining"]
+    lines += [f"| {name} | {value} |" for name, value in flat.items()]
     lines += [
         "",
         "Row i of `tokens.npy`, `labels.npy` and `weights.npy` is one trajectory: its "

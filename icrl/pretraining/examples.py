@@ -7,7 +7,8 @@ expert; Algorithm Distillation is a learning algorithm as both.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -53,6 +54,8 @@ class Pretraining(NamedTuple):
         query: `(key, trajectory) -> obs`, what every decision of a context is about,
             where that is not the state it was taken in; or [decisions], one for each.
         options: of the data: how many examples there are, or where they lie.
+        description: the same choices in plain values, by which a frozen data set is
+            matched; `methods` writes it.
     """
 
     tasks: TaskSet
@@ -63,6 +66,7 @@ class Pretraining(NamedTuple):
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
     options: PretrainingConfig = PretrainingConfig()
+    description: Mapping[str, Any] = MappingProxyType({})
 
 
 def sample(pretraining: Pretraining, key: Key) -> Example:

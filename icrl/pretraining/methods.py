@@ -40,19 +40,47 @@ Context = Callable[[Task], Algorithm]  # who acts; most ignore the task
 
 
 def choices(
-    recipe: Recipe, context: Context, expert: Expert, options: PretrainingConfig
+    recipe: Recipe,
+    context: Context,
+    expert: Expert,
+    options: PretrainingConfig,
+    *,
+    behaviour: str,
+    labels: str,
 ) -> Pretraining:
     """Any context algorithm with any expert, on the recipe's training tasks.
 
     Every pretraining is made here, so that none can leave the options of its data out.
+
+    Args:
+        recipe: the family and the tokenizer.
+        context: who acts.
+        expert: who labels.
+        options: of the data.
+        behaviour: who acts, in words that no other behaviour of the family shares:
+            with its settings.
+        labels: who labels, likewise.
     """
+    family = recipe.make_family()
+    split = family.split()
+    description = {
+        "family": family.name,
+        "split": split.hash,
+        "half": "train",
+        "behaviour": behaviour,
+        "expert": labels,
+        "tokenizer": recipe.tokenizer,
+        "num_episodes": recipe.num_episodes,
+        "empty_context": getattr(options, "empty_context", True),
+    }
     return Pretraining(
-        tasks=recipe.make_family().split().train,
+        tasks=split.train,
         context=context,
         expert=expert,
         tokenizer=recipe.make_tokenizer(),
         num_episodes=recipe.num_episodes,
         options=options,
+        description=description,
     )
 
 
@@ -61,6 +89,7 @@ def decision_pretraining(
     context: Context,
     options: DecisionPretrainingConfig,
     *,
+    behaviour: str,
     posterior: Algorithm | None = None,
 ) -> Pretraining:
     """DPT: some context algorithm, the optimal policy as expert.
@@ -69,6 +98,7 @@ def decision_pretraining(
         recipe: the family and the tokenizer.
         context: who acts.
         options: of the data.
+        behaviour: who acts, in words, as in `choices`.
         posterior: exact posterior sampling. Its law labels instead of the optimal
             action, whose conditional expectation it is: the same minimum, reached with
             less variance.
@@ -80,7 +110,8 @@ def decision_pretraining(
         expert = optimal_expert(empty_context=options.empty_context)
     else:
         expert = law_expert(posterior, empty_context=options.empty_context)
-    return choices(recipe, context, expert, options)
+    labels = "optimal" if posterior is None else "posterior"
+    return choices(recipe, context, expert, options, behaviour=behaviour, labels=labels)
 
 
 def state_query_pretraining(
@@ -88,6 +119,7 @@ def state_query_pretraining(
     options: DecisionPretrainingConfig,
     collect: Collect | None = None,
     *,
+    behaviour: str = "independent_pairs",
     posterior: Algorithm | None = None,
     visited: float = 0.0,
 ) -> Pretraining:
@@ -100,12 +132,13 @@ def state_query_pretraining(
         options: of the data.
         collect: how contexts are collected; independent uniform states and actions, as
             in the released code, if None.
+        behaviour: how, in words, as in `choices`.
         posterior: as in `decision_pretraining`.
         visited: as in `collection.any_state`; 0 in the released code.
 
     Raises:
-        ValueError: if the recipe asks about no state, or the posterior has no
-            `action_probabilities`.
+        ValueError: if the recipe asks about no state, contexts are collected in a way
+            that has no name, or the posterior has no `action_probabilities`.
     """
     family, tokenizer = recipe.make_family(), recipe.make_tokenizer()
     rule = "tokenizer must ask about states, as query_first does"
@@ -113,17 +146,22 @@ def state_query_pretraining(
     rule = "agent must be query_table, which asks about states"
     require(recipe.agent == "query_table", rule, recipe.agent)
     num_steps = recipe.num_episodes * family.horizon
+    named = (collect is None) == (behaviour == "independent_pairs")
+    require(named, "behaviour must say how contexts are collected", behaviour)
     if collect is None:
         collect = independent_pairs(family, num_steps)
     plain = decision_pretraining(
         recipe,
         lambda task: uniform(family),
         options,
+        behaviour=behaviour,
         posterior=posterior,
     )
     num_queries = None if tokenizer.query == "first" else num_steps + 1
     return plain._replace(
-        collect=collect, query=any_state(family, num_queries, visited=visited)
+        collect=collect,
+        query=any_state(family, num_queries, visited=visited),
+        description={**plain.description, "visited": visited},
     )
 
 
@@ -132,6 +170,7 @@ def algorithm_distillation(
     algorithm: Algorithm,
     options: PretrainingConfig,
     *,
+    behaviour: str,
     soft_labels: bool = False,
     every: int = 1,
 ) -> Pretraining:
@@ -141,6 +180,7 @@ def algorithm_distillation(
         recipe: the family and the tokenizer.
         algorithm: what is distilled.
         options: of the data.
+        behaviour: the algorithm in words, as in `choices`.
         soft_labels: label with its action probabilities instead of its actions: the
             same minimum, reached with less variance.
         every: only every so-many-th episode of a learning history is kept, so that a
@@ -154,7 +194,14 @@ def algorithm_distillation(
     rule = "soft labels need the whole history, every 1"
     require(every == 1 or not soft_labels, rule, every)
     expert = law_expert(algorithm) if soft_labels else taken_actions_expert
-    plain = choices(recipe, lambda task: algorithm, expert, options)
+    plain = choices(
+        recipe,
+        lambda task: algorithm,
+        expert,
+        options,
+        behaviour=behaviour if every == 1 else f"{behaviour}, 1 episode of {every}",
+        labels="its law" if soft_labels else "its actions",
+    )
     if every == 1:
         return plain
     history = thinned_history(algorithm, num_episodes=recipe.num_episodes, every=every)
@@ -165,7 +212,10 @@ def approximate_decision_pretraining(
     recipe: Recipe,
     context: Context,
     inference: Algorithm,
-    options: DecisionPretrainingConfig,
+    options: PretrainingConfig,
+    *,
+    behaviour: str,
+    labels: str,
 ) -> Pretraining:
     """Approximate DPT: the best action is inferred from the whole trajectory.
 
@@ -180,8 +230,17 @@ def approximate_decision_pretraining(
             mean of later posteriors; `most_likely` of it, or a rule that ignores the
             prior, is a guess and comes only near.
         options: of the data.
+        behaviour: who acts, in words, as in `choices`.
+        labels: who infers, likewise.
 
     Raises:
         ValueError: if `inference` has no `action_probabilities`.
     """
-    return choices(recipe, context, hindsight_expert(inference), options)
+    return choices(
+        recipe,
+        context,
+        hindsight_expert(inference),
+        options,
+        behaviour=behaviour,
+        labels=f"{labels} in hindsight",
+    )

@@ -143,7 +143,15 @@ def draw(drawn: Experiment, folder: pathlib.Path) -> list[pathlib.Path]:
 
     Returns:
         The files that it wrote: a PNG and a PDF, or none if there is no figure.
+
+    Raises:
+        RunError: if the folder holds a run of another experiment.
     """
+    summary = read_summary(folder)
+    if summary["experiment"] != drawn.name:
+        raise RunError(
+            f"{folder} holds a run of {summary['experiment']}, not of {drawn.name}"
+        )
     if drawn.figure is None:
         return []
     import matplotlib
@@ -152,7 +160,7 @@ def draw(drawn: Experiment, folder: pathlib.Path) -> list[pathlib.Path]:
     from matplotlib import pyplot
 
     with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 200}):
-        figure = drawn.figure(read_summary(folder), read_arrays(folder))
+        figure = drawn.figure(summary, read_arrays(folder))
         stem = folder / drawn.figure_name
         paths = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
         for path, absent in zip(paths, ("Software", "CreationDate"), strict=True):

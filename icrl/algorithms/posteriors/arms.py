@@ -270,7 +270,7 @@ def is_stated(family: Family) -> bool:
     return _stated(family) is not None
 
 
-def _stated(family: Family) -> Statement | None:
+def _stated(family: Family) -> Callable[..., Posterior] | None:
     for kind in type(family).__mro__:
         if kind in STATED and draws_as(family, kind):
             return STATED[kind]

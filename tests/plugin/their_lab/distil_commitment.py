@@ -48,7 +48,9 @@ def run(run, config: Config) -> None:
     )
     family = recipe.make_family()
     expert = algorithms.make("explore_then_commit", family)
-    pretraining = methods.algorithm_distillation(recipe, expert, config.pretraining)
+    pretraining = methods.algorithm_distillation(
+        recipe, expert, config.pretraining, behaviour="explore_then_commit"
+    )
     trained = train_models(run, recipe, pretraining, config.training)
     scores = evaluation.online(
         jax.random.key(config.root_seed),
