@@ -199,8 +199,10 @@ def read_recipe(folder: pathlib.Path, which: str = "") -> Recipe:
         kind = MODELS[model["type"]]
         recipe = serialization.decode(Recipe, encoded)
         return dataclasses.replace(recipe, model=serialization.decode(kind, model))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} holds no recipe: {error}") from error
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} holds no recipe: {error!r}") from error
 
 
 def find_weights(run: str | pathlib.Path) -> pathlib.Path:
