@@ -1,5 +1,14 @@
 """In-context reinforcement learning: experts, sequence models, training, evaluation.
 
+A newcomer reads six files, in this order:
+
+1. `envs/base.py`: what a task is, and a family of tasks.
+2. `icrl/rollout.py`: the one loop in which everything that acts meets a task.
+3. `icrl/algorithms/bandits/ucb.py`: an algorithm, as a record of pure functions.
+4. `icrl/tokenizers/base.py`: how an interaction becomes tokens.
+5. `icrl/agents/in_context.py`: a trained model, seen as an algorithm.
+6. `icrl/pretraining/examples.py`: who acts, who labels: the data of pretraining.
+
 Nothing heavy is imported here: `icrl --help` must answer at once.
 """
 
