@@ -454,3 +454,19 @@ def test_a_family_of_one_task_has_no_halves():
     lake = envs.family("FrozenLake-4x4-v0", hole_probability=0.0)
     with pytest.raises(ValueError, match=r"both halves must have tasks.*got (0|256)"):
         lake.split()
+
+
+def test_a_half_that_is_too_small_to_draw_from_is_refused():
+    with pytest.raises(ValueError, match=r"at least 64 of 256 times from each, got"):
+        envs.family("FrozenLake-4x4-v0", hole_probability=0.01).split()
+
+
+def test_no_task_of_one_half_is_drawn_for_the_other():
+    family = envs.family("FrozenLake-4x4-v0", hole_probability=0.12)
+    split = family.split()
+    keys = jax.random.split(jax.random.key(1), 400)
+    train, test = (
+        {task.tobytes() for task in np.asarray(jax.vmap(half.sample)(keys).terminal)}
+        for half in (split.train, split.test)
+    )
+    assert train and test and not train & test
