@@ -20,8 +20,11 @@ from tabular_lives import (
 )
 
 import envs
+from envs.random_mdp import RandomMDPFamily
+from envs.tabular_mdp import make_task
 from experiments.rl2_mdp_baselines import EXPERIMENT, expected_returns, make_agents
 from icrl import evaluation
+from icrl.algorithms import make
 from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy
 from icrl.algorithms.mdp.psrl import psrl
 from icrl.algorithms.mdp.q_learning import q_learning, ucb_q_learning
@@ -63,7 +66,7 @@ def test_dirichlet_rows_have_their_law_whatever_stands_beside_them():
 
 
 def test_values_that_rounding_alone_separates_are_tied():
-    values = jnp.asarray([3.0, 3.00002, 2.9, 3.00002])
+    values = jnp.asarray([3.0, 3.000005, 2.9, 3.000005])
     assert int(jnp.argmax(settle_ties(values))) == 0
     assert int(jnp.argmax(settle_ties(jnp.asarray([3.0, 3.001, 2.9])))) == 1
     assert (settle_ties(values)[2] == values[2]).all()
@@ -219,3 +222,26 @@ def test_psrl_earns_what_other_programs_of_the_same_name_earn():
     returns = expected_returns(config, family, agent)[0, :, -1]
     error = np.hypot(returns.std() / 250**0.5, 0.6)
     assert abs(returns.mean() - 138.4) < 3 * error
+
+
+def test_a_gap_far_below_the_value_of_an_episode_is_no_tie():
+    """One state, two actions 1e-3 apart, 200 steps: their values are about 100."""
+    values = jnp.asarray([100.0, 100.001, 99.999])
+    assert int(jnp.argmax(settle_ties(values))) == 1
+    rounding = jnp.asarray([100.0, 100.00001, 99.0])
+    assert int(jnp.argmax(settle_ties(rounding))) == 0
+    task = make_task(
+        transitions=jnp.ones((1, 2, 1)),
+        rewards=jnp.asarray([[0.5, 0.501]]),
+        noise_std=0.0,
+        horizon=200,
+    )
+    family = RandomMDPFamily(states=1, actions=2, horizon=200)
+    agent = make("ucb_vi", family, scale=0.0, last_transition=True)
+
+    def regret(key):
+        key_task, key_agent = jax.random.split(key)
+        return rollout(key_task, key_agent, task, agent, num_episodes=4).gap
+
+    gap = np.asarray(jax.jit(regret)(jax.random.key(0)))
+    assert gap[400:].sum() == 0  # once both actions are known

@@ -14,9 +14,9 @@ from icrl.algorithms.mdp.backward_induction import Table
 from icrl.algorithms.posteriors import mdp_statistics
 from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
 
-# Values this close, over 1 + the largest, are equal: what rounding makes of a tie must
-# not decide it.
-TIE = 1e-5
+# Roundings of the largest value within which others equal it: what rounding makes of a
+# tie must not decide it, and what is more than rounding must.
+TIE = 32
 
 Plan = Callable[[jax.Array, MDPStatistics, Table], Table]
 
@@ -152,4 +152,5 @@ def read(table: Table, step: Int[Array, ""], obs: Any) -> Float[Array, " actions
 def settle_ties(values: Float[Array, " actions"]) -> Float[Array, " actions"]:
     """The same values, but those that differ from the largest by rounding equal it."""
     largest = values.max()
-    return jnp.where(values >= largest - TIE * (1 + jnp.abs(largest)), largest, values)
+    rounding = jnp.finfo(values.dtype).eps * jnp.abs(values).max()
+    return jnp.where(values >= largest - TIE * rounding, largest, values)
