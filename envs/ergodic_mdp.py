@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from envs.base import Key, require
+from envs.planning import EXACT
 from envs.registry import register
 from envs.tabular_mdp import SizedFamily, TabularMDP, make_task
 
@@ -74,7 +75,7 @@ class ErgodicMDPFamily(SizedFamily):
         in_reach = jax.nn.one_hot(self._neighbours(), self.states)
         on_arrival = jax.random.normal(key_state, (self.states,))
         return make_task(
-            transitions=jnp.einsum("sak,skt->sat", laws, in_reach),
+            transitions=jnp.einsum("sak,skt->sat", laws, in_reach, precision=EXACT),
             rewards=self.action_reward_std * jax.random.normal(key_action, shape),
             arrival_rewards=self.state_reward_std * on_arrival,
             noise_std=self.noise_std,

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from envs.base import Key, require
+from envs.planning import EXACT
 from envs.registry import register
 from envs.tabular_mdp import SizedFamily, TabularMDP, make_task
 
@@ -76,7 +77,7 @@ class GarnetFamily(SizedFamily):
         ends = jnp.zeros((*rows, 1)), jnp.ones((*rows, 1))
         cuts = jnp.concatenate([ends[0], jnp.sort(cuts), ends[1]], axis=-1)
         chosen = jax.nn.one_hot(next_states, self.states)
-        return jnp.einsum("sab,sabt->sat", jnp.diff(cuts), chosen)
+        return jnp.einsum("sab,sabt->sat", jnp.diff(cuts), chosen, precision=EXACT)
 
     def _draw_rewards(self, key: Key) -> Float[Array, "states actions"]:
         shape = (self.states, self.actions)

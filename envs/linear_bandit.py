@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from envs.base import NOTHING, Family, Key, TimeStep, bandit_timestep, require
 from envs.observation import NO_OBSERVATION, Arms, Space
+from envs.planning import EXACT
 from envs.registry import register
 
 ArmsDrawn = Literal["fixed", "per_task", "per_step"]
@@ -58,19 +59,23 @@ class LinearBandit:
         """Pays the chosen arm and offers the next ones."""
         key_noise, key_arms = jax.random.split(key)
         noise = self.noise_std * jax.random.normal(key_noise)
-        reward = (state.features @ self.theta)[action] + noise
+        reward = self._means(state)[action] + noise
         state, obs = self._offer(key_arms, state.step + 1)
         return state, bandit_timestep(obs, reward, state.step, self.horizon)
 
     def gaps(self, state: LinearBanditState) -> Float[Array, " arms"]:
         """Distance of every arm's mean to the best on offer."""
-        means = state.features @ self.theta
+        means = self._means(state)
         return means.max() - means
 
     def state_from_obs(self, step: Int[Array, ""], obs: Array) -> LinearBanditState:
         """The step and the arms on offer."""
         features = self.features if self.arms == "fixed" else obs
         return LinearBanditState(step=step, features=features)
+
+    def _means(self, state: LinearBanditState) -> Float[Array, " arms"]:
+        """Mean reward of every arm on offer."""
+        return jnp.matmul(state.features, self.theta, precision=EXACT)
 
     def _offer(self, key: Key, step: Int[Array, ""]) -> tuple[LinearBanditState, Array]:
         """The arms of step `step`, and what the agent sees of them."""

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from envs import grid
 from envs.base import Family, require
 from envs.dark_room import DarkRoom, DarkRoomFamily, DarkRoomState
+from envs.planning import EXACT
 from envs.splits import FiniteTasks
 from icrl.algorithms.base import Algorithm, require_prior
 from icrl.algorithms.dark_room.version_space import Law, version_space, vote
@@ -177,8 +178,12 @@ def _vote_of_pairs(
 
     def law(left: Any, obs: Any) -> Float[Array, " actions"]:
         goals_left, orders_left = left
-        votes = jnp.einsum("o,soa->sa", orders_left.astype(jnp.float32), plays)
-        counts = goals_left.astype(jnp.float32) @ votes[set_of[:, obs]]
+        votes = jnp.einsum(
+            "o,soa->sa", orders_left.astype(jnp.float32), plays, precision=EXACT
+        )
+        counts = jnp.matmul(
+            goals_left.astype(jnp.float32), votes[set_of[:, obs]], precision=EXACT
+        )
         return counts / counts.sum()
 
     return law

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from envs.base import Family, Scalar, TimeStep, require
 from envs.linear_bandit import LinearBanditFamily
+from envs.planning import EXACT
 from icrl.algorithms.base import Algorithm, require_family
 from icrl.algorithms.posteriors.ridge import (
     RidgeState,
@@ -86,7 +87,8 @@ def linear_thompson(
         slopes = std * (features[:, :, None] * state.root[None]).sum(1)
         nodes = jnp.asarray(_normal_nodes(dim - 1, num_nodes))
         # Arm k is worth base[k] + slopes[k, 0] z with the other coordinates at a node.
-        base = ridge_scores(state, features)[None] + nodes @ slopes[:, 1:].T
+        at_nodes = jnp.matmul(nodes, slopes[:, 1:].T, precision=EXACT)
+        base = ridge_scores(state, features)[None] + at_nodes
         law = jax.vmap(_law_of_highest_line, (0, None))(base, slopes[:, 0])
         mean_law = law.mean(0)
         return mean_law / mean_law.sum()
