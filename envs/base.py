@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from envs.fields import check_fields
 from envs.observation import NO_OBSERVATION, Discrete, Space
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Family:
 
     def __post_init__(self) -> None:
         """Checks the sizes."""
+        check_fields(self)
         require(self.horizon >= 1, "horizon must be at least 1", self.horizon)
 
     @property
