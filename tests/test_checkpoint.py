@@ -283,3 +283,11 @@ def test_weights_that_are_missing_broken_or_of_another_model_are_named(tmp_path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunError, match=r"seed_0\.safetensors cannot be read"):
         load_weights(path, model())
+
+
+def test_weights_come_back_as_they_were_whatever_their_order_in_memory(tmp_path):
+    square = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    tree = {"turned": square.T, "strided": square[:, ::2], "scalar": np.float32(3)}
+    save_weights(tmp_path / "w.safetensors", tree)
+    for name, leaf in load_weights(tmp_path / "w.safetensors", tree).items():
+        np.testing.assert_array_equal(leaf, tree[name])

@@ -169,7 +169,8 @@ def save_weights(path: pathlib.Path, model: Any) -> None:
     arrays = {name: _to_numpy(leaf) for name, leaf in flatten(model).items()}
     for name, array in arrays.items():
         if array.dtype == jnp.bfloat16:
-            arrays[name] = array.astype(np.float32)
+            array = array.astype(np.float32)
+        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)  # in C order
     files.write_atomic(path, save(arrays))
 
 
