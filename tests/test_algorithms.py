@@ -611,3 +611,26 @@ def test_bad_options_are_refused_in_one_line(name, family, options, line):
     with pytest.raises(ValueError, match=line) as error:
         algorithms.make(name, family, **options)
     assert "\n" not in str(error.value)
+
+
+def test_the_rarest_exploration_reaches_every_arm():
+    """One uniform draw has 2^23 values: too few for a coin of 1e-4 and 1000 arms."""
+    family = GAUSSIAN.replace(name="", num_arms=1000)
+    agent = algorithms.epsilon_greedy(family, epsilon=1e-4)
+    state = seen(np.ones(1000), np.zeros(1000))
+    keys = jax.random.split(jax.random.key(0), (500, 20_000))
+
+    @jax.jit
+    def count(keys):
+        def some(keys):
+            _, actions = jax.vmap(agent.act, (0, None, None))(keys, state, 0)
+            return jnp.zeros(1000, jnp.int32).at[actions].add(1)
+
+        return jax.lax.map(some, keys).sum(0)
+
+    # 1e7 draws explore 1000 times: the highest arms are as likely as the others
+    explored = np.asarray(count(keys))[1:]
+    assert explored.sum() == pytest.approx(1000, abs=120)
+    quarters = explored[:996].reshape(4, -1).sum(1)
+    assert abs(quarters - 250).max() < 80
+    assert (explored > 0).mean() == pytest.approx(1 - np.exp(-1), abs=0.06)

@@ -50,12 +50,12 @@ def index_policy(
             best = jnp.argmax(index(state, obs))
         if exploration is None:
             return state, best
-        # One draw serves both: below the probability it explores, and there it is
-        # uniform on [0, probability).
-        probability, draw = exploration(state), jax.random.uniform(key)
-        scaled = num_actions * draw / jnp.maximum(probability, 1e-30)
-        anything = jnp.minimum(scaled, num_actions - 1).astype(best.dtype)
-        return state, jnp.where(draw < probability, anything, best)
+        # Two draws: one uniform number has 2²³ values, too few for both where the
+        # probability is small and the arms are many.
+        key_coin, key_arm = jax.random.split(key)
+        explores = jax.random.uniform(key_coin) < exploration(state)
+        anything = jax.random.randint(key_arm, (), 0, num_actions, best.dtype)
+        return state, jnp.where(explores, anything, best)
 
     def action_probabilities(state: AgentState, obs: Any) -> Float[Array, " actions"]:
         if exploration is None:
