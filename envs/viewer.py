@@ -1,7 +1,7 @@
 """Pictures of grid tasks, as arrays of pixels, in NumPy alone.
 
 A task that has a method `picture(state) -> GridPicture` can be seen: here as an array,
-in `icrl/viewer.py` as a drawing of a trajectory or an animation, and in Gymnasium by
+in `icrl/drawing/viewer.py` as a drawing or an animation, and in Gymnasium by
 `render_mode="rgb_array"`.
 """
 
