@@ -74,12 +74,11 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains, and plays in rooms of both halves of the split."""
-    import jax
-
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.algorithms.annealed_optimal import annealed_optimal
     from icrl.evaluation import panels, returns
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
     from icrl.training import train_models
 
@@ -120,7 +119,7 @@ def run(run, config: Config) -> None:
     }
     parts = []
     for half in ("test", "train"):
-        tasks, key = getattr(family.split(), half), jax.random.key(config.root_seed)
+        tasks, key = getattr(family.split(), half), evaluation_key(config.root_seed)
         scores = returns.online(
             key,
             tasks,

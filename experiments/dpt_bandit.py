@@ -105,13 +105,12 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains, plays, scores."""
-    import jax
-
     import envs
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
     from icrl.training import train_models
 
@@ -144,7 +143,7 @@ def run(run, config: Config) -> None:
         ),
     ]
     losses = evaluation.losses(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         choices._replace(tasks=split_prior(family).test),
         trained.models,
         algorithms.exact_posterior_sampling(family),
@@ -161,17 +160,16 @@ def _online(config: Config, panel, tested, family, trained, published):
     So does Thompson sampling in Bernoulli bandits: the paper's values are its Gaussian
     sampler's (11.06 at 500 pulls; Beta posteriors reach 10.6 at 200 already).
     """
-    import jax
-
     from envs.splits import split_prior
     from icrl import evaluation
     from icrl.algorithms import make
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.tokenizers.query_first import query_first
 
     tokenizer = query_first(family)
     scores = evaluation.online(
-        jax.random.key(config.root_seed),  # the same means and noise in every panel
+        evaluation_key(config.root_seed),  # the same means and noise in every panel
         split_prior(tested).test,
         {
             "dpt": evaluation.trained(trained.models, tokenizer),
@@ -197,18 +195,18 @@ def _online(config: Config, panel, tested, family, trained, published):
 
 def _offline(config: Config, panel, tested, family, trained, marks):
     """Everybody chooses from the same data sets, which no learner collected."""
-    import jax
     import numpy as np
 
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.tokenizers.query_first import query_first
 
     fixed, make = evaluation.fixed, algorithms.make
     exact = algorithms.exact_posterior_sampling(family)
     scores = evaluation.offline(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         split_prior(tested).test,
         lambda task: algorithms.dirichlet_point_mass(tested),
         {

@@ -208,19 +208,18 @@ def _choices(config: Config):
 
 def _online(config: Config, learned, panel: str, agents, kept: int, half="test"):
     """Returns by episode, with `kept` whole episodes in the context."""
-    import jax
-
     from icrl import algorithms, evaluation
     from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
     from icrl.algorithms.dark_room.snake_sweep import snake_sweep
     from icrl.evaluation import returns
+    from icrl.keys import evaluation_key
 
     family = _family()
     exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
     slow = panel == "online_query_first"
     return returns.online_panel(
         panel,
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         getattr(family.split(), half),
         {
             **agents,
@@ -243,6 +242,7 @@ def _offline(config: Config, play, learned):
     from icrl import algorithms, evaluation
     from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
     from icrl.evaluation import returns
+    from icrl.keys import evaluation_key
     from icrl.pretraining.collection import independent_pairs
 
     family = _family()
@@ -262,7 +262,7 @@ def _offline(config: Config, play, learned):
     return [
         returns.offline_panel(
             f"offline_{name}",
-            jax.random.fold_in(jax.random.key(config.root_seed), number),
+            jax.random.fold_in(evaluation_key(config.root_seed), number),
             family.split().test,
             collect,
             agents,

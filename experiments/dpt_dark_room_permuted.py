@@ -64,12 +64,11 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains, and plays held-out orders and those of training."""
-    import jax
-
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.algorithms.dark_room.goal_posterior import exact_permutation_posterior
     from icrl.evaluation import panels, returns
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
     from icrl.pretraining.collection import either, independent_pairs, some_of_life
     from icrl.training import train_models
@@ -107,7 +106,7 @@ def run(run, config: Config) -> None:
         [
             returns.online_panel(
                 f"online_{half}",
-                jax.random.key(config.root_seed),
+                evaluation_key(config.root_seed),
                 tasks,
                 agents,
                 num_tasks=config.num_tasks,

@@ -76,6 +76,7 @@ def run(run, config: Config) -> None:
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.pretraining import dataset, methods
     from icrl.training import train_models
 
@@ -125,7 +126,7 @@ def run(run, config: Config) -> None:
     parts = []
     for number, share in enumerate(SHARES):
         scores = evaluation.offline(
-            jax.random.fold_in(jax.random.key(config.root_seed), number),
+            jax.random.fold_in(evaluation_key(config.root_seed), number),
             split_prior(family).test,
             lambda task, share=share: mixture(
                 family, task, weights=(share,), expert_biased=True

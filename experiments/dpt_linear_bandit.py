@@ -72,6 +72,7 @@ def run(run, config: Config) -> None:
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
     from icrl.training import train_models
 
@@ -94,7 +95,7 @@ def run(run, config: Config) -> None:
     dpt_argmax = evaluation.trained(trained.models, choices.tokenizer, greedy=True)
     exact = algorithms.linear_thompson(family, num_nodes=NODES)
     fixed, make = evaluation.fixed, algorithms.make
-    keys = jax.random.split(jax.random.key(config.root_seed), 3)
+    keys = jax.random.split(evaluation_key(config.root_seed), 3)
     test = split_prior(family).test
 
     online = evaluation.online(

@@ -81,12 +81,11 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains every model, and gives all of them the same data sets."""
-    import jax
-
     import envs
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels, returns
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
     from icrl.pretraining.collection import independent_pairs
     from icrl.training import train_models
@@ -111,7 +110,7 @@ def run(run, config: Config) -> None:
         learned[name] = len(trained.seeds)
         tokens += trained.train_tokens
     scores = returns.offline(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         family.split().test,
         independent_pairs(family, family.horizon),
         agents,

@@ -165,10 +165,9 @@ def _demonstrations(row: int | None):
 
 def _panels(config: Config, setting: str, family, learnt, exact, num_seeds: int):
     """The return of one episode from the corner, after each of the data sets."""
-    import jax
-
     from icrl import algorithms, evaluation
     from icrl.evaluation import returns
+    from icrl.keys import evaluation_key
 
     agents = {
         **learnt,
@@ -180,7 +179,7 @@ def _panels(config: Config, setting: str, family, learnt, exact, num_seeds: int)
     return [
         returns.offline_panel(
             f"{setting}_{data}",
-            jax.random.key(config.root_seed),  # the same tasks in every panel
+            evaluation_key(config.root_seed),  # the same tasks in every panel
             _off_the_walls(family.split().test),
             collect,
             agents,
@@ -208,6 +207,7 @@ def _ways(family, agent):
 
     from envs import grid
     from icrl.evaluation import returns
+    from icrl.keys import evaluation_key
     from icrl.rollout import rollout
 
     task, demonstrations = family.task(PICTURED_GOAL), _demonstrations(row=0)
@@ -215,7 +215,7 @@ def _ways(family, agent):
 
     @jax.jit
     def walk(model):
-        *keys, key_task, key_agent = jax.random.split(jax.random.key(0), 8)
+        *keys, key_task, key_agent = jax.random.split(evaluation_key(0), 8)
         pairs = zip(keys[::2], keys[1::2], strict=True)
         lives = {
             data: collect(*pair, task)

@@ -73,12 +73,11 @@ class Config(protocol.DecisionConfig):
 
 def run(run, config: Config) -> None:
     """Trains a model for each alpha, plays them, measures ratios and distances."""
-    import jax
-
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.diagnostics.divergence import divergence_panel
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
 
     recipe = protocol.make_recipe(config, "BernoulliBandit-Lin2023-v0")
     family = recipe.make_family()
@@ -106,7 +105,7 @@ def run(run, config: Config) -> None:
     test = split_prior(family).test
     target = evaluation.fixed(thompson)
     online = evaluation.online(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         test,
         {**trained.agents, TARGET: target},
         num_tasks=config.num_tasks,
@@ -130,14 +129,13 @@ def run(run, config: Config) -> None:
 
 def _log_ratios(config: Config, tasks, target, contexts):
     """Thompson sampling's histories against each context algorithm's, in nats."""
-    import jax
-
     from icrl import evaluation
     from icrl.diagnostics.distribution_ratio import log_ratios
+    from icrl.keys import evaluation_key
 
     return {
         alpha: log_ratios(
-            jax.random.key(config.root_seed),
+            evaluation_key(config.root_seed),
             tasks,
             target,
             evaluation.fixed(context),

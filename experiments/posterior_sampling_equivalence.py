@@ -44,11 +44,10 @@ class Config(protocol.DecisionConfig):
 
 def run(run, config: Config) -> None:
     """Trains a model for each context algorithm, plays, compares."""
-    import jax
-
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
 
     recipe = protocol.make_recipe(config, FAMILY)
     family = recipe.make_family()
@@ -75,7 +74,7 @@ def run(run, config: Config) -> None:
     exact = evaluation.fixed(algorithms.exact_posterior_sampling(family))
     uniform = evaluation.fixed(contexts["dpt_uniform"])
     online = evaluation.online(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         test,
         {**trained.agents, TARGET: exact},
         num_tasks=config.num_tasks,
@@ -99,13 +98,12 @@ def run(run, config: Config) -> None:
 
 def _invariance(config: Config, tasks, trained, histories):
     """Distance between every two models, and between seeds of one, on uniform play."""
-    import jax
-
     from icrl.diagnostics.divergence import disagreement, divergence_panel
+    from icrl.keys import evaluation_key
 
     def between(one, other):
         return disagreement(
-            jax.random.key(config.root_seed),
+            evaluation_key(config.root_seed),
             tasks,
             one,
             other,
@@ -140,16 +138,15 @@ def _of_seeds(trained, name, seeds):
 
 def _reordering(config: Config, tasks, trained, histories):
     """How much a model's last prediction depends on the order of its history."""
-    import jax
-
     from icrl.diagnostics.exchangeability import order_sensitivity
     from icrl.evaluation.statistics import interval
+    from icrl.keys import evaluation_key
     from icrl.runs.saved import row
 
     rows = []
     for name, agent in trained.agents.items():
         moved = order_sensitivity(
-            jax.random.key(config.root_seed),
+            evaluation_key(config.root_seed),
             tasks,
             agent,
             histories,

@@ -42,12 +42,11 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains, plays, scores."""
-    import jax
-
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
     from icrl.training import train_models
 
@@ -76,7 +75,7 @@ def run(run, config: Config) -> None:
     ):
         agents[name] = evaluation.fixed(algorithms.make(name, family))
     scores = evaluation.online(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         split_prior(family).test,
         agents,
         num_tasks=config.num_tasks,

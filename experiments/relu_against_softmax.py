@@ -75,10 +75,9 @@ def run(run, config: Config) -> None:
 
 def _teach(run, config: Config, teaching: str):
     """The panels of one pretraining, and its tokens."""
-    import jax
-
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
+    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
 
     recipes = {
@@ -117,7 +116,7 @@ def _teach(run, config: Config, teaching: str):
     test = split_prior(family).test
     reference = TARGETS[teaching]
     online = evaluation.online(
-        jax.random.key(config.root_seed),
+        evaluation_key(config.root_seed),
         test,
         {**agents, reference: target},
         num_tasks=config.num_tasks,

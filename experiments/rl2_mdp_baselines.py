@@ -151,17 +151,17 @@ def expected_returns(config: Config, family, agent):
     The gaps of the actions of an episode sum, in expectation, to V* less its return,
     whatever was learnt before it (the performance difference lemma).
     """
-    import jax
     import jax.numpy as jnp
 
     from envs.tabular_mdp import TabularMDP
     from icrl import evaluation
+    from icrl.keys import evaluation_key
 
     number = config.num_episodes
 
     def score(model, index, seed):
         task, trajectory = evaluation.play(
-            jax.random.key(config.root_seed),
+            evaluation_key(config.root_seed),
             family.split().test,
             agent,
             model,

@@ -74,12 +74,11 @@ class Config(protocol.DecisionConfig):
 
 def run(run, config: Config) -> None:
     """Trains a model for each setting, and measures its gap and what bounds it."""
-    import jax
-
     from envs.splits import split_prior
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.diagnostics.performance_gap import performance_gap
+    from icrl.keys import evaluation_key
 
     rows, arrays, gaps, tokens, first = [], {}, {}, 0, {}
     for name, (share, num_examples, horizon, arms) in config.settings().items():
@@ -110,7 +109,7 @@ def run(run, config: Config) -> None:
         )
         tokens += trained.train_tokens
         gap = performance_gap(
-            jax.random.key(config.root_seed),
+            evaluation_key(config.root_seed),
             split_prior(family).test,
             trained.agents[name],
             evaluation.fixed(thompson),

@@ -69,11 +69,10 @@ class Config(ExperimentConfig):
 
 def run(run, config: Config) -> None:
     """Trains both transformers and plays them beside the algorithms."""
-    import jax
-
     from icrl import algorithms, evaluation
     from icrl.agents import Recipe
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.pretraining import dataset, methods
     from icrl.training import train_models
 
@@ -120,7 +119,7 @@ def run(run, config: Config) -> None:
         "uniform": evaluation.fixed(algorithms.uniform(family)),
         "optimal": evaluation.of_task(algorithms.optimal),
     }
-    key, test = jax.random.key(config.root_seed), family.split().test
+    key, test = evaluation_key(config.root_seed), family.split().test
     scores = evaluation.online(
         key, test, agents, num_tasks=config.num_tasks, num_episodes=config.num_episodes
     )

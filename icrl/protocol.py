@@ -25,7 +25,6 @@ from icrl.config import (
 from icrl.tokenizers import TOKENIZERS
 
 AGENT = "transformer"
-HISTORY = 4  # key purpose, beside those of `icrl.evaluation`
 STEPS = (10, 25, 50, 100, 150, 200)  # where the paper's curves were read
 
 
@@ -116,11 +115,10 @@ def run(
         reference: the target's name.
         published: values read out of the paper's figures.
     """
-    import jax
-
     from envs.splits import split_prior
     from icrl import evaluation
     from icrl.evaluation import panels
+    from icrl.keys import evaluation_key
     from icrl.training import train_models
 
     recipe = make_recipe(config, family)
@@ -128,7 +126,7 @@ def run(
     choices = pretraining(recipe, tasks)
     trained = train_models(run, recipe, choices, config.training)
     seeds = len(trained.seeds)
-    key = jax.random.key(config.root_seed)
+    key = evaluation_key(config.root_seed)
     test = split_prior(tasks).test
     transformer = evaluation.trained(trained.models, choices.tokenizer)
     agents = {
@@ -313,11 +311,10 @@ def distances(
     config: Config, tasks: Any, agents: Mapping[str, Any], target: Any, histories: Any
 ) -> dict[str, Any]:
     """`Divergences` of every agent from the target on the same histories."""
-    import jax
-
     from icrl.diagnostics.divergence import divergences
+    from icrl.keys import evaluation_key
 
-    key = jax.random.key(config.root_seed)
+    key = evaluation_key(config.root_seed)
     return {
         name: divergences(
             key, tasks, agent, target, histories, num_tasks=config.num_contexts
@@ -331,11 +328,12 @@ def _history(key, tasks, target, agent, reference) -> dict[str, Any]:
     import jax
     import numpy as np
 
+    from icrl.keys import Purpose, fold
     from icrl.rollout import predictions, rollout
 
     @jax.jit
     def laws(models):
-        key_history = jax.random.fold_in(key, HISTORY)
+        key_history = fold(key, Purpose.HISTORY)
         key_task, key_noise, key_agent = jax.random.split(key_history, 3)
         task = tasks.sample(key_task)
         life = rollout(key_noise, key_agent, task, target)

@@ -11,6 +11,7 @@ from icrl import algorithms, cli
 from icrl.agents import Recipe
 from icrl.config import DecisionPretrainingConfig
 from icrl.errors import RunError
+from icrl.keys import dataset_key
 from icrl.pretraining import dataset, methods, sample
 
 RECIPE = Recipe(family="GaussianBandit-DPT-v0", changes={"horizon": 5})
@@ -35,7 +36,7 @@ def test_a_frozen_set_holds_the_generators_examples(tmp_path):
     manifest = freeze(tmp_path / "data")
     data = dataset.load(tmp_path / "data")
     assert manifest["shapes"]["tokens"] == [30, 6, 8]
-    key = jax.random.fold_in(jax.random.key(0), 7)
+    key = jax.random.fold_in(dataset_key(0), 7)
     expected = sample(choices(), key)
     for have, want in zip(data, expected, strict=True):
         assert np.allclose(have[7], want, atol=1e-6)

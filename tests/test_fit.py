@@ -12,6 +12,7 @@ from icrl import runs
 from icrl.config import ExperimentConfig
 from icrl.errors import RunError
 from icrl.experiment import Experiment
+from icrl.keys import Purpose, fold, training_key
 from icrl.runs.metrics import Progress, read_metrics
 from icrl.training import Learner, fit
 
@@ -121,7 +122,7 @@ def test_a_seed_that_diverges_is_left_out_and_the_others_go_on(tmp_path):
 
     def init(key):
         state = plain.init(key)
-        second = jax.random.fold_in(jax.random.key(1), 0)
+        second = fold(training_key(1), Purpose.INIT)
         bad = (jax.random.key_data(key) == jax.random.key_data(second)).all()
         return state._replace(baseline=jnp.where(bad, 1e12, 0.0))
 

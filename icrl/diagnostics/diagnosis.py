@@ -13,6 +13,7 @@ from icrl.diagnostics.divergence import divergence_panel, divergences
 from icrl.diagnostics.exchangeability import order_sensitivity
 from icrl.diagnostics.recognition import candidates, recognise
 from icrl.evaluation.statistics import interval
+from icrl.keys import evaluation_key
 from icrl.runs.saved import row
 
 NUM_FITS = 3  # of the likeliest algorithms that are listed
@@ -51,7 +52,7 @@ def diagnose(
     exact = fixed(algorithms.make(target, family, **(options or {})))
     tasks = family.split().test
     uniform = fixed(algorithms.uniform(family))
-    key, seeds = jax.random.key(0), len(loaded.seeds)
+    key, seeds = evaluation_key(0), len(loaded.seeds)
     rows = []
     for panel, histories in (("own_histories", None), ("uniform_histories", uniform)):
         found = divergences(key, tasks, agent, exact, histories, num_tasks=num_tasks)

@@ -10,10 +10,9 @@ from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.agents import Agent
 from icrl.diagnostics.divergence import require_algorithm, total_variation
-from icrl.evaluation import Regrets, over_seeds_and_tasks, play
+from icrl.evaluation import Regrets, key_for, over_seeds_and_tasks, play
+from icrl.keys import Purpose
 from icrl.rollout import Trajectory
-
-ORDERS = 3  # key purpose, beside those of `icrl.evaluation`
 
 
 def order_sensitivity(
@@ -66,7 +65,7 @@ def order_sensitivity(
             law = agent.law(model, task, _reordered(key_order, life))[-2]
             return total_variation(as_it_was, law)
 
-        key_orders = jax.random.fold_in(jax.random.fold_in(key, ORDERS), index)
+        key_orders = key_for(key, Purpose.ORDERS, index)
         return jax.vmap(distance)(jax.random.split(key_orders, num_orders))
 
     return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)

@@ -17,13 +17,14 @@ from envs.base import Family, Key, Task, require_gaps
 from envs.splits import FiniteTasks, TaskSet
 from icrl.agents import Agent, fixed, trained
 from icrl.algorithms.base import Algorithm
+from icrl.keys import Purpose, fold
 from icrl.pretraining.examples import Pretraining, ask_and_label, gather
 from icrl.rollout import Trajectory, answers, replay, rollout
 from icrl.tokenizers.encoding import decisions, encode
 
 Regrets = Float[np.ndarray, "_ _ _"]  # seeds, tasks, time
 Law = Float[Array, "decisions actions"]
-TASKS, AGENTS, CONTEXTS = 0, 1, 2  # key purposes
+TASKS, AGENTS, CONTEXTS = Purpose.TASKS, Purpose.AGENTS, Purpose.CONTEXTS
 
 
 def play(
@@ -238,6 +239,6 @@ def task_at(tasks: TaskSet, key: Key, index: Array) -> Task:
     return tasks.at(index) if isinstance(tasks, FiniteTasks) else tasks.sample(key)
 
 
-def key_for(key: Key, purpose: int, index: Array) -> Key:
+def key_for(key: Key, purpose: Purpose, index: Array) -> Key:
     """The key of one purpose (`TASKS`, `AGENTS`, ...) for task `index`."""
-    return jax.random.fold_in(jax.random.fold_in(key, purpose), index)
+    return jax.random.fold_in(fold(key, purpose), index)

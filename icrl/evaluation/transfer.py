@@ -3,12 +3,11 @@
 import contextlib
 from typing import Any
 
-import jax
-
 from envs import registry
 from envs.base import Family
 from icrl.agents import fixed
 from icrl.evaluation import metric_of, online
+from icrl.keys import evaluation_key
 
 
 def evaluate_run(
@@ -65,7 +64,7 @@ def evaluate_run(
         with contextlib.suppress(ValueError):  # not every algorithm plays every family
             agents[other] = fixed(algorithms.make(other, agent.family))
     scores = online(
-        jax.random.key(0),
+        evaluation_key(0),
         tested.split().test,
         agents,
         num_tasks=num_tasks,

@@ -22,6 +22,7 @@ from icrl import algorithms
 from icrl.agents import Recipe
 from icrl.config import DecisionPretrainingConfig
 from icrl.errors import RunError
+from icrl.keys import dataset_key
 from icrl.pretraining import methods
 from icrl.pretraining.examples import Example, Pretraining, sample
 from icrl.runs import files, serialization
@@ -208,7 +209,7 @@ def _generate(
             batch_size=min(EXAMPLES_AT_ONCE, num_examples),
         )
 
-    return {k: np.asarray(v) for k, v in run(jax.random.key(seed))._asdict().items()}
+    return {k: np.asarray(v) for k, v in run(dataset_key(seed))._asdict().items()}
 
 
 def _card(manifest: dict[str, Any]) -> str:

@@ -19,11 +19,11 @@ from envs.base import Key, Task, gaps_of, require, require_gaps
 from envs.splits import TaskSet
 from icrl.algorithms.base import Algorithm, require_law
 from icrl.config import PretrainingConfig
+from icrl.keys import Purpose, fold
 from icrl.rollout import Trajectory, answers, predictions, rollout
 from icrl.tokenizers.base import Tokenizer
 from icrl.tokenizers.encoding import decisions, encode
 
-QUERY = 3  # key purpose, beside the three of `sample`
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
 Collect = Callable[[Key, Key, Task], Trajectory]  # keys of the noise and the choices
 # `(task, trajectory, query) -> (labels, weights)`; the query is None, where a decision
@@ -101,7 +101,7 @@ def ask_and_label(
     require_question(pretraining)
     query = None
     if pretraining.query is not None:
-        query = pretraining.query(jax.random.fold_in(key, QUERY), trajectory)
+        query = pretraining.query(fold(key, Purpose.QUERY), trajectory)
     return query, *pretraining.expert(task, trajectory, query)
 
 

@@ -1,8 +1,8 @@
 """Fitting a learner: seeds side by side, resumed bit for bit, whatever its loss is.
 
-Every training seed is a model of its own; seeds are vmapped in one job. All randomness
-of step t of seed s is `fold_in(fold_in(key(s), DATA), t)`, so that a resumed run is bit
-for bit the uninterrupted one (same seeds, devices and versions).
+Every training seed is a model of its own; seeds are vmapped in one job. Step t of seed
+s draws from `fold_in(fold(training_key(s), DATA), t)` alone (`icrl.keys`), so that a
+resumed run is bit for bit the uninterrupted one (same seeds, devices and versions).
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from jaxtyping import Array, Float, Int
 
 from envs.base import Key
 from icrl.errors import RunError
+from icrl.keys import Purpose, fold, training_key
 from icrl.runs.checkpoint import load_weights, save_weights
 from icrl.runs.metrics import Preemption, Progress
 from icrl.runs.run import Run
 
-INIT, DATA = 0, 1  # key purposes
 Logged = dict[str, Float[Array, ""]]
 
 
@@ -119,7 +119,7 @@ class _Fitter(NamedTuple):
 
     def fit(self, cohort: tuple[int, ...]) -> None:
         """Trains the seeds of one cohort side by side and writes their weights."""
-        roots = jnp.stack([jax.random.key(seed) for seed in cohort])
+        roots = jnp.stack([training_key(seed) for seed in cohort])
         state = jax.jit(jax.vmap(self._initial))(roots)
         steps = jax.jit(
             jax.vmap(self._steps, in_axes=(0, 0, None, None)), donate_argnums=0
@@ -164,7 +164,7 @@ class _Fitter(NamedTuple):
 
     def _initial(self, root: Key) -> FitState:
         return FitState(
-            learner=self.learner.init(jax.random.fold_in(root, INIT)),
+            learner=self.learner.init(fold(root, Purpose.INIT)),
             diverged_at=jnp.full((), -1),
         )
 
@@ -174,7 +174,7 @@ class _Fitter(NamedTuple):
         """`steps_per_call` steps of one seed, with what the log says of each."""
 
         def one(state: FitState, step: Int[Array, ""]):
-            key = jax.random.fold_in(jax.random.fold_in(root, DATA), step)
+            key = jax.random.fold_in(fold(root, Purpose.DATA), step)
             inner, logged = self.learner.step(state.learner, key, data)
             fresh = (state.diverged_at < 0) & ~jnp.isfinite(logged["loss"])
             diverged_at = jnp.where(fresh, step, state.diverged_at)

@@ -136,7 +136,7 @@ def _learner(
 
     def init() -> QLearning:
         return QLearning(
-            table=jnp.full(shape, start, jnp.float32),
+            table=jnp.full(shape, start, float),
             visits=jnp.zeros(shape),
             ended=jnp.zeros(states, bool),
             step=jnp.zeros((), jnp.int32),

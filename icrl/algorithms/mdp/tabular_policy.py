@@ -60,7 +60,7 @@ def planned_policy(
     shape = horizon, states, family.num_actions
 
     def init() -> Planned:
-        table = jnp.full(shape, unplanned, jnp.float32)
+        table = jnp.full(shape, unplanned, float)
         return Planned(statistics=mdp_statistics.no_steps(family), table=table)
 
     def begin_episode(key: jax.Array, state: Planned) -> Planned:

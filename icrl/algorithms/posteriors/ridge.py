@@ -30,7 +30,7 @@ def ridge_prior(dim: int, ridge: Scalar, prior_mean: float = 0.0) -> RidgeState:
     """
     return RidgeState(
         root=jnp.eye(dim) / ridge**0.5,
-        theta_hat=jnp.full(dim, prior_mean, jnp.float32),
+        theta_hat=jnp.full(dim, prior_mean, float),
         num_observed=jnp.zeros((), jnp.int32),
     )
 
