@@ -634,3 +634,36 @@ def test_the_rarest_exploration_reaches_every_arm():
     quarters = explored[:996].reshape(4, -1).sum(1)
     assert abs(quarters - 250).max() < 80
     assert (explored > 0).mean() == pytest.approx(1 - np.exp(-1), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in FITS for kind in sorted(FITS[name])]
+)
+def test_an_algorithm_keeps_its_contract_in_double_precision(name, kind):
+    """It runs, and gives the same probabilities where nothing is drawn for them."""
+    family = FAMILIES[kind]
+
+    def law(key, life):
+        agent = algorithms.make(name, family)
+        state = agent.begin_episode(key, agent.init())
+
+        def learn(state, now):
+            return agent.update(state, *now), None
+
+        steps = (life.obs, life.action, life.timestep)
+        learnt, _ = jax.lax.scan(learn, state, steps)
+        assert agent.action_probabilities is not None
+        return agent.action_probabilities(learnt, life.final_obs)
+
+    life = jax.tree.map(lambda x: np.asarray(x[0]), random_lives(kind))
+
+    def laws(key):
+        keys = jax.random.split(key, 8)
+        return np.asarray(jax.jit(jax.vmap(law, (0, None)))(keys, life))
+
+    single = laws(jax.random.key(7))
+    with jax.enable_x64(True):
+        double = laws(jax.random.key(7))
+    np.testing.assert_allclose(double.sum(-1), 1, atol=1e-5)
+    if (single == single[0]).all():
+        np.testing.assert_allclose(double, single, atol=2e-4)
