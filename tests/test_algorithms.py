@@ -289,6 +289,16 @@ def test_bayes_ucb_agrees_with_scipy(seed):
     assert chosen(agent, seen(pulls, pulls * mean)) == np.argmax(cut.ppf(level))
 
 
+def test_bayes_ucb_learns_where_its_quantile_is_close_to_1():
+    # 1 - 1/(t ln(2000)^5) is 1 in float32: 547 units of regret, all on arm 0
+    family = BERNOULLI.replace(num_arms=2, horizon=2000)
+    agent = algorithms.bayes_ucb(family, log_power=5.0)
+    life = jax.jit(functools.partial(rollout, algorithm=agent))(
+        jax.random.key(0), jax.random.key(1), family.task([0.1, 0.9])
+    )
+    assert 0 < life.gap.sum() < 15
+
+
 def test_the_most_probable_arm_need_not_have_the_highest_mean():
     # known to be 0.45, or never pulled: the mean is higher, and so is the chance of
     # three such arms together, but not of each of them

@@ -2,6 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.special
 import scipy.stats
 
 import envs
@@ -54,7 +56,7 @@ def test_truncated_normal_agrees_with_scipy_far_outside_its_interval(std):
     law = cut_normal(mode.astype(np.float64), std)
     args = (jnp.asarray(mode), jnp.full(mode.shape, std, jnp.float32), 0.0, 1.0)
     spread = law.ppf(0.75) - law.ppf(0.25) + 1e-4  # float32 near 1 has steps of 6e-8
-    quantile = truncated_normal.quantile(jnp.asarray(p), *args)
+    quantile = truncated_normal.quantile(jnp.asarray(p), jnp.asarray(1 - p), *args)
     assert (abs(quantile - law.ppf(p.astype(np.float64))) < 1e-3 * spread).all()
     middles = (np.arange(4000)[:, None] + 0.5) / 4000  # SciPy's own mean overflows
     mean = law.ppf(middles).mean(0)
@@ -112,7 +114,9 @@ def test_beta_quantiles_agree_with_scipy():
         [0.5, 1, 2, 30, 200], [0.5, 1, 3, 100, 400], [0.01, 0.5, 0.9, 0.998]
     )
     a, b, p = (x.ravel().astype(np.float32) for x in grid)
-    quantile = jax.jit(jax.vmap(lambda p, a, b: beta_law.quantile(p, a[None], b[None])))
+    quantile = jax.jit(
+        jax.vmap(lambda p, a, b: beta_law.upper_quantile(1 - p, a[None], b[None]))
+    )
     found = np.asarray(quantile(*map(jnp.asarray, (p, a, b))))[:, 0]
     a, b, p = (x.astype(np.float64) for x in (a, b, p))
     error = abs(found - scipy.stats.beta.ppf(p, a, b)) / scipy.stats.beta.std(a, b)
@@ -121,15 +125,54 @@ def test_beta_quantiles_agree_with_scipy():
     assert np.ravel(ends).tolist() == [0, 1]
 
 
+def cut_normal_upper_quantile(tail, mode, std):
+    """By a root finder on logarithms: SciPy's own `isf` loses the smallest tails."""
+
+    def log_mass(x):  # above x, within the interval
+        above, beyond = scipy.special.log_ndtr(-(np.array([x, 1.0]) - mode) / std)
+        return above + np.log1p(-np.exp(beyond - above))
+
+    total = log_mass(0.0)
+    end = 1 - 1e-15
+    return scipy.optimize.brentq(
+        lambda x: log_mass(x) - total - np.log(tail), 0, end, xtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("tail", [1e-5, 2.6e-8, 1e-12])
+def test_upper_quantiles_are_right_however_small_the_tail(tail):
+    # 1 - tail is 1 in float32 from 6e-8 on
+    pulls, total = np.array([50, 1450, 2]), np.array([5, 1305, 1])
+    seen, small = statistics(pulls, total), jnp.asarray(tail, jnp.float32)
+    found = posteriors.beta(BERNOULLI.replace(num_arms=3)).upper_quantile(seen, small)
+    wins, losses = 1 + total, 1 + pulls - total
+    expected = scipy.stats.beta(wins, losses).isf(tail)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+    family = GAUSSIAN.replace(num_arms=3)
+    found = posteriors.gaussian(family).upper_quantile(seen, small)
+    precision = 12 + pulls / 0.09
+    law = scipy.stats.norm((6 + total / 0.09) / precision, precision**-0.5)
+    np.testing.assert_allclose(found, law.isf(tail), rtol=1e-5)
+
+    modes, std = np.array([-1.0, 0.5, 1.3]), 0.3 / np.sqrt(pulls)
+    found = posteriors.uniform_prior(family).upper_quantile(
+        statistics(pulls, pulls * modes), small
+    )
+    expected = list(map(cut_normal_upper_quantile, [tail] * 3, modes, std))
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
 def test_the_conjugate_posterior_is_the_one_of_the_textbook():
     seen = statistics([0, 1, 10, 500], [0, 0.9, 4, 260])
     posterior = posteriors.gaussian(GAUSSIAN.replace(num_arms=4))
     precision = 12 + np.asarray(seen.pulls) / 0.09
     mean = (12 * 0.5 + np.asarray(seen.total) / 0.09) / precision
     np.testing.assert_allclose(posterior.mean(seen), mean, rtol=1e-5)
-    p = jnp.asarray(0.9)
+    tail = jnp.asarray(0.1)
     expected = scipy.stats.norm(mean, precision**-0.5).ppf(0.9)
-    np.testing.assert_allclose(posterior.quantile(seen, p), expected, rtol=1e-5)
+    found = posterior.upper_quantile(seen, tail)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     sampled = draws(posterior, seen)
     np.testing.assert_allclose(sampled.std(0), precision**-0.5, rtol=0.03)
 

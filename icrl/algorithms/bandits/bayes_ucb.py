@@ -20,8 +20,8 @@ def bayes_ucb(
 ) -> Algorithm:
     """Plays the arm whose posterior has the highest upper quantile.
 
-    At step t, counted from 1, of a horizon n the quantile is that of probability
-    1 - 1/(t (ln n)^log_power); ties go to the lowest arm.
+    At step t, counted from 1, of a horizon n the quantile is what a mean exceeds with
+    probability 1/(t (ln n)^log_power); ties go to the lowest arm.
 
     Source: Kaufmann, Cappé and Garivier 2012, "On Bayesian upper confidence bounds for
     bandit problems", Algorithm 1 (their c is our `log_power`; 5 in the theorem, 0
@@ -42,7 +42,7 @@ def bayes_ucb(
     def index(state: ArmStatistics, obs) -> Float[Array, " arms"]:
         del obs
         t = 1 + state.pulls.sum()
-        return posterior.quantile(state, 1 - 1 / (t * divisor))
+        return posterior.upper_quantile(state, 1 / (t * divisor))
 
     return index_policy(
         family, init=posterior.init, index=index, update=update_statistics

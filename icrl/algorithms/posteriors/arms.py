@@ -41,7 +41,9 @@ class Posterior(NamedTuple):
         update: `(statistics, action, reward) -> statistics`.
         mean: `statistics -> Float[arms]`, the posterior means.
         sample: `(key, statistics) -> Float[arms]`, one draw of every arm's mean.
-        quantile: `(statistics, p) -> Float[arms]`, p a scalar in [0, 1].
+        upper_quantile: `(statistics, tail) -> Float[arms]`: what each mean exceeds with
+            probability `tail`, a scalar in [0, 1]. It is not called with 1 less the
+            tail, which is 1 in float32 from a tail of 6e-8 on.
         best_arm_probabilities: `statistics -> Float[arms]`, the law of the argmax of
             `sample`; right to 1e-5.
     """
@@ -50,7 +52,7 @@ class Posterior(NamedTuple):
     update: Callable[[ArmStatistics, Array, Array], ArmStatistics]
     mean: Callable[[ArmStatistics], PerArm]
     sample: Callable[[jax.Array, ArmStatistics], PerArm]
-    quantile: Callable[[ArmStatistics, Float[Array, ""]], PerArm]
+    upper_quantile: Callable[[ArmStatistics, Float[Array, ""]], PerArm]
     best_arm_probabilities: Callable[[ArmStatistics], PerArm]
 
 
@@ -94,7 +96,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         update=count_pull,
         mean=mean,
         sample=lambda key, statistics: jax.random.beta(key, *parameters(statistics)),
-        quantile=lambda statistics, p: beta_law.quantile(p, *parameters(statistics)),
+        upper_quantile=lambda statistics, tail: beta_law.upper_quantile(
+            tail, *parameters(statistics)
+        ),
         best_arm_probabilities=law_of_best,
     )
 
@@ -139,10 +143,10 @@ def gaussian(
         mean, std = moments(statistics)
         return mean + std * jax.random.normal(key, mean.shape)
 
-    def quantile(statistics: ArmStatistics, p: Float[Array, ""]) -> PerArm:
+    def upper_quantile(statistics: ArmStatistics, tail: Float[Array, ""]) -> PerArm:
         mean, std = moments(statistics)
-        deviation = jnp.clip(ndtri(p), -1e30, 1e30)  # 0 * infinity is not a number
-        return mean + std * deviation
+        deviation = jnp.clip(ndtri(tail), -1e30, 1e30)  # 0 * infinity is not a number
+        return mean - std * deviation
 
     def law_of_best(statistics: ArmStatistics) -> PerArm:
         mean, std = moments(statistics)
@@ -159,7 +163,7 @@ def gaussian(
         update=count_pull,
         mean=lambda statistics: moments(statistics)[0],
         sample=sample,
-        quantile=quantile,
+        upper_quantile=upper_quantile,
         best_arm_probabilities=law_of_best,
     )
 
@@ -210,9 +214,13 @@ def uniform_prior(
         middle = jnp.full_like(pulled, (low + high) / 2)
         return where_pulled(statistics, pulled, middle)
 
-    def quantiles(statistics: ArmStatistics, p: PerArm) -> PerArm:
-        pulled = truncated_normal.quantile(p, *cut(statistics), low, high)
-        return where_pulled(statistics, pulled, low + (high - low) * p)
+    def quantiles(statistics: ArmStatistics, below: PerArm, above: PerArm) -> PerArm:
+        pulled = truncated_normal.quantile(below, above, *cut(statistics), low, high)
+        return where_pulled(statistics, pulled, low + (high - low) * below)
+
+    def sample(key: jax.Array, statistics: ArmStatistics) -> PerArm:
+        uniform = jax.random.uniform(key, statistics.pulls.shape)
+        return quantiles(statistics, uniform, 1 - uniform)
 
     def law_of_best(statistics: ArmStatistics) -> PerArm:
         if noiseless:
@@ -229,7 +237,8 @@ def uniform_prior(
             return jnp.where(statistics.pulls[:, None, None] > 0, -t * (t / 2 + a), 0.0)
 
         def at(level: Array) -> PerArm:
-            return quantiles(statistics, jnp.full_like(statistics.pulls, level))
+            below = jnp.full_like(statistics.pulls, level)
+            return quantiles(statistics, below, 1 - below)
 
         inner = jax.vmap(at, out_axes=-1)(jnp.asarray(_LEVELS))
         ends = jnp.broadcast_to(jnp.asarray([[low, high]]), (inner.shape[0], 2))
@@ -239,11 +248,11 @@ def uniform_prior(
         init=lambda: no_pulls(family),
         update=count_pull,
         mean=mean,
-        sample=lambda key, statistics: quantiles(
-            statistics, jax.random.uniform(key, statistics.pulls.shape)
-        ),
-        quantile=lambda statistics, p: quantiles(
-            statistics, jnp.full_like(statistics.pulls, p)
+        sample=sample,
+        upper_quantile=lambda statistics, tail: quantiles(
+            statistics,
+            jnp.full_like(statistics.pulls, 1 - tail),
+            jnp.full_like(statistics.pulls, tail),
         ),
         best_arm_probabilities=law_of_best,
     )

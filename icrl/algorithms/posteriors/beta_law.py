@@ -9,18 +9,18 @@ _NEWTON_STEPS = 10
 _SMALLEST = 1e-30
 
 
-def quantile(
-    p: Float[Array, ""], a: Float[Array, " arms"], b: Float[Array, " arms"]
+def upper_quantile(
+    tail: Float[Array, ""], a: Float[Array, " arms"], b: Float[Array, " arms"]
 ) -> Float[Array, " arms"]:
-    """The point below which Beta(a, b) has probability `p`.
+    """The point above which Beta(a, b) has probability `tail`.
 
     Newton's method on the logarithm of the smaller tail, in the log-odds z of the
     point. There Beta has a log-concave density, so that logarithm is concave and the
     method settles after at most one step too far; steps are cut so that this one does
     not reach where float32 has nothing left of the tail.
     """
-    flip = p > 0.5
-    p, first, second = jnp.where(flip, 1 - p, p), *_swap(flip, a, b)
+    flip = tail < 0.5
+    p, first, second = jnp.where(flip, tail, 1 - tail), *_swap(flip, a, b)
     longest_step = 3 * jnp.sqrt(1 / first + 1 / second)
     log_p, log_normaliser = jnp.log(jnp.maximum(p, _SMALLEST)), betaln(a, b)
 

@@ -15,20 +15,25 @@ TAIL = 4.0  # standard deviations from which the tail formulas are used
 Values = Float[Array, "..."]
 
 
-def quantile(p: Values, mode: Values, std: Values, low: float, high: float) -> Values:
-    """The point below which N(mode, std²), kept to [low, high], has probability `p`.
+def quantile(
+    below: Values, above: Values, mode: Values, std: Values, low: float, high: float
+) -> Values:
+    """A point of N(mode, std²) kept to [low, high], by the probability on its sides.
+
+    Both probabilities are given, as `1 - p` has no digits of a small p.
 
     Args:
-        p: probability, in [0, 1].
+        below: probability of what lies below the point, in [0, 1].
+        above: 1 less that.
         mode: mean of the normal law before it is cut; anywhere.
         std: its standard deviation, positive. Values of the same shape as `mode`.
         low: lower end of the interval.
         high: upper end.
     """
     flip, a, width = _from_near_bound(mode, std, low, high)
-    p = jnp.where(flip, 1 - p, p)
+    p, rest = jnp.where(flip, above, below), jnp.where(flip, below, above)
     excess = jnp.where(
-        a < TAIL, _body_quantile(p, a, width), _tail_quantile(p, a, width)
+        a < TAIL, _body_quantile(p, rest, a, width), _tail_quantile(p, rest, a, width)
     )
     excess = std * jnp.clip(excess, 0, width)
     return jnp.clip(jnp.where(flip, high - excess, low + excess), low, high)
@@ -62,20 +67,26 @@ def _from_near_bound(
     return flip, -inside / std, (high - low) / std
 
 
-def _body_quantile(p: Values, a: Values, width: Values) -> Values:
-    tail_a, tail_b = ndtr(-a), ndtr(-(a + width))
-    tail = (1 - p) * tail_a + p * tail_b
-    return -ndtri(jnp.clip(tail, 1e-37, 1 - 1e-7)) - a
+def _body_quantile(p: Values, rest: Values, a: Values, width: Values) -> Values:
+    b = a + width
+    below = rest * ndtr(a) + p * ndtr(b)
+    above = rest * ndtr(-a) + p * ndtr(-b)
+    deviations = ndtri(jnp.maximum(jnp.minimum(below, above), 1e-37))
+    return jnp.where(below < above, deviations, -deviations) - a
 
 
-def _tail_quantile(p: Values, a: Values, width: Values) -> Values:
-    """Solves P(X > a + t | X > a) = 1 - p (1 - r) for t, by iteration.
+def _tail_quantile(p: Values, rest: Values, a: Values, width: Values) -> Values:
+    """Solves P(X > a + t | X > a) = rest + p r for t, by iteration; rest is 1 - p.
 
     With t = a x + x²/2 in the exponent this is `a t + t²/2 = e + log R(a+t)/R(a)`; the
     last term moves little with t, so that four rounds reach rounding error from a ≥ 4.
     """
     a = jnp.maximum(a, TAIL)  # where it is smaller the result is not used
-    e = -jnp.log1p(p * jnp.expm1(_log_tail_ratio(a, width)))
+    log_r = _log_tail_ratio(a, width)
+    # the same twice: one loses no digits of a small p, the other of a small rest
+    near = jnp.log1p(p * jnp.expm1(log_r))
+    far = jnp.log(jnp.maximum(rest + p * jnp.exp(log_r), 1e-37))
+    e = -jnp.where(p < 0.5, near, far)
     t = jnp.zeros_like(e)
     for _ in range(4):
         target = jnp.maximum(e + jnp.log(_mills(a + t) / _mills(a)), 0)
