@@ -63,6 +63,37 @@ def test_truncated_normal_agrees_with_scipy_far_outside_its_interval(std):
     assert (abs(truncated_normal.mean(*args) - mean) < 2e-3 * spread).all()
 
 
+@pytest.mark.parametrize("noise", [1.0, 30.0, 100.0, 1000.0])
+def test_truncated_normal_is_right_where_noise_exceeds_the_range(noise):
+    mode = (0.4 + noise * np.array([-3, -0.2, 0, 0.3, 5])).astype(np.float32)
+    args = jnp.asarray(mode), jnp.full(5, noise), 0.0, 1.0
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+
+    def integral(end, power):
+        """Of x^power times the density, from 0 to `end` of every law."""
+        x = end * (nodes[:, None] + 1) / 2
+        density = np.exp(x * (2 * mode.astype(np.float64) - x) / 2 / noise**2)
+        return (end / 2 * weights[:, None] * x**power * density).sum(0)
+
+    total = integral(1.0, 0)
+    found = truncated_normal.mean(*args)
+    np.testing.assert_allclose(found, integral(1.0, 1) / total, atol=1e-7)
+    for p in (1e-3, 0.3, 0.8):
+        below, above = jnp.full(5, p), jnp.full(5, 1 - p)
+        found = np.asarray(truncated_normal.quantile(below, above, *args), np.float64)
+        np.testing.assert_allclose(integral(found, 0) / total, p, atol=3e-5)
+
+
+def test_a_higher_average_has_a_higher_posterior_mean_whatever_the_noise():
+    pulls, averages = np.array([1.0, 1.0]), np.array([30.0, -3.0])
+    seen, family = statistics(pulls, averages), GAUSSIAN.replace(num_arms=2)
+    # of the cut normal law, to first order in the data: 1/2 + (average - 1/2) / 12 / σ²
+    found = posteriors.uniform_prior(family, noise_std=100.0).mean(seen)
+    np.testing.assert_allclose(found, 0.5 + (averages - 0.5) / 12e4, atol=1e-7)
+    found = posteriors.gaussian(family, noise_std=1000.0).mean(seen)
+    np.testing.assert_allclose(found, 0.5 + (averages - 0.5) / 12e6, atol=1e-7)
+
+
 def test_samples_follow_the_posterior_when_rewards_contradict_the_prior():
     # 10 pulls that average 1.6, 0.5 and -2: 6 standard errors above and 21 below
     seen = statistics([10, 10, 10], [16, 5, -20])

@@ -133,10 +133,12 @@ def gaussian(
     def moments(statistics: ArmStatistics) -> tuple[PerArm, PerArm]:
         pulls = statistics.pulls
         noise = noise_std**2
-        # weight of the prior: noise / (noise + n v₀), which is 1 before any pull
+        # weights of the prior and of the data, 1 and 0 before any pull; they sum to 1,
+        # but a small one would lose its digits as 1 less the other
         denominator = jnp.where(pulls > 0, noise + pulls * prior_variance, 1.0)
         weight = jnp.where(pulls > 0, noise / denominator, 1.0)
-        mean = weight * prior_mean + (1 - weight) * empirical_means(statistics)
+        of_data = pulls * prior_variance / denominator
+        mean = prior_mean + of_data * (empirical_means(statistics) - prior_mean)
         return mean, jnp.sqrt(weight * prior_variance)
 
     def sample(key: jax.Array, statistics: ArmStatistics) -> PerArm:

@@ -4,15 +4,24 @@
 five standard deviations on: beyond, it returns a bound, and often the wrong one. Here
 lengths are measured from the bound nearer to the mode, in standard deviations, and the
 tail beyond `TAIL` uses Mills' ratio R(x) = P(Z > x) / φ(x), which never underflows.
+Where the density hardly changes over the interval, these formulas take differences of
+numbers that are nearly equal; there the mean is integrated, and quantiles are those of
+an exponential law.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Float
 
 TAIL = 4.0  # standard deviations from which the tail formulas are used
 
+FLAT = 6.0  # the mean is integrated where the log density changes by less
+THIN = 0.02  # width in standard deviations, below which the law is nearly exponential
+
 Values = Float[Array, "..."]
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)  # on [-1, 1]
 
 
 def quantile(
@@ -35,6 +44,7 @@ def quantile(
     excess = jnp.where(
         a < TAIL, _body_quantile(p, rest, a, width), _tail_quantile(p, rest, a, width)
     )
+    excess = jnp.where(width < THIN, _thin_quantile(p, rest, a, width), excess)
     excess = std * jnp.clip(excess, 0, width)
     return jnp.clip(jnp.where(flip, high - excess, low + excess), low, high)
 
@@ -52,7 +62,26 @@ def mean(mode: Values, std: Values, low: float, high: float) -> Values:
     kept = jnp.maximum(-jnp.expm1(log_r), 1e-30)
     tail = (excess_a - jnp.exp(log_r) * (excess_b + width)) / kept
     excess = std * jnp.clip(jnp.where(a < TAIL, body, tail), 0, width)
-    return jnp.where(flip, high - excess, low + excess)
+    cut = jnp.where(flip, high - excess, low + excess)
+    flat, change = _flat_mean(mode, std, low, high)
+    return jnp.where(change < FLAT, flat, cut)
+
+
+def _flat_mean(
+    mode: Values, std: Values, low: float, high: float
+) -> tuple[Values, Values]:
+    """The mean by Gauss-Legendre quadrature, and how much the log density changes.
+
+    It is half the width times E[v], v in [-1, 1]: the integral of v times the density,
+    less its value in the middle, which adds nothing and would take all digits.
+    """
+    half, middle = (high - low) / 2, (high + low) / 2
+    slope, curve = half * (mode - middle) / std / std, (half / std) ** 2 / 2
+    moment, mass = jnp.zeros_like(slope), jnp.zeros_like(slope)
+    for v, weight in zip(_NODES, _WEIGHTS, strict=True):
+        more = jnp.expm1(slope * v - curve * v * v)
+        moment, mass = moment + weight * v * more, mass + weight * (1 + more)
+    return middle + half * moment / mass, 2 * abs(slope) + curve
 
 
 def _from_near_bound(
@@ -75,6 +104,12 @@ def _body_quantile(p: Values, rest: Values, a: Values, width: Values) -> Values:
     return jnp.where(below < above, deviations, -deviations) - a
 
 
+def _thin_quantile(p: Values, rest: Values, a: Values, width: Values) -> Values:
+    """The quantile with an exponential density of the same slope in the middle."""
+    change = jnp.maximum(width * (a + width / 2), 1e-12)
+    return width * _minus_log(p, rest, -change) / change
+
+
 def _tail_quantile(p: Values, rest: Values, a: Values, width: Values) -> Values:
     """Solves P(X > a + t | X > a) = rest + p r for t, by iteration; rest is 1 - p.
 
@@ -82,16 +117,19 @@ def _tail_quantile(p: Values, rest: Values, a: Values, width: Values) -> Values:
     last term moves little with t, so that four rounds reach rounding error from a ≥ 4.
     """
     a = jnp.maximum(a, TAIL)  # where it is smaller the result is not used
-    log_r = _log_tail_ratio(a, width)
-    # the same twice: one loses no digits of a small p, the other of a small rest
-    near = jnp.log1p(p * jnp.expm1(log_r))
-    far = jnp.log(jnp.maximum(rest + p * jnp.exp(log_r), 1e-37))
-    e = -jnp.where(p < 0.5, near, far)
+    e = _minus_log(p, rest, _log_tail_ratio(a, width))
     t = jnp.zeros_like(e)
     for _ in range(4):
         target = jnp.maximum(e + jnp.log(_mills(a + t) / _mills(a)), 0)
         t = 2 * target / (a + jnp.sqrt(a * a + 2 * target))
     return t
+
+
+def _minus_log(p: Values, rest: Values, log_r: Values) -> Values:
+    """-log(rest + p r), of which neither a small nor a large value loses its digits."""
+    small = jnp.log1p(p * jnp.expm1(log_r))
+    large = jnp.log(jnp.maximum(rest + p * jnp.exp(log_r), 1e-37))
+    return -jnp.where((p < 0.5) | (log_r > -1), small, large)
 
 
 def _log_tail_ratio(a: Values, width: Values) -> Values:
