@@ -518,7 +518,7 @@ def test_a_mixture_without_a_law_of_every_part_has_none():
     assert told(agent, [1]).log_likelihoods.tolist() == [0.0, 0.0]
 
 
-def test_playing_a_mixture_costs_nothing_for_its_law():
+def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
     """Training plays it at every step: XLA must drop what only the law reads."""
 
     def marked(state, obs):
@@ -535,7 +535,7 @@ def test_playing_a_mixture_costs_nothing_for_its_law():
     def compiled(function):
         many = jax.vmap(function)
         keys = jax.random.split(jax.random.key(0), 3)
-        return jax.jit(many).lower(keys).compile().as_text()
+        return jax.jit(many).lower(keys).compile(as_users_compile).as_text()
 
     assert " sine(" not in compiled(lambda key: life(key, 2))
     assert " sine(" in compiled(lambda key: predictions(agent, life(key, 1)))

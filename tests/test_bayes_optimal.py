@@ -71,6 +71,7 @@ def test_another_prior_moves_the_value():
     assert optimum(1, 9, 2.0, 1.0).value == pytest.approx(6.0)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_what_it_says_is_what_it_earns_and_nobody_earns_more():
     family = bandits(2, 50)
     exact = bayes_optimal_regret(family)

@@ -24,6 +24,7 @@ from envs.linear_bandit import LinearBanditFamily
 from envs.template import Corridor, CorridorFamily, CorridorState
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", envs.names())
 def test_every_family_holds_to_the_contract(name):
     failed = [answer for answer in check.check_env(name) if not answer.passed]

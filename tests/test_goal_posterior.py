@@ -44,6 +44,7 @@ def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
 # simulation, which says ±1.1 at a deviation of 33.
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(
     ("episodes", "expected"),
     [
@@ -60,6 +61,7 @@ def test_returns_online_are_those_of_an_ideal_dpt(episodes, expected):
     assert (abs(found.mean(0) - expected) < 3 * error + 0.05).all()
 
 
+@pytest.mark.usefixtures("optimised")
 def test_the_return_offline_is_that_of_having_seen_the_goal():
     collect = independent_pairs(DPT, 100)
     offline = most_likely(exact_goal_posterior(DPT, in_episode=False))

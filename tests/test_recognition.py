@@ -12,12 +12,24 @@ from envs.splits import split_prior
 from icrl import algorithms
 from icrl.agents import Agent, fixed
 from icrl.algorithms import posteriors
+from icrl.diagnostics import recognition
 from icrl.diagnostics.likelihood import fit_lapse, interval, likeliest, middle_of_best
 from icrl.diagnostics.recognition import Candidate, candidates, recognise
 
 BERNOULLI = envs.family("BernoulliBandit-Lin2023-v0", horizon=40)
 GAUSSIAN = envs.family("GaussianBandit-DPT-v0", horizon=40)
 LINEAR = envs.family("LinearBandit-Lin2023-v0", horizon=40)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def judged_fast():
+    """Laws of many actions are computed for long; worth a better compilation."""
+    plain = recognition._of_actions.__wrapped__
+    options = {"xla_backend_optimization_level": 1}
+    fast = jax.jit(plain, static_argnames="make", compiler_options=options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recognition, "_of_actions", fast)
+        yield
 
 
 @functools.cache

@@ -197,6 +197,7 @@ def test_q_learning_learns(algorithm):
     assert gap[:, -30 * H :].mean() < 0.6 * random_lives().gap.mean()
 
 
+@pytest.mark.usefixtures("optimised")
 def test_exact_returns_are_what_rewards_are_on_average():
     family = envs.family("RandomMDP-RL2-v0")
     task, learner = family.sample(jax.random.key(0)), psrl(family)

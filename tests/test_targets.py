@@ -25,6 +25,8 @@ from icrl.algorithms.base import Algorithm
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
 from icrl.rollout import replay, rollout
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 MAX_Z = 3.0
 SIZES = (1, 5, 10, 20, 50, 100, 200, 300, 400, 500)  # of offline data sets
 
@@ -213,7 +215,6 @@ def suboptimality(
     return jax.jit(jax.vmap(run))
 
 
-@jax.jit
 @jax.vmap
 def posterior_entropy(key: jax.Array, positions: jax.Array) -> jax.Array:
     """Nats left in the exact posterior of the best arm, at each position.
@@ -295,7 +296,7 @@ def test_training_loss_of_an_ideal_dpt_agrees_with_known_values():
     spread = 1 + (jnp.arange(num_tasks)[:, None] + 500 // 8 * jnp.arange(8)[None]) % 500
     keys = jax.random.split(jax.random.key(0), num_tasks)
     positions = jnp.concatenate([positions, spread], axis=-1)
-    entropy = np.asarray(posterior_entropy(keys, positions))
+    entropy = np.asarray(jax.jit(posterior_entropy)(keys, positions))
 
     def ours(row):
         if row["t"] == "1..500":

@@ -124,21 +124,17 @@ SCRIPT = """
 import sys, pathlib
 sys.path.insert(0, {tests!r})
 import test_train
-from icrl.runs import runtime
-runtime.enable_compilation_cache()
 test_train.fit(pathlib.Path(sys.argv[1]), seeds=(0, 1), training=test_train.LONG)
 """
 LONG = dataclasses.replace(TRAINING, num_steps=1500, checkpoint_every=50)
 
 
-def start(folder, cache):
+def start(folder):
     tests = pathlib.Path(__file__).parent
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
     script = SCRIPT.format(tests=str(tests))
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         cwd=tests.parent,
-        env=environment,
         stderr=subprocess.DEVNULL,
     )
 
@@ -165,20 +161,20 @@ def weights_of(folder):
 
 
 def test_a_run_killed_three_times_ends_bit_for_bit_as_an_undisturbed_one(tmp_path):
-    cache, quiet, killed = (tmp_path / n for n in ("cache", "quiet", "killed"))
-    undisturbed = start(quiet, cache)
+    quiet, killed = (tmp_path / n for n in ("quiet", "killed"))
+    undisturbed = start(quiet)
     assert undisturbed.wait(timeout=300) == 0
     chance = random.Random(0)
     kills = 0
     for least in (8, 50, 90):  # chunks of 10 steps that were logged, of 150
-        process = start(killed, cache)
+        process = start(killed)
         wait_for_lines(process, killed, least + chance.randrange(20))
         time.sleep(chance.random() * 0.1)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
     assert kills == 3
     assert not weights_of(killed)
-    assert start(killed, cache).wait(timeout=300) == 0
+    assert start(killed).wait(timeout=300) == 0
     assert len(weights_of(quiet)) == 2 and weights_of(killed) == weights_of(quiet)
 
     def losses(folder):
@@ -189,7 +185,7 @@ def test_a_run_killed_three_times_ends_bit_for_bit_as_an_undisturbed_one(tmp_pat
 
 
 def test_sigterm_saves_and_exits(tmp_path):
-    process = start(tmp_path / "run", tmp_path / "cache")
+    process = start(tmp_path / "run")
     wait_for_lines(process, tmp_path / "run", 12)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
@@ -207,7 +203,8 @@ def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
     )
     losses = []
     for count in (1, 2):
-        flags = f"--xla_force_host_platform_device_count={count}"
+        flags = os.environ.get("XLA_FLAGS", "")
+        flags += f" --xla_force_host_platform_device_count={count}"
         folder = tmp_path / str(count)
         subprocess.run(
             [sys.executable, "-c", script, str(folder), str(count)],
