@@ -64,6 +64,23 @@ FITS = {
     "uniform": {"gaussian", "linear_per_task"},
     "vi_lcb": {"mdp"},
 }
+# What the contract is tested on: an algorithm that is not named above, on every family
+# that it plays.
+PAIRS = [
+    (name, kind)
+    for name in algorithms.ALGORITHMS.names()
+    for kind in sorted(FITS.get(name, FAMILIES))
+]
+
+
+def make(name, kind):
+    """An algorithm for a family; skips the test where it does not play that."""
+    try:
+        return algorithms.make(name, FAMILIES[kind])
+    except ValueError:
+        if name in FITS:
+            raise
+        pytest.skip(f"{name} does not play {kind}")
 
 
 def seen(pulls, total) -> ArmStatistics:
@@ -87,10 +104,6 @@ def chosen(algorithm, state, obs=0):
     return int(algorithm.act(jax.random.key(0), state, jnp.asarray(obs))[1])
 
 
-def test_every_agent_is_in_the_contract_test():
-    assert set(FITS) == set(algorithms.ALGORITHMS.names())
-
-
 @functools.cache
 def random_lives(kind):
     """Three tasks of a family, played at random."""
@@ -104,12 +117,10 @@ def random_lives(kind):
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 3))
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in FITS for kind in sorted(FITS[name])]
-)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_algorithm_keeps_its_contract(name, kind):
     family = FAMILIES[kind]
-    agent = algorithms.make(name, family)
+    agent = make(name, kind)
     num_draws = 2000
 
     def run(key, life):
@@ -646,15 +657,12 @@ def test_the_rarest_exploration_reaches_every_arm():
     assert (explored > 0).mean() == pytest.approx(1 - np.exp(-1), abs=0.06)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in FITS for kind in sorted(FITS[name])]
-)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_algorithm_keeps_its_contract_in_double_precision(name, kind):
     """It runs, and gives the same probabilities where nothing is drawn for them."""
-    family = FAMILIES[kind]
 
     def law(key, life):
-        agent = algorithms.make(name, family)
+        agent = make(name, kind)
         state = agent.begin_episode(key, agent.init())
 
         def learn(state, now):

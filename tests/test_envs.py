@@ -279,7 +279,7 @@ def test_a_task_that_cannot_tell_its_gaps_passes_what_applies():
         raise NotImplementedError
 
     family = faulty_bandit(gaps=gaps)
-    rule = "has_gaps must be False, as tasks give no gaps, got True"
+    rule = "has_gaps must be False, as tasks do not give any, got True"
     assert message(family, "gaps") == rule
     kind = type("Without", (type(family),), {"has_gaps": False})
     family = kind(

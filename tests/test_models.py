@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from icrl.config import LIN2023_MODEL, LIN2023_RELEASED_MODEL, TransformerConfig
-from icrl.models import Transformer
+from icrl.models import ModelConfig, SequenceModel, Transformer
 from icrl.models.attention_kernels import relu_attention, softmax_attention
+from icrl.registries import MODELS
 from icrl.runs import serialization
 
 TIME, TOKEN, ACTIONS = 37, 8, 5  # no multiple of the query block
@@ -299,6 +300,19 @@ def test_what_makes_no_model_is_refused_where_it_is_made_replaced_or_read(
     if not isinstance(changes.get("mixer"), str):  # JSON knows no tuples
         with pytest.raises(ValueError, match=message):
             serialization.decode(TransformerConfig, written | changes)
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_every_registered_model_is_made_by_its_config(name):
+    config = MODELS[name]()
+    assert isinstance(config, ModelConfig) and type(config).__name__ == name
+    assert serialization.decode(type(config), serialization.encode(config)) == config
+    model = config.make(
+        token_size=TOKEN, num_actions=ACTIONS, max_tokens=TIME, rngs=nnx.Rngs(0)
+    )
+    assert isinstance(model, SequenceModel) and model.max_tokens == TIME
+    _, stepped = jax.jit(step_by_step)(model, context())
+    np.testing.assert_allclose(stepped, read(model, context()), atol=1e-5)
 
 
 def test_float64_is_refused_where_jax_has_none_and_exact_where_it_has():

@@ -422,7 +422,7 @@ def test_the_half_of_a_code_never_changes():
         (ERGODIC, {"least_probability": 0.0}, "least_probability must lie in"),
         (ERGODIC, {"least_probability": 0.3}, "least_probability must lie in"),
         (RIVER, {"states": 2}, "states must be at least 3"),
-        (SEA, {"treasure": float("inf")}, "treasure must be finite"),
+        (SEA, {"treasure": float("inf")}, "treasure must be a finite number"),
         (CHAIN, {"length": 1}, "length must be at least 2"),
         (CHAIN, {"actions": 1}, "actions must be at least 2"),
         (LAKE, {"size": 2}, "size must be at least 3"),
@@ -452,7 +452,9 @@ def test_the_papers_sizes_are_registered():
 
 def test_a_family_of_one_task_has_no_halves():
     lake = envs.family("FrozenLake-4x4-v0", hole_probability=0.0)
-    with pytest.raises(ValueError, match=r"both halves must have tasks.*got (0|256)"):
+    with pytest.raises(
+        ValueError, match=r"draw from both halves of the tasks.*got (0|256)"
+    ):
         lake.split()
 
 
