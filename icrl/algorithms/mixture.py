@@ -18,7 +18,7 @@ class MixtureState(NamedTuple):
 
     chosen: Int[Array, ""]  # -1 before the first episode
     states: tuple[AgentState, ...]
-    log_likelihoods: Float[Array, " parts"]  # of all actions so far; 0 without laws
+    log_likelihoods: Float[Array, " parts"]  # less the largest; 0 without laws
 
 
 def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
@@ -96,7 +96,10 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
             # where that is not asked for, as in training, the compiler leaves it out.
             taken = laws_of_parts(state, obs)[:, action]
             log_taken = jnp.log(jnp.maximum(taken, _LEAST_PROBABILITY))
-            state = state._replace(log_likelihoods=state.log_likelihoods + log_taken)
+            log_likelihoods = state.log_likelihoods + log_taken
+            # only differences count, and those of large numbers lose their digits
+            log_likelihoods = log_likelihoods - log_likelihoods.max()
+            state = state._replace(log_likelihoods=log_likelihoods)
         states = tuple(
             part.update(known, obs, action, timestep)
             for part, known in zip(parts, state.states, strict=True)

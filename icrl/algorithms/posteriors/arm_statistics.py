@@ -2,36 +2,47 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from envs.base import Family
+from icrl.algorithms.posteriors import compensated
 
 
 class ArmStatistics(NamedTuple):
-    """What has been seen of every arm."""
+    """What has been seen of every arm.
+
+    Attributes:
+        pulls: how often.
+        total: sum of rewards.
+        excess: by how much rounding made `total` too large; None: not at all.
+    """
 
     pulls: Float[Array, "*batch arms"]
-    total: Float[Array, "*batch arms"]  # sum of rewards
+    total: Float[Array, "*batch arms"]
+    excess: Float[Array, "*batch arms"] | None = None
 
 
 def no_pulls(family: Family) -> ArmStatistics:
     """The statistics before the first step."""
     nothing = jnp.zeros(family.num_actions)
-    return ArmStatistics(pulls=nothing, total=nothing)
+    return ArmStatistics(pulls=nothing, total=nothing, excess=nothing)
 
 
 def count_pull(
     statistics: ArmStatistics, action: Array, reward: Array
 ) -> ArmStatistics:
     """The statistics after one more pull."""
-    # A one-hot sum instead of `.at[action].add`: under vmap that is a scatter, which
-    # is several times slower on a CPU.
-    pulled = jax.nn.one_hot(action, statistics.pulls.shape[-1])
+    pulls, total, excess = statistics
+    excess = jnp.zeros_like(total) if excess is None else excess
+    new_total, new_excess = compensated.add(total, excess, reward)
+    # A mask instead of `.at[action]`: under vmap that is a scatter, which is several
+    # times slower on a CPU.
+    pulled = jnp.arange(pulls.shape[-1]) == action
     return ArmStatistics(
-        pulls=statistics.pulls + pulled,
-        total=statistics.total + reward * pulled,
+        pulls=pulls + pulled,
+        total=jnp.where(pulled, new_total, total),
+        excess=jnp.where(pulled, new_excess, excess),
     )
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.base import Family, TimeStep, require_discrete
+from icrl.algorithms.posteriors import compensated
 
 
 class MDPStatistics(NamedTuple):
@@ -18,6 +19,7 @@ class MDPStatistics(NamedTuple):
     transitions: Float[Array, "*batch states actions states"]  # how often
     visits: Float[Array, "*batch states actions"]  # steps whose reward was seen
     total: Float[Array, "*batch states actions"]  # sum of rewards
+    excess: Float[Array, "*batch states actions"]  # of `total`, by rounding
     ended: Bool[Array, "*batch states"]  # an episode has terminated there
     step: Int[Array, "*batch"]  # of the episode
     episode: Int[Array, "*batch"]  # how many have begun
@@ -31,6 +33,7 @@ def no_steps(family: Family) -> MDPStatistics:
         transitions=jnp.zeros((states, actions, states)),
         visits=jnp.zeros((states, actions)),
         total=jnp.zeros((states, actions)),
+        excess=jnp.zeros((states, actions)),
         ended=jnp.zeros(states, bool),
         step=jnp.zeros((), jnp.int32),
         episode=jnp.zeros((), jnp.int32),
@@ -73,12 +76,16 @@ def count_step(
     if not last_transition:
         moved = live & ((statistics.step + 1) % horizon != 0)
     arrived = timestep.obs
+    total, excess = compensated.add(
+        statistics.total[obs, action],
+        statistics.excess[obs, action],
+        jnp.where(live, timestep.reward, 0.0),
+    )
     return statistics._replace(
         transitions=statistics.transitions.at[obs, action, arrived].add(moved * 1.0),
         visits=statistics.visits.at[obs, action].add(live * 1.0),
-        total=statistics.total.at[obs, action].add(
-            jnp.where(live, timestep.reward, 0.0)
-        ),
+        total=statistics.total.at[obs, action].set(total),
+        excess=statistics.excess.at[obs, action].set(excess),
         ended=statistics.ended.at[arrived].max(live & timestep.terminated),
         step=statistics.step + 1,
     )
