@@ -277,3 +277,51 @@ def test_bad_beliefs_are_refused_in_one_line(make, line):
     with pytest.raises(ValueError, match=line) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def best_by_quadrature(a, b):
+    """The law of the largest of independent Beta variables, in float64."""
+    # a panel of no mass has no share of it
+    laws = [scipy.stats.beta(*pair) for pair in zip(a, b, strict=True)]
+    # between quantiles of every arm the integrand is smooth; poles stand at the ends
+    levels = np.concatenate([10.0 ** np.arange(-14, 0), [0.3, 0.5, 0.7]])
+    points = [law.ppf(levels) for law in laws] + [law.isf(levels) for law in laws]
+    edges = np.unique(np.concatenate([*points, [0.0, 1.0]]))
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    left, width = edges[:-1, None], np.diff(edges)[:, None]
+    x = left + width * (nodes + 1) / 2
+    inner = []
+    for arm, law in enumerate(laws):
+        others = np.prod([o.cdf(x) for k, o in enumerate(laws) if k != arm], axis=0)
+        # by shares of the arm's own mass in each panel: right where it has poles
+        mass = law.cdf(edges[1:]) - law.cdf(edges[:-1])
+        inside = law.pdf(x) * weights * width / 2
+        total = inside.sum(1, keepdims=True)
+        share = np.where((total > 0) & np.isfinite(total), inside / (total + 1e-300), 0)
+        inner.append((mass[:, None] * share * others).sum())
+    return np.array(inner) / np.sum(inner)
+
+
+@pytest.mark.parametrize(
+    ("prior", "pulls", "wins"),
+    [
+        ((0.5, 0.5), (1, 0), (0, 0)),
+        ((0.5, 0.5), (3, 40), (3, 22)),
+        ((1, 1), (100_000, 100_000), (50_100, 50_000)),
+        ((1, 1), (1_000_000, 10), (600_000, 6)),
+        ((2, 8), (0, 500), (0, 90)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the panels of no mass
+def test_the_law_of_the_best_of_bernoulli_arms_is_right_for_every_prior_and_count(
+    prior, pulls, wins
+):
+    family = envs.family("BernoulliBandit-Lin2023-v0", num_arms=2)
+    posterior = posteriors.beta(family, alpha=float(prior[0]), beta=float(prior[1]))
+    statistics = ArmStatistics(jnp.asarray(pulls, float), jnp.asarray(wins, float))
+    found = jax.jit(posterior.best_arm_probabilities)(statistics)
+    pulls, wins = np.asarray(pulls, float), np.asarray(wins, float)
+    exact = best_by_quadrature(prior[0] + wins, prior[1] + pulls - wins)
+    np.testing.assert_allclose(found, exact, atol=1e-5)
+    if prior == (0.5, 0.5) and tuple(pulls) == (1, 0):
+        assert exact[1] == pytest.approx(0.702642, abs=1e-6)

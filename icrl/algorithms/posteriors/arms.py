@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri, xlog1py, xlogy
+from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from envs.base import Family, Scalar, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.gaussian_bandit import GaussianBanditFamily
 from icrl.algorithms.base import draws_as, require_family
-from icrl.algorithms.posteriors import beta_law, truncated_normal
+from icrl.algorithms.posteriors import beta_law, compensated, truncated_normal
 from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     count_pull,
@@ -79,17 +79,20 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         return a / (a + b)
 
     def law_of_best(statistics: ArmStatistics) -> PerArm:
-        a, b = (x[:, None, None] for x in parameters(statistics))
+        a, b = parameters(statistics)
+        best = jnp.argmax(mean(statistics))
+        # modes in log-odds, from the highest: log(a b' / (b a')) = log(1 + difference)
+        one, other = a * b[best], b * a[best]
+        difference = compensated.difference_of_products(a, b[best], b, a[best]) / other
+        close = abs(difference) < 0.5
+        mode = jnp.where(close, jnp.log1p(jnp.where(close, difference, 0.0)), 0.0)
+        mode = jnp.where(close, mode, jnp.log(one / other))
 
-        def log_density(x):
-            x = jnp.clip(x, 1e-30, 1 - 6e-8)[None]
-            return xlogy(a - 1, x) + xlog1py(b - 1, -x)
+        def log_density(z):
+            wins, losses, modes = (x[:, None, None] for x in (a, b, mode))
+            return beta_law.log_density(z[None] - modes, wins, losses)
 
-        centre = mean(statistics)
-        std = jnp.sqrt(centre * (1 - centre) / (1 + (a + b)[:, 0, 0]))
-        return best_arm_probabilities(
-            log_density, jnp.clip(_around(centre, std), 0.0, 1.0)
-        )
+        return best_arm_probabilities(log_density, mode[:, None] + beta_law.edges(a, b))
 
     return Posterior(
         init=lambda: no_pulls(family),

@@ -3,31 +3,9 @@
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-NODES_PER_PANEL = 8
-
-
-def _gauss_legendre() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1], and the matrix of integrals from 0 to each node."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES_PER_PANEL)
-    basis = np.eye(NODES_PER_PANEL)
-    values = np.polynomial.legendre.legvander(nodes, NODES_PER_PANEL - 1)
-    integrals = np.stack(
-        [
-            np.polynomial.legendre.legval(
-                nodes, np.polynomial.legendre.legint(row, lbnd=-1)
-            )
-            for row in basis
-        ],
-        axis=-1,
-    )
-    cumulative = integrals @ np.linalg.inv(values)
-    return (nodes + 1) / 2, weights / 2, cumulative / 2
-
-
-_NODES, _WEIGHTS, _CUMULATIVE = (x.astype(np.float32) for x in _gauss_legendre())
+from icrl.algorithms.posteriors.quadrature import CUMULATIVE, NODES, WEIGHTS
 
 
 def best_arm_probabilities(
@@ -39,25 +17,27 @@ def best_arm_probabilities(
     """P(arm a has the largest mean) = ∫ f_a(x) Π_{b≠a} F_b(x) dx, for every arm.
 
     Gauss-Legendre quadrature on panels between `edges`. The panels follow every arm's
-    scale, so arms pulled once and 500 times are handled alike. Densities need no
+    scale, so arms pulled once and a million times are handled alike. Densities need no
     normaliser: distribution functions are integrated from the same nodes. In float32
-    the result is right to about 1e-6.
+    the result is right to about 1e-6, provided that differences between arms are: give
+    all points by their distance from somewhere near the best arms.
 
     Args:
         log_density: every arm's log density at some points, up to a constant per arm.
+            Points may be means, or any function that grows with them.
         edges: where each arm's density changes by its own scale, including the ends of
             what matters of its support.
     """
     edges = jnp.sort(edges.ravel())
     left, width = edges[:-1, None], jnp.diff(edges)[:, None]
-    log_f = log_density(left + width * _NODES[None])
+    log_f = log_density(left + width * NODES[None])
     f = jnp.exp(log_f - log_f.max((1, 2), keepdims=True)) * width[None]
-    mass = (f * _WEIGHTS[None, None]).sum(-1)
+    mass = (f * WEIGHTS[None, None]).sum(-1)
     total = mass.sum(-1)[:, None, None]
     before = (jnp.cumsum(mass, -1) - mass)[..., None]
-    within = (f[..., None, :] * _CUMULATIVE[None, None]).sum(-1)
+    within = (f[..., None, :] * CUMULATIVE[None, None]).sum(-1)
     cdf = jnp.clip((before + within) / total, 0, 1)
-    inner = (f / total * _product_of_others(cdf) * _WEIGHTS[None, None]).sum((1, 2))
+    inner = (f / total * _product_of_others(cdf) * WEIGHTS[None, None]).sum((1, 2))
     return inner / inner.sum()
 
 
