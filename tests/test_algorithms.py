@@ -635,9 +635,9 @@ def test_bad_options_are_refused_in_one_line(name, family, options, line):
 
 
 def test_the_rarest_exploration_reaches_every_arm():
-    """One uniform draw has 2^23 values: too few for a coin of 1e-4 and 1000 arms."""
+    """One uniform draw has 84 values below 1e-5, too few to choose 1000 arms by."""
     family = GAUSSIAN.replace(name="", num_arms=1000)
-    agent = algorithms.epsilon_greedy(family, epsilon=1e-4)
+    agent = algorithms.epsilon_greedy(family, epsilon=1e-5)
     state = seen(np.ones(1000), np.zeros(1000))
     keys = jax.random.split(jax.random.key(0), (500, 20_000))
 
@@ -649,12 +649,9 @@ def test_the_rarest_exploration_reaches_every_arm():
 
         return jax.lax.map(some, keys).sum(0)
 
-    # 1e7 draws explore 1000 times: the highest arms are as likely as the others
-    explored = np.asarray(count(keys))[1:]
-    assert explored.sum() == pytest.approx(1000, abs=120)
-    quarters = explored[:996].reshape(4, -1).sum(1)
-    assert abs(quarters - 250).max() < 80
-    assert (explored > 0).mean() == pytest.approx(1 - np.exp(-1), abs=0.06)
+    explored = np.asarray(count(keys))[1:]  # arm 0 is also the best one
+    assert explored.sum() == pytest.approx(100, abs=40)
+    assert (explored > 0).sum() > 0.85 * explored.sum()  # .95 of them are different
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
