@@ -11,8 +11,9 @@ mode, log(a / b).
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, betaln
 from jaxtyping import Array, Float
+
+from icrl.algorithms.posteriors.quadrature import NODES, WEIGHTS
 
 PerArm = Float[Array, " arms"]
 Values = Float[Array, "..."]
@@ -23,8 +24,7 @@ LEVELS = (-22.0, -14.0, -7.0, -2.5, -0.5, 0.5, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0)
 _FAR_LEVELS = (*LEVELS[:6], 2.0, 4.5, 8.0, 13.0, 20.0, 30.0, 41.0, 52.0, 64.0)
 NEAR = 0.25  # distance from the mode, within which a series keeps more digits
 _FALL_STEPS = 2
-_NEWTON_STEPS = 10
-_SMALLEST = 1e-30
+_NEWTON_STEPS = 6
 
 
 def log_density(z: Values, a: Values, b: Values) -> Values:
@@ -65,6 +65,46 @@ def edges(
     return jnp.insert(z, middle, 0.0, axis=-1)
 
 
+def upper_quantile(tail: Float[Array, ""], a: PerArm, b: PerArm) -> PerArm:
+    """The point above which Beta(a, b) has probability `tail`.
+
+    The panel in which it lies is found from the integrals over all panels, and the
+    point in it by Newton's method on the logarithm of what lies above. That is concave,
+    so the method settles after at most one step too far.
+    """
+    flip = tail > 0.5  # then it is the lower tail that has all digits
+    tail = jnp.where(flip, 1 - tail, tail)
+    a, b = jnp.where(flip, b, a), jnp.where(flip, a, b)
+    ends = edges(a, b, _FAR_LEVELS)
+    masses = _integral(ends[:, :-1], jnp.diff(ends), a[:, None], b[:, None])
+    above = jnp.cumsum(masses[:, ::-1], axis=-1)[:, ::-1] - masses  # of each panel
+    wanted = tail * masses.sum(-1)
+    panel = (above >= wanted[:, None]).sum(-1, keepdims=True)
+    low, high, beyond = (
+        jnp.take_along_axis(x, panel, axis=-1)[:, 0]
+        for x in (ends[:, :-1], ends[:, 1:], above)
+    )
+
+    def step(_, z: PerArm) -> PerArm:
+        mass = beyond + _integral(z, high - z, a, b)
+        slope = jnp.exp(log_density(z, a, b)) / jnp.maximum(mass, 1e-37)
+        change = jnp.log(mass / wanted) / jnp.maximum(slope, 1e-37)
+        return jnp.clip(z + change, low, high)
+
+    z = jax.lax.fori_loop(0, _NEWTON_STEPS, step, low) + jnp.log(a / b)
+    x = jax.nn.sigmoid(jnp.where(flip, -z, z))
+    return jnp.where(tail <= 0, jnp.where(flip, 0.0, 1.0), x)
+
+
+def _integral(left: Values, width: Values, a: Values, b: Values) -> Values:
+    """Of the density, less the constant factor that `log_density` leaves out."""
+    one_axis = (1,) * left.ndim
+    nodes, weights = (x.reshape(*one_axis, -1) for x in (NODES, WEIGHTS))
+    z = left[..., None] + width[..., None] * nodes
+    density = jnp.exp(log_density(z, a[..., None], b[..., None]))
+    return (density * weights).sum(-1) * width
+
+
 def _by_cumulants(z: Values, m: Values) -> Values:
     """log(1 + m (exp(z) - 1)) - m z for |z| ≤ 1/4, to eight digits.
 
@@ -95,41 +135,3 @@ def _fall(a: Values, b: Values, level: Values) -> Values:
         slope = a * b * growth / (a + b + a * growth)
         z = z * (level / fall) ** (fall / (z * slope))
     return z
-
-
-def upper_quantile(
-    tail: Float[Array, ""], a: Float[Array, " arms"], b: Float[Array, " arms"]
-) -> Float[Array, " arms"]:
-    """The point above which Beta(a, b) has probability `tail`.
-
-    Newton's method on the logarithm of the smaller tail, in the log-odds z of the
-    point. There Beta has a log-concave density, so that logarithm is concave and the
-    method settles after at most one step too far; steps are cut so that this one does
-    not reach where float32 has nothing left of the tail.
-    """
-    flip = tail < 0.5
-    p, first, second = jnp.where(flip, tail, 1 - tail), *_swap(flip, a, b)
-    longest_step = 3 * jnp.sqrt(1 / first + 1 / second)
-    log_p, log_normaliser = jnp.log(jnp.maximum(p, _SMALLEST)), betaln(a, b)
-
-    def step(_, z):
-        x = jax.nn.sigmoid(z)
-        tail = jnp.maximum(betainc(first, second, x), _SMALLEST)
-        log_density = (
-            first * jax.nn.log_sigmoid(z)
-            + second * jax.nn.log_sigmoid(-z)
-            - log_normaliser
-        )
-        slope = jnp.exp(log_density - jnp.log(tail))
-        change = (log_p - jnp.log(tail)) / jnp.maximum(slope, _SMALLEST)
-        return z + jnp.clip(change, -longest_step, longest_step)
-
-    z = jax.lax.fori_loop(0, _NEWTON_STEPS, step, jnp.log(first / second))
-    x = jax.nn.sigmoid(jnp.where(flip, -z, z))
-    return jnp.where(p <= 0, jnp.where(flip, 1.0, 0.0), x)
-
-
-def _swap(
-    swapped: Array, x: Float[Array, " arms"], y: Float[Array, " arms"]
-) -> tuple[Array, Array]:
-    return jnp.where(swapped, y, x), jnp.where(swapped, x, y)
