@@ -321,6 +321,7 @@ def best_by_quadrature(a, b):
         ((1, 1), (100_000, 100_000), (50_100, 50_000)),
         ((1, 1), (1_000_000, 10), (600_000, 6)),
         ((2, 8), (0, 500), (0, 90)),
+        ((0.1, 0.1), (5_000_000, 5_000_000), (2_500_000, 2_499_000)),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the panels of no mass
@@ -336,3 +337,33 @@ def test_the_law_of_the_best_of_bernoulli_arms_is_right_for_every_prior_and_coun
     np.testing.assert_allclose(found, exact, atol=1e-5)
     if prior == (0.5, 0.5) and tuple(pulls) == (1, 0):
         assert exact[1] == pytest.approx(0.702642, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise_std", [0.3, 0.001])
+def test_the_best_gaussian_arm_is_right_after_many_pulls(noise_std):
+    # averages differ by less than their own last digit in float32
+    pulls = np.array([100_000, 200_000, 150_000, 100_000, 3])
+    steps = np.array([0.0, 0.3, -0.5, -2.0, 1.0]) * noise_std / np.sqrt(pulls)
+    exact = pulls * (0.7 + steps)
+    total = exact.astype(np.float32)
+    excess = jnp.asarray(total - exact, jnp.float32)
+    seen = statistics(pulls, total)._replace(excess=excess)
+    posterior = posteriors.gaussian(GAUSSIAN, noise_std=noise_std)
+    precision = 12 + pulls / noise_std**2
+    centre = (6 + exact / noise_std**2) / precision
+    laws = list(map(scipy.stats.norm, centre, precision**-0.5))
+    found = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(found, probabilities_by_brute_force(laws), atol=1e-5)
+    posterior = posteriors.uniform_prior(GAUSSIAN, noise_std=noise_std)
+    laws = list(map(cut_normal, exact / pulls, noise_std / np.sqrt(pulls)))
+    found = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(found, probabilities_by_brute_force(laws), atol=1e-5)
+
+
+def test_the_best_arm_is_right_at_a_bound_far_from_what_rewards_say():
+    # 100 pulls that average 1.2 and 1.1 where means are at most 1, a thousand standard
+    # errors lower: 1 - mean is nearly exponential, of rate (average - 1) / std²
+    seen = statistics([100, 100], [120, 110])
+    posterior = posteriors.uniform_prior(GAUSSIAN.replace(num_arms=2), noise_std=0.001)
+    found = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(found, [2 / 3, 1 / 3], atol=1e-5)

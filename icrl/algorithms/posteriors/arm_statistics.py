@@ -51,6 +51,21 @@ def empirical_means(statistics: ArmStatistics) -> Float[Array, " arms"]:
     return statistics.total / jnp.maximum(statistics.pulls, 1.0)
 
 
+def means_from(
+    origin: Float[Array, ""], statistics: ArmStatistics
+) -> Float[Array, " arms"]:
+    """Average reward of every arm less `origin`, where that is near, to all digits.
+
+    What is known of an arm after many pulls is finer than a float32's last digit.
+    """
+    pulls = jnp.maximum(statistics.pulls, 1.0)
+    means, one = empirical_means(statistics), jnp.ones_like(pulls)
+    rest = compensated.difference_of_products(statistics.total, one, means, pulls)
+    if statistics.excess is not None:
+        rest = rest - statistics.excess
+    return (means - origin) + rest / pulls
+
+
 def update_statistics(
     state: ArmStatistics, obs: Any, action: Array, timestep: Any
 ) -> ArmStatistics:

@@ -16,21 +16,22 @@ from envs.base import Family, Scalar, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.gaussian_bandit import GaussianBanditFamily
 from icrl.algorithms.base import draws_as, require_family
-from icrl.algorithms.posteriors import beta_law, compensated, truncated_normal
+from icrl.algorithms.posteriors import beta_law, truncated_normal
 from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     count_pull,
     empirical_means,
+    means_from,
     no_pulls,
 )
 from icrl.algorithms.posteriors.best_arm import best_arm_probabilities
 
 PerArm = Float[Array, " arms"]
 
-# Where `best_arm_probabilities` puts its panels: standard deviations from the mean (far
-# enough for an exponential tail), or levels of the distribution function.
-_DEVIATIONS = (-16, -12, -7.5, -5, -3.5, -2, -1, 0, 1, 2, 3.5, 5, 7.5, 12, 16)
-_LEVELS = (1e-6, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1 - 1e-4, 1 - 1e-6)
+# Where `best_arm_probabilities` puts its panels: standard deviations on both sides of
+# the mean, or probabilities of one side.
+_DEVIATIONS = (0.0, 1.0, 2.0, 2.8, 3.7, 4.7, 5.7, 6.6)
+_TAILS = (1e-7, 1e-4, 0.01, 0.1, 0.3)
 
 
 class Posterior(NamedTuple):
@@ -45,7 +46,7 @@ class Posterior(NamedTuple):
             probability `tail`, a scalar in [0, 1]. It is not called with 1 less the
             tail, which is 1 in float32 from a tail of 6e-8 on.
         best_arm_probabilities: `statistics -> Float[arms]`, the law of the argmax of
-            `sample`; right to 1e-5.
+            `sample`; right to 1e-5 as long as no arm has more than 10 million pulls.
     """
 
     init: Callable[[], ArmStatistics]
@@ -80,13 +81,11 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
 
     def law_of_best(statistics: ArmStatistics) -> PerArm:
         a, b = parameters(statistics)
-        best = jnp.argmax(mean(statistics))
-        # modes in log-odds, from the highest: log(a b' / (b a')) = log(1 + difference)
-        one, other = a * b[best], b * a[best]
-        difference = compensated.difference_of_products(a, b[best], b, a[best]) / other
-        close = abs(difference) < 0.5
-        mode = jnp.where(close, jnp.log1p(jnp.where(close, difference, 0.0)), 0.0)
-        mode = jnp.where(close, mode, jnp.log(one / other))
+        best, mode = beta_law.modes_from_highest(a, b)
+        # what rounding took as the prior was added to large counts
+        losses = statistics.pulls - statistics.total
+        lost = (alpha - (a - statistics.total)) / a - (beta - (b - losses)) / b
+        mode = mode + (lost - lost[best])
 
         def log_density(z):
             wins, losses, modes = (x[:, None, None] for x in (a, b, mode))
@@ -155,13 +154,22 @@ def gaussian(
 
     def law_of_best(statistics: ArmStatistics) -> PerArm:
         mean, std = moments(statistics)
-        std = jnp.maximum(std, 1e-5 * prior_variance**0.5)  # a density needs some width
+        origin = mean.max()
+        # Where data weigh more than the prior, the mean is near theirs.
+        of_prior = std**2 / prior_variance
+        shrinkage = of_prior * (empirical_means(statistics) - prior_mean)
+        near_data = means_from(origin, statistics) - shrinkage
+        centre = jnp.where(of_prior < 0.5, near_data, mean - origin)
+        std = jnp.maximum(std, 1e-12 * prior_variance**0.5)  # a density has some width
 
         def log_density(x):
-            z = (x[None] - mean[:, None, None]) / std[:, None, None]
+            z = (x[None] - centre[:, None, None]) / std[:, None, None]
             return -z * z / 2
 
-        return best_arm_probabilities(log_density, _around(mean, std))
+        right = jnp.asarray(_DEVIATIONS)
+        around = jnp.concatenate([-right[:0:-1], right])
+        edges = centre[:, None] + std[:, None] * around[None]
+        return best_arm_probabilities(log_density, edges)
 
     return Posterior(
         init=lambda: no_pulls(family),
@@ -219,9 +227,13 @@ def uniform_prior(
         middle = jnp.full_like(pulled, (low + high) / 2)
         return where_pulled(statistics, pulled, middle)
 
-    def quantiles(statistics: ArmStatistics, below: PerArm, above: PerArm) -> PerArm:
-        pulled = truncated_normal.quantile(below, above, *cut(statistics), low, high)
-        return where_pulled(statistics, pulled, low + (high - low) * below)
+    def quantiles(
+        statistics: ArmStatistics, below: PerArm, above: PerArm, origin: Scalar = 0.0
+    ) -> PerArm:
+        mode, std = cut(statistics)
+        pulled = truncated_normal.quantile(below, above, mode, std, low, high, origin)
+        prior = (low - origin) + (high - low) * below
+        return where_pulled(statistics, pulled, prior)
 
     def sample(key: jax.Array, statistics: ArmStatistics) -> PerArm:
         uniform = jax.random.uniform(key, statistics.pulls.shape)
@@ -232,21 +244,29 @@ def uniform_prior(
             return _best_without_noise(
                 statistics, mean(statistics), lambda x: (x - low) / (high - low)
             )
-        mode, std = (x[:, None, None] for x in cut(statistics))
-        nearest = jnp.clip(mode, low, high)
+        is_pulled = statistics.pulls > 0
+        averages, std = cut(statistics)
+        origin = jnp.where(is_pulled, jnp.clip(averages, low, high), low).max()
+        mode = means_from(origin, statistics)
+        nearest = jnp.clip(mode, low - origin, high - origin)
 
         def log_density(x):
             # -(x - mode)²/2 less its value at the nearest point of the interval, in
             # a form that keeps its digits far outside
-            t, a = (x[None] - nearest) / std, (nearest - mode) / std
-            return jnp.where(statistics.pulls[:, None, None] > 0, -t * (t / 2 + a), 0.0)
+            t = (x[None] - nearest[:, None, None]) / std[:, None, None]
+            a = ((nearest - mode) / std)[:, None, None]
+            return jnp.where(is_pulled[:, None, None], -t * (t / 2 + a), 0.0)
 
-        def at(level: Array) -> PerArm:
-            below = jnp.full_like(statistics.pulls, level)
-            return quantiles(statistics, below, 1 - below)
+        def at(below: Array, above: Array) -> PerArm:
+            left, right = (jnp.full_like(averages, x) for x in (below, above))
+            return quantiles(statistics, left, right, origin)
 
-        inner = jax.vmap(at, out_axes=-1)(jnp.asarray(_LEVELS))
-        ends = jnp.broadcast_to(jnp.asarray([[low, high]]), (inner.shape[0], 2))
+        tails, half = jnp.asarray(_TAILS), jnp.full(1, 0.5)
+        below = jnp.concatenate([tails, half, 1 - tails])
+        above = jnp.concatenate([1 - tails, half, tails])
+        inner = jax.vmap(at, out_axes=-1)(below, above)
+        ends = jnp.asarray([low, high]) - origin
+        ends = jnp.broadcast_to(ends[None], (inner.shape[0], 2))
         return best_arm_probabilities(log_density, jnp.append(inner, ends, axis=-1))
 
     return Posterior(
@@ -312,10 +332,6 @@ def _of_bernoulli(family: Any) -> Posterior:
 
 
 exact_for(GaussianBanditFamily)(uniform_prior)
-
-
-def _around(centre: PerArm, std: PerArm) -> Float[Array, "arms edges"]:
-    return centre[:, None] + std[:, None] * jnp.asarray(_DEVIATIONS)[None]
 
 
 def _best_without_noise(

@@ -11,8 +11,9 @@ mode, log(a / b).
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from icrl.algorithms.posteriors import compensated
 from icrl.algorithms.posteriors.quadrature import NODES, WEIGHTS
 
 PerArm = Float[Array, " arms"]
@@ -45,6 +46,19 @@ def log_density(z: Values, a: Values, b: Values) -> Values:
     bounded = jnp.minimum(z, 60.0)  # exp(z) stays finite; 1 is nothing beside it
     far = jnp.log1p(m * (jnp.exp(bounded) - 1)) + (z - bounded) - m * z
     return -n * jnp.where(abs(z) < NEAR, near, far)
+
+
+def modes_from_highest(a: PerArm, b: PerArm) -> tuple[Int[Array, ""], PerArm]:
+    """The arm of highest mode, and every mode less that one, in log-odds.
+
+    It is the logarithm of a b' / (b a'), where a' and b' are that arm's. Where this is
+    near 1, its difference to 1 is computed, which keeps its digits.
+    """
+    best = jnp.argmax(a / b)
+    product, other = a * b[best], b * a[best]
+    difference = compensated.difference_of_products(a, b[best], b, a[best]) / other
+    near = jnp.log1p(difference)
+    return best, jnp.where(difference > -0.5, near, jnp.log(product / other))
 
 
 def edges(

@@ -14,6 +14,8 @@ import numpy as np
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Float
 
+from envs.base import Scalar
+
 TAIL = 4.0  # standard deviations from which the tail formulas are used
 
 FLAT = 6.0  # the mean is integrated where the log density changes by less
@@ -25,7 +27,13 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)  # on [-1, 1]
 
 
 def quantile(
-    below: Values, above: Values, mode: Values, std: Values, low: float, high: float
+    below: Values,
+    above: Values,
+    mode: Values,
+    std: Values,
+    low: float,
+    high: float,
+    origin: Scalar = 0.0,
 ) -> Values:
     """A point of N(mode, std²) kept to [low, high], by the probability on its sides.
 
@@ -38,6 +46,8 @@ def quantile(
         std: its standard deviation, positive. Values of the same shape as `mode`.
         low: lower end of the interval.
         high: upper end.
+        origin: the point is given by its distance from there, which has all its digits
+            where it is small.
     """
     flip, a, width = _from_near_bound(mode, std, low, high)
     p, rest = jnp.where(flip, above, below), jnp.where(flip, below, above)
@@ -46,7 +56,8 @@ def quantile(
     )
     excess = jnp.where(width < THIN, _thin_quantile(p, rest, a, width), excess)
     excess = std * jnp.clip(excess, 0, width)
-    return jnp.clip(jnp.where(flip, high - excess, low + excess), low, high)
+    first, last = low - origin, high - origin
+    return jnp.clip(jnp.where(flip, last - excess, first + excess), first, last)
 
 
 def mean(mode: Values, std: Values, low: float, high: float) -> Values:
