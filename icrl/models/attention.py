@@ -1,5 +1,7 @@
 """Attention as a mixer: what softmax and ReLU attention share."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -24,6 +26,9 @@ class Attention(Mixer):
 
     Args:
         config: sizes.
+        attend: `(queries, keys, values, block, reset) -> mixed`, within a segment and
+            from nothing before it.
+        weigh: `(scores, position) -> weights` of the tokens 0 to `position`.
         bias: whether queries, keys and values have biases.
         combined: whether a linear map combines the heads' outputs.
         rngs: draws the weights.
@@ -33,11 +38,14 @@ class Attention(Mixer):
         self,
         config: TransformerConfig,
         *,
+        attend: Callable[..., Heads],
+        weigh: Weigh,
         bias: bool,
         combined: bool = True,
         rngs: nnx.Rngs,
     ):
         width = config.width
+        self.attend, self.weigh = attend, weigh
         self.width, self.num_heads = width, config.num_heads
         self.query_block, self.dtype = config.query_block, config.dtype
         self.project = linear(
@@ -60,21 +68,6 @@ class Attention(Mixer):
             if combined
             else None
         )
-
-    def attend(
-        self,
-        queries: Heads,
-        keys: Heads,
-        values: Heads,
-        reset: Bool[Array, " time"] | None,
-    ) -> Heads:
-        """Attention within a segment, from nothing before it."""
-        raise NotImplementedError
-
-    @property
-    def weigh(self) -> Weigh:
-        """`(scores, position) -> weights` of the tokens 0 to `position`."""
-        raise NotImplementedError
 
     def scale(self, queries: Heads) -> Heads:
         """The queries, as scores need them."""
@@ -106,7 +99,7 @@ class Attention(Mixer):
         queries, keys, values = self._project(x)
         after = None
         if state is None:
-            mixed = self.attend(queries, keys, values, reset)
+            mixed = self.attend(queries, keys, values, self.query_block, reset)
             if remember:
                 empty = self.init_state(remember)
                 after = _append(empty, keys, values, reset, length, fresh=True)

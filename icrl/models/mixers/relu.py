@@ -1,11 +1,10 @@
 """ReLU attention, which the theory's transformers use."""
 
 from flax import nnx
-from jaxtyping import Array, Bool
 
 from icrl.config import TransformerConfig
-from icrl.models.attention import Attention, Heads
-from icrl.models.attention_kernels import Weigh, relu_attention, relu_weights
+from icrl.models.attention import Attention
+from icrl.models.attention_kernels import relu_attention, relu_weights
 from icrl.registries import MIXERS
 
 
@@ -24,22 +23,9 @@ class Relu(Attention):
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         super().__init__(
             config,
+            attend=relu_attention,
+            weigh=relu_weights,
             bias=config.bias is True,
             combined=config.num_heads > 1,
             rngs=rngs,
         )
-
-    def attend(
-        self,
-        queries: Heads,
-        keys: Heads,
-        values: Heads,
-        reset: Bool[Array, " time"] | None,
-    ) -> Heads:
-        """Blocks of queries, each against the keys up to its own end."""
-        return relu_attention(queries, keys, values, self.query_block, reset)
-
-    @property
-    def weigh(self) -> Weigh:
-        """The positive parts of the scores so far, over their number."""
-        return relu_weights

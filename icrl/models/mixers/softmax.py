@@ -1,11 +1,10 @@
 """Softmax attention."""
 
 from flax import nnx
-from jaxtyping import Array, Bool
 
 from icrl.config import TransformerConfig
 from icrl.models.attention import Attention, Heads
-from icrl.models.attention_kernels import Weigh, softmax_attention, softmax_weights
+from icrl.models.attention_kernels import softmax_attention, softmax_weights
 from icrl.registries import MIXERS
 
 
@@ -17,23 +16,14 @@ class Softmax(Attention):
     """
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
-        super().__init__(config, bias=config.bias is not False, rngs=rngs)
+        super().__init__(
+            config,
+            attend=softmax_attention,
+            weigh=softmax_weights,
+            bias=config.bias is not False,
+            rngs=rngs,
+        )
 
     def scale(self, queries: Heads) -> Heads:
         """Queries over √dim."""
         return queries * queries.shape[-1] ** -0.5
-
-    def attend(
-        self,
-        queries: Heads,
-        keys: Heads,
-        values: Heads,
-        reset: Bool[Array, " time"] | None,
-    ) -> Heads:
-        """Blocks of queries, each against the keys up to its own end."""
-        return softmax_attention(queries, keys, values, self.query_block, reset)
-
-    @property
-    def weigh(self) -> Weigh:
-        """The softmax of the scores so far."""
-        return softmax_weights
