@@ -22,28 +22,33 @@ training 11.0; Q-learning, whose every sixth episode it saw, 2.3 and 14.6; publi
 import dataclasses
 from typing import Literal
 
-from icrl import cli
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    ExperimentConfig,
-    PretrainingConfig,
-    TrainingConfig,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, study
+from icrl.config import PretrainingConfig, TransformerConfig, cosine_training
+from icrl.panels import REFERENCE as EXACT
+from icrl.panels import Curves
 
-EXACT = "exact_posterior_sampling"
 PUBLISHED = {
     "DarkRoom-AD-v0": 14.1,
     "DarkRoomHard-AD-v0": 0.68,
     "DarkKeyToDoor-AD-v0": 1.81,
 }
+PANELS = [
+    Curves(
+        name=f"online_{half}",
+        title=f"no weight update: return in {rooms}",
+        metric="return_last_episode",
+        reference="q_learning",
+        bottom=0,
+    )
+    for half, rooms in (
+        ("test", "unseen rooms"),
+        ("train", "rooms of the training histories"),
+    )
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(study.Config):
     """Sizes of the experiment.
 
     Raises:
@@ -55,11 +60,6 @@ class Config(ExperimentConfig):
     num_episodes: int = 16  # in a context, and played
     every: int = 6  # one of so many episodes of a history is kept
     epsilon: float = 0.1  # Q-learning's share of uniform actions
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: PretrainingConfig = dataclasses.field(
-        default_factory=PretrainingConfig
-    )
     num_tasks: int = 1000
 
     def __post_init__(self):
@@ -72,21 +72,14 @@ class Config(ExperimentConfig):
             )
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains, and plays in rooms of both halves of the split."""
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
+    from icrl import algorithms
     from icrl.algorithms.annealed_optimal import annealed_optimal
-    from icrl.evaluation import panels, returns
-    from icrl.keys import evaluation_key
     from icrl.pretraining import methods
-    from icrl.training import train_models
 
-    recipe = Recipe(
-        family=config.family,
-        num_episodes=config.num_episodes,
-        tokenizer="step",
-        model=config.model,
+    recipe = study.make_recipe(
+        config, config.family, num_episodes=config.num_episodes, tokenizer="step"
     )
     family = recipe.make_family()
     learner = _learner(family, config)
@@ -107,47 +100,27 @@ def run(run, config: Config) -> None:
             behaviour="annealed_optimal",
             labels="its actions",
         )
-    trained = train_models(run, recipe, pretraining, config.training)
-    seeds = len(trained.seeds)
+    ad = study.train(run, pretraining, config.training)
     agents = {
-        "ad": evaluation.trained(trained.models, pretraining.tokenizer),
-        "ad_argmax": evaluation.trained(
-            trained.models, pretraining.tokenizer, greedy=True
-        ),
-        "uniform": evaluation.fixed(algorithms.uniform(family)),
+        **ad.agents("ad"),
+        "uniform": algorithms.uniform(family),
         **_references(family),
     }
-    parts = []
+    scores = {}
     for half in ("test", "train"):
-        tasks, key = getattr(family.split(), half), evaluation_key(config.root_seed)
-        scores = returns.online(
-            key,
-            tasks,
-            agents,
-            num_tasks=config.num_tasks,
-            num_episodes=config.num_episodes,
-        )
-        history = returns.online(
-            key,
-            tasks,
-            {"q_learning": evaluation.fixed(learner)},
-            num_tasks=config.num_tasks,
-            num_episodes=config.num_episodes * config.every,
+        test = study.Test(config, getattr(family.split(), half))
+        history = test.returns(
+            {"q_learning": learner}, num_episodes=config.num_episodes * config.every
         )
         kept = slice(config.every - 1, None, config.every)
-        scores |= {name: score[..., kept] for name, score in history.items()}
-        parts.append(
-            panels.curve_panel(
-                f"online_{half}",
-                scores,
-                metric="return_last_episode",
-                learned={"ad": seeds, "ad_argmax": seeds},
-                reference="q_learning",
-                published=_published(config) if half == "test" else {},
-            )
+        scores[f"online_{half}"] = test.returns(agents).join(
+            history.map(lambda episodes, kept=kept: episodes[..., kept])
         )
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=trained.train_tokens)
+    if config.family in PUBLISHED:
+        published = {"ad": {config.num_episodes: PUBLISHED[config.family]}}
+        panel = dataclasses.replace(PANELS[0], published=published)
+        scores["online_test"] = panel.numbers(scores["online_test"])
+    return scores
 
 
 def _learner(family, config: Config):
@@ -164,41 +137,21 @@ def _learner(family, config: Config):
     )
 
 
-def _published(config: Config):
-    known = PUBLISHED.get(config.family)
-    return {} if known is None else {"ad": known}
-
-
 def _references(family):
     """What knows the room, where goals are all that is hidden; and the optimum."""
     from envs.dark_room import DarkRoomFamily
-    from icrl import algorithms, evaluation
+    from icrl import algorithms
     from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
 
     if not isinstance(family, DarkRoomFamily):
         return {}
     found = {
-        EXACT: evaluation.fixed(exact_goal_posterior(family)),
-        "snake_sweep": evaluation.fixed(algorithms.snake_sweep(family)),
+        EXACT: exact_goal_posterior(family),
+        "snake_sweep": algorithms.snake_sweep(family),
     }
     if not family.reward_once:
-        found["optimal"] = evaluation.of_task(algorithms.optimal)
+        found["optimal"] = algorithms.optimal
     return found
-
-
-def figure(summary, arrays):
-    """Return by episode, in rooms of both halves."""
-    del summary
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(2, 1, width=5.4, height=4.2)
-    for ax, half, rooms in (
-        (axes[0, 0], "test", "unseen rooms"),
-        (axes[0, 1], "train", "rooms of the training histories"),
-    ):
-        title = f"no weight update: return in {rooms}"
-        figures.draw_returns(ax, arrays, f"online_{half}", title=title)
-    return drawn
 
 
 CPU = Config(
@@ -206,23 +159,21 @@ CPU = Config(
     training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
     pretraining=PretrainingConfig(num_examples=4000),
 )
-EXPERIMENT = Experiment(
-    name="ad_dark_room",
-    question="Does a transformer that watched learning go on to learn by itself?",
-    presets={
-        "smoke": Config(
-            num_episodes=2,
-            every=2,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=20,
-        ),
-        "cpu": CPU,
-        "cpu_key_to_door": dataclasses.replace(
+PRESETS = {
+    "cpu": study.Preset("15 min on 2 cores", CPU),
+    "cpu_key_to_door": study.Preset(
+        "40 min on 2 cores",
+        dataclasses.replace(
             CPU, family="DarkKeyToDoor-AD-v0", num_episodes=10, every=60
         ),
-        "cpu_hard": dataclasses.replace(CPU, family="DarkRoomHard-AD-v0", every=100),
-        "paper": Config(
+    ),
+    "cpu_hard": study.Preset(
+        "40 min on 2 cores",
+        dataclasses.replace(CPU, family="DarkRoomHard-AD-v0", every=100),
+    ),
+    "paper": study.Preset(
+        "hours on one GPU (5 billion tokens a seed)",
+        Config(
             seeds=(0, 1, 2),
             num_episodes=40,
             every=10,
@@ -230,19 +181,12 @@ EXPERIMENT = Experiment(
             training=cosine_training(50_000, 3e-4, warmup_steps=1000, batch_size=128),
             num_tasks=2000,
         ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "15 min on 2 cores",
-        "cpu_key_to_door": "40 min on 2 cores",
-        "cpu_hard": "40 min on 2 cores",
-        "paper": "hours on one GPU (5 billion tokens a seed)",
-    },
-    run=run,
-    figure=figure,
-    figure_name="return",
+    ),
+}
+PRESETS["smoke"] = study.smoke(PRESETS["cpu"], every=2, num_tasks=20)
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, PRESETS, columns=2, size=(5.4, 4.2), figure_name="return"
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

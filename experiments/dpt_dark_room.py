@@ -32,41 +32,81 @@ the last episode, -2.1 [-3.5, -0.8] with the last five.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
-from icrl import cli
+from icrl import cli, study
 from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
     DecisionPretrainingConfig,
-    ExperimentConfig,
     TrainingConfig,
     TransformerConfig,
     cosine_training,
+    long_training,
 )
-from icrl.experiment import Experiment, register
+from icrl.panels import REFERENCE as EXACT
+from icrl.panels import Bars, Curves
 
 FAMILY = "DarkRoom-DPT-v0"
-EXACT = "exact_posterior_sampling"
 # Read out of the paper's vector figures: 20 test goals, one trial each.
 PUBLISHED_ONLINE = {
-    "dpt": [
-        (1, 0.8),
-        (2, 18.6),
-        (3, 39.2),
-        (5, 61.1),
-        (10, 65.4),
-        (20, 64.8),
-        (30, 66.6),
-        (40, 75.1),
-    ]
+    "dpt": {1: 0.8, 2: 18.6, 3: 39.2, 5: 61.1, 10: 65.4, 20: 64.8, 30: 66.6, 40: 75.1}
 }
 PUBLISHED_OFFLINE = {"random": {"dpt": 61.45}, "expert": {"dpt": 87.02}}
 
 
+def coverage_ceiling(best: float) -> float:
+    """What 100 random transitions are worth: the optimum, if the goal is seen."""
+    return (1 - 0.99**100) * best
+
+
+def _draw_ceiling(ax, summary, arrays) -> None:
+    """The ceiling over the bars of random data."""
+    from icrl.drawing.figures import find_row
+
+    del arrays
+    best = find_row(summary, "offline_random", "optimal", "return")["mean"]
+    ceiling = coverage_ceiling(best)
+    ax.plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2)
+    ax.annotate(f"coverage ceiling {ceiling:.1f}", (0.12, ceiling + 1.5), fontsize=8)
+
+
+def _online(name: str, title: str = "", published: Any = None) -> Curves:
+    """A panel of returns by episode."""
+    metric = "return_last_episode"
+    return Curves(
+        name=name, title=title, metric=metric, published=published or {}, bottom=0
+    )
+
+
+PANELS = [
+    Bars(
+        title="4a  offline, test goals",
+        groups={"offline_random": "random data", "offline_expert": "expert data"},
+        metric="return",
+        agents=["dpt", "dpt_query_first", EXACT, "uniform"],
+        ylabel="return of an episode",
+        after=_draw_ceiling,
+    ),
+    _online(
+        "online_last_episode",
+        "4b  online, the last episode in context",
+        PUBLISHED_ONLINE,
+    ),
+    _online("online_long_context", "online, more episodes in context"),
+    _online("online_query_first", "the last episode, published tokens"),
+    _online("online_train_goals"),
+    *(
+        Curves(
+            name=f"offline_{data}",
+            metric="return",
+            published={agent: {1: value} for agent, value in known.items()},
+        )
+        for data, known in PUBLISHED_OFFLINE.items()
+    ),
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(study.DecisionConfig):
     """Sizes of the experiment.
 
     Raises:
@@ -74,11 +114,6 @@ class Config(ExperimentConfig):
             a life.
     """
 
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
     query_first_model: TransformerConfig = dataclasses.field(
         default_factory=TransformerConfig
     )
@@ -106,44 +141,64 @@ class Config(ExperimentConfig):
             )
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains both models, and plays them offline and online."""
-    from icrl import evaluation
-    from icrl.evaluation import panels
-    from icrl.pretraining import dataset
-    from icrl.training import train_models
+    import functools
 
-    play, learned, tokens = {}, {}, 0
+    import envs
+    from icrl import algorithms
+    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
+    from icrl.pretraining import dataset
+    from icrl.pretraining.collection import independent_pairs
+    from icrl.pretraining.demonstrations import straight_walk
+
     choices = _choices(config)
-    dataset.check(*(pretraining for _, pretraining, _ in choices.values()))
-    for name, (recipe, pretraining, training) in choices.items():
-        trained = train_models(run, recipe, pretraining, training, name=name)
-        play[name] = functools.partial(
-            evaluation.trained,
-            trained.models,
-            pretraining.tokenizer,
-            agent=recipe.agent,
-        )
-        learned[name] = len(trained.seeds)
-        tokens += trained.train_tokens
-    long = config.num_remembered
-    dpt, query_first = play["dpt"], play["dpt_query_first"]
-    online = functools.partial(_online, config, learned)
-    rows, arrays = panels.join(
-        [
-            *_offline(config, play, learned),
-            online("online_last_episode", {"dpt": dpt(num_episodes=1)}, 1),
-            online("online_long_context", {"dpt": dpt(num_episodes=long)}, long),
-            online("online_train_goals", {"dpt": dpt(num_episodes=1)}, 1, "train"),
-            online("online_query_first", {"dpt_query_first": query_first()}, 1),
-        ]
+    dataset.check(*(pretraining for pretraining, _ in choices.values()))
+    dpt, query_first = (
+        study.train(run, *choice, name=name) for name, choice in choices.items()
     )
-    run.finish(rows, arrays, train_tokens=tokens)
+    family, long = envs.family(FAMILY), config.num_remembered
+    exact = functools.partial(exact_goal_posterior, family, in_episode=False)
+    test, train = (
+        study.Test(config, half) for half in (family.split().test, family.split().train)
+    )
+    bounds = {
+        "optimal": algorithms.optimal,
+        "uniform": algorithms.uniform(family),
+    }
+
+    def online(tasks, agents, kept: int, **options):
+        """Returns by episode, with `kept` whole episodes in the context."""
+        known = {EXACT: exact(episodes=kept), **bounds}
+        known["snake_sweep"] = algorithms.snake_sweep(family)
+        return tasks.returns({**agents, **known}, **options)
+
+    last, several = ({"dpt": dpt.agent(num_episodes=n)} for n in (1, long))
+    offline = {
+        "dpt": dpt.agent(greedy=True),
+        "dpt_sampled": dpt.agent(),
+        "dpt_query_first": query_first.agent(greedy=True),
+        EXACT: algorithms.most_likely(exact(episodes=1)),
+        **bounds,
+    }
+    pairs = independent_pairs(family, family.horizon)
+    return {
+        "offline_random": test.returns_given(pairs, offline),
+        "offline_expert": test.returns_given(straight_walk(family), offline),
+        "online_last_episode": online(test, last, 1),
+        "online_long_context": online(test, several, long),
+        "online_train_goals": online(train, last, 1),
+        "online_query_first": online(
+            test,
+            {"dpt_query_first": query_first.agent()},
+            1,
+            num_tasks=config.num_query_first_tasks,
+        ),
+    }
 
 
 def _choices(config: Config):
-    """Each model's recipe, pretraining and training."""
-    from icrl.agents import Recipe
+    """Each model's pretraining and training."""
     from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
     from icrl.pretraining import methods
     from icrl.pretraining.collection import (
@@ -152,21 +207,19 @@ def _choices(config: Config):
         independent_pairs,
         some_of_life,
     )
+    from icrl.pretraining.demonstrations import without_goal
 
     long = config.num_remembered
-    one = Recipe(
-        family=FAMILY,
-        tokenizer="query_first",
-        agent="query_table",
-        model=config.query_first_model,
-    )
-    several = dataclasses.replace(
-        one,
+    several = study.make_recipe(
+        config,
+        FAMILY,
         changes={"numbers": True},
         num_episodes=long,
         tokenizer="query_each",
-        model=config.model,
+        agent="query_table",
     )
+    sizes = dataclasses.replace(config, model=config.query_first_model)
+    one = study.make_recipe(sizes, FAMILY, tokenizer="query_first", agent="query_table")
     family = one.make_family()
     short_memory, long_memory = (
         some_of_life(
@@ -178,7 +231,7 @@ def _choices(config: Config):
     )
     pairs = independent_pairs(family, long * family.horizon)
     # Of searches that have not ended: late contexts are rare where goals are found.
-    long_memory = in_other_task(long_memory, _without_goal, config.search_share)
+    long_memory = in_other_task(long_memory, without_goal, config.search_share)
     lives = either(short_memory, long_memory, config.short_share)
     contexts = either(lives, pairs, config.played_share)
     behaviour = (
@@ -187,7 +240,6 @@ def _choices(config: Config):
     )
     return {
         "dpt": (
-            several,
             methods.state_query_pretraining(
                 several,
                 config.pretraining,
@@ -199,193 +251,46 @@ def _choices(config: Config):
             config.training,
         ),
         "dpt_query_first": (
-            one,
             methods.state_query_pretraining(one, config.query_first_pretraining),
             config.query_first_training,
         ),
     }
 
 
-def _online(config: Config, learned, panel: str, agents, kept: int, half="test"):
-    """Returns by episode, with `kept` whole episodes in the context."""
-    from icrl import algorithms, evaluation
-    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
-    from icrl.algorithms.dark_room.snake_sweep import snake_sweep
-    from icrl.evaluation import returns
-    from icrl.keys import evaluation_key
-
-    family = _family()
-    exact = exact_goal_posterior(family, episodes=kept, in_episode=False)
-    slow = panel == "online_query_first"
-    return returns.online_panel(
-        panel,
-        evaluation_key(config.root_seed),
-        getattr(family.split(), half),
-        {
-            **agents,
-            EXACT: evaluation.fixed(exact),
-            "optimal": evaluation.of_task(algorithms.optimal),
-            "snake_sweep": evaluation.fixed(snake_sweep(family)),
-            "uniform": evaluation.fixed(algorithms.uniform(family)),
-        },
-        num_tasks=config.num_query_first_tasks if slow else config.num_tasks,
-        num_episodes=config.num_episodes,
-        learned=learned,
-        published=PUBLISHED_ONLINE if panel == "online_last_episode" else None,
-    )
-
-
-def _offline(config: Config, play, learned):
-    """The return of one episode, given a data set: of random play, of an expert."""
-    import jax
-
-    from icrl import algorithms, evaluation
-    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
-    from icrl.evaluation import returns
-    from icrl.keys import evaluation_key
-    from icrl.pretraining.collection import independent_pairs
-
-    family = _family()
-    exact = exact_goal_posterior(family, episodes=1, in_episode=False)
-    agents = {
-        "dpt": play["dpt"](greedy=True),
-        "dpt_sampled": play["dpt"](),
-        "dpt_query_first": play["dpt_query_first"](greedy=True),
-        EXACT: evaluation.fixed(algorithms.most_likely(exact)),
-        "optimal": evaluation.of_task(algorithms.optimal),
-        "uniform": evaluation.fixed(algorithms.uniform(family)),
-    }
-    ways = {
-        "random": independent_pairs(family, family.horizon),
-        "expert": _straight_walk(family),
-    }
-    return [
-        returns.offline_panel(
-            f"offline_{name}",
-            jax.random.fold_in(evaluation_key(config.root_seed), number),
-            family.split().test,
-            collect,
-            agents,
-            num_tasks=config.num_datasets,
-            learned={**learned, "dpt_sampled": learned["dpt"]},
-            published=PUBLISHED_OFFLINE[name],
-        )
-        for number, (name, collect) in enumerate(ways.items())
-    ]
-
-
-def _family():
-    import envs
-
-    return envs.family(FAMILY)
-
-
-def _straight_walk(family):
-    """An episode of the released code's expert: along x, along y, then it stays."""
-    import jax.numpy as jnp
-
-    from envs import grid
-    from icrl.algorithms.dark_room.goal_posterior import best_actions
-    from icrl.pretraining.collection import demonstration
-
-    best = best_actions(family)
-    start = grid.cell_at(jnp.asarray(family.start), family.size)
-
-    def walk(task: Any, obs):
-        return best[grid.cell_at(task.goal, family.size), obs]
-
-    return demonstration(lambda key, task: start, walk)
-
-
-def _without_goal(room):
-    """The same room, where nothing pays: its goal lies outside."""
-    import jax.numpy as jnp
-
-    return dataclasses.replace(room, goal=jnp.full_like(room.goal, -1))
-
-
-def coverage_ceiling(best: float) -> float:
-    """What 100 random transitions are worth: the optimum, if the goal is seen."""
-    return (1 - 0.99**100) * best
-
-
-def figure(summary, arrays):
-    """Offline bars below their ceiling, and returns over episodes."""
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(2, 2, width=5.2)
-    figures.draw_bars(
-        axes[0, 0],
-        summary,
-        {"offline_random": "random data", "offline_expert": "expert data"},
-        metric="return",
-        agents=["dpt", "dpt_query_first", EXACT, "uniform"],
-        title="4a  offline, test goals",
-        ylabel="return of an episode",
-    )
-    best = figures.find_row(summary, "offline_random", "optimal", "return")["mean"]
-    ceiling = coverage_ceiling(best)
-    axes[0, 0].plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2)
-    axes[0, 0].annotate(
-        f"coverage ceiling {ceiling:.1f}", (0.12, ceiling + 1.5), fontsize=8
-    )
-    for ax, panel, title in (
-        (axes[0, 1], "online_last_episode", "4b  online, the last episode in context"),
-        (axes[1, 0], "online_long_context", "online, more episodes in context"),
-        (axes[1, 1], "online_query_first", "the last episode, published tokens"),
-    ):
-        marks = PUBLISHED_ONLINE if panel == "online_last_episode" else None
-        figures.draw_returns(ax, arrays, panel, title=title, marks=marks)
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="dpt_dark_room",
-    question="Does DPT find a hidden goal in the dark, and what keeps it from that?",
-    presets={
-        "smoke": Config(
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            query_first_model=SMOKE_MODEL,
-            query_first_training=SMOKE_TRAINING,
-            num_remembered=2,
-            life=2,
-            num_episodes=2,
-            num_tasks=20,
-            num_query_first_tasks=20,
-            num_datasets=20,
-        ),
-        "cpu": Config(
-            model=TransformerConfig(width=128, num_layers=3),
-            training=cosine_training(3900, 3e-3, batch_size=24, micro_batch=4),
-            query_first_model=TransformerConfig(num_layers=3),
-            query_first_training=cosine_training(8000, 3e-3, micro_batch=16),
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            model=TransformerConfig(width=128),
-            training=cosine_training(
-                100_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-            query_first_training=cosine_training(
-                300_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-            num_remembered=40,
-            life=40,  # contexts are whole lives, as those that are played
-            num_tasks=2000,
-            num_query_first_tasks=400,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "80 min on 2 slow cores",
-        "paper": "hours on one GPU (28 billion tokens a seed)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "80 min on 2 slow cores",
+    Config(
+        model=TransformerConfig(width=128, num_layers=3),
+        training=cosine_training(3900, 3e-3, batch_size=24, micro_batch=4),
+        query_first_model=TransformerConfig(num_layers=3),
+        query_first_training=cosine_training(8000, 3e-3, micro_batch=16),
+    ),
+)
+PAPER = study.Preset(
+    "hours on one GPU (28 billion tokens a seed)",
+    Config(
+        seeds=(0, 1, 2),
+        model=TransformerConfig(width=128),
+        training=long_training(100_000),
+        query_first_training=long_training(300_000),
+        num_remembered=40,
+        life=40,  # contexts are whole lives, as those that are played
+        num_tasks=2000,
+        num_query_first_tasks=400,
+    ),
+)
+SMOKE = study.smoke(
+    CPU, num_remembered=2, life=2, num_tasks=20, num_query_first_tasks=20
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    columns=2,
+    size=(5.2, 3.6),
     figure_name="return",
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -15,17 +15,9 @@ as the posterior; at 0 % the order turns.
 
 import dataclasses
 
-from icrl import cli
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    DecisionPretrainingConfig,
-    ExperimentConfig,
-    TrainingConfig,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, study
+from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.panels import Bars, Curves
 
 SHARES = (0.0, 0.5, 1.0)  # of the expert's pulls in a test data set
 # Read out of the paper's vector figures: suboptimality with 500 transitions, 200 tasks.
@@ -52,112 +44,10 @@ PUBLISHED = {
         "dpt_expert_biased": 0.0,
     },
 }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
-    """Sizes of the experiment."""
-
-    horizon: int = 500  # transitions in a data set
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
-    num_datasets: int = 10_000  # of each share, one a bandit
-
-
-def run(run, config: Config) -> None:
-    """Trains both models and gives them the same data sets."""
-    import jax
-    import numpy as np
-
-    from envs.splits import split_prior
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
-    from icrl.evaluation import panels
-    from icrl.keys import evaluation_key
-    from icrl.pretraining import dataset, methods
-    from icrl.training import train_models
-
-    recipe = Recipe(
-        family="GaussianBandit-DPT-v0",
-        changes={"horizon": config.horizon},
-        model=config.model,
-    )
-    family = recipe.make_family()
-    mixture, fixed, make = (
-        algorithms.dirichlet_point_mass,
-        evaluation.fixed,
-        algorithms.make,
-    )
-    contexts = {
-        "dpt": lambda task: mixture(family),
-        "dpt_expert_biased": lambda task: mixture(
-            family, task, weights=algorithms.PAPER_WEIGHTS, expert_biased=True
-        ),
-    }
-    exact = make("exact_posterior_sampling", family)
-    agents = {
-        "exact_posterior_argmax": fixed(algorithms.most_likely(exact)),
-        "thompson_sampling": fixed(make("thompson_sampling", family, num_draws=100)),
-        "lcb": fixed(make("lcb", family)),
-        "empirical_mean": fixed(make("empirical_mean", family, explore_first=False)),
-    }
-    behaviours = {
-        "dpt": "dirichlet_point_mass",
-        "dpt_expert_biased": "dirichlet_point_mass of the best arm, paper's weights",
-    }
-    pretrainings = {
-        name: methods.decision_pretraining(
-            recipe, context, config.pretraining, behaviour=behaviours[name]
-        )
-        for name, context in contexts.items()
-    }
-    dataset.check(*pretrainings.values())
-    learned, tokens = {}, 0
-    for name, choices in pretrainings.items():
-        trained = train_models(run, recipe, choices, config.training, name=name)
-        agents[name] = evaluation.trained(
-            trained.models, choices.tokenizer, greedy=True
-        )
-        learned[name] = len(trained.seeds)
-        tokens += trained.train_tokens
-    parts = []
-    for number, share in enumerate(SHARES):
-        scores = evaluation.offline(
-            jax.random.fold_in(evaluation_key(config.root_seed), number),
-            split_prior(family).test,
-            lambda task, share=share: mixture(
-                family, task, weights=(share,), expert_biased=True
-            ),
-            agents,
-            num_tasks=config.num_datasets,
-        )
-        parts.append(
-            panels.curve_panel(
-                f"offline_expert_{share}",
-                scores,
-                metric="final_suboptimality",
-                learned=learned,
-                steps=np.arange(config.horizon + 1),
-                reference="exact_posterior_argmax",
-                published=PUBLISHED[share] if config.horizon == 500 else None,
-            )
-        )
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=tokens)
-
-
-def figure(summary, arrays):
-    """Final suboptimality by share of expert data, and the curves behind it."""
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(2, 2)
-    figures.draw_bars(
-        axes[0, 0],
-        summary,
-        {f"offline_expert_{share}": f"{share:.0%} expert" for share in SHARES},
+PANELS = [
+    Bars(
+        title="3c  what the data set holds decides who errs least",
+        groups={f"offline_expert_{share}": f"{share:.0%} expert" for share in SHARES},
         metric="final_suboptimality",
         agents=[
             "dpt_expert_biased",
@@ -167,56 +57,95 @@ def figure(summary, arrays):
             "lcb",
             "empirical_mean",
         ],
-        title="3c  what the data set holds decides who errs least",
-        ylabel=f"suboptimality with {len(arrays['offline_expert_0.0/steps']) - 1} "
-        "transitions",
-    )
-    for ax, share in zip(axes.flat[1:], SHARES, strict=True):
-        figures.draw_curves(
-            ax,
-            arrays,
-            f"offline_expert_{share}",
+        ylabel="suboptimality with the whole data set",
+        yscale="log",
+    ),
+    *(
+        Curves(
+            name=f"offline_expert_{share}",
             title=f"{share:.0%} of the pulls are the expert's",
-            xlabel="transitions in the data set",
-            ylabel="suboptimality",
+            metric="final_suboptimality",
+            reference="exact_posterior_argmax",
+            published={agent: {500: value} for agent, value in known.items()},
+            yscale="log",
         )
-    return drawn
+        for share, known in PUBLISHED.items()
+    ),
+]
 
 
-EXPERIMENT = Experiment(
-    name="dpt_expert_bias",
-    question="What does pretraining on expert-biased data buy, and cost?",
-    presets={
-        "smoke": Config(
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_datasets=50,
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(study.DecisionConfig):
+    """Sizes of the experiment."""
+
+    horizon: int = 500  # transitions in a data set
+    num_datasets: int = 10_000  # of each share, one a bandit
+
+
+def run(run, config: Config):
+    """Trains both models and gives them the same data sets."""
+    from icrl.algorithms import PAPER_WEIGHTS, dirichlet_point_mass, make, most_likely
+    from icrl.pretraining.methods import decision_pretraining
+
+    recipe = study.make_recipe(config, "GaussianBandit-DPT-v0")
+    family = recipe.make_family()
+
+    def biased(weights):
+        return lambda task: dirichlet_point_mass(
+            family, task, weights=weights, expert_biased=True
+        )
+
+    contexts = {
+        "dpt": (dirichlet_point_mass(family), "dirichlet_point_mass"),
+        "dpt_expert_biased": (
+            biased(PAPER_WEIGHTS),
+            "dirichlet_point_mass of the best arm, paper's weights",
         ),
-        "cpu": Config(
-            seeds=(0, 1),
-            horizon=100,
-            model=TransformerConfig(num_layers=2),
-            training=cosine_training(6000, 1e-2, micro_batch=8),
-            num_datasets=4000,
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            training=cosine_training(
-                375_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-        ),
-    },
-    costs={
-        "smoke": "40 s on 2 cores",
-        "cpu": "15 min on 2 cores",
-        "paper": "hours on one GPU (12 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+    }
+    pretrainings = {
+        name: decision_pretraining(
+            recipe, context, config.pretraining, behaviour=behaviour
+        )
+        for name, (context, behaviour) in contexts.items()
+    }
+    trained = study.train_each(run, pretrainings, config.training)
+    exact = make("exact_posterior_sampling", family)
+    agents = {
+        "exact_posterior_argmax": most_likely(exact),
+        "thompson_sampling": make("thompson_sampling", family, num_draws=100),
+        "lcb": make("lcb", family),
+        "empirical_mean": make("empirical_mean", family, explore_first=False),
+        **{name: models.agent(greedy=True) for name, models in trained.items()},
+    }
+    test = study.Test(config, family.split().test)
+    return {
+        f"offline_expert_{share}": test.offline(biased((share,)), agents)
+        for share in SHARES
+    }
+
+
+CPU = study.Preset(
+    "15 min on 2 cores",
+    Config(
+        seeds=(0, 1),
+        horizon=100,
+        model=TransformerConfig(num_layers=2),
+        training=cosine_training(6000, 1e-2, micro_batch=8),
+        num_datasets=4000,
+    ),
+)
+PAPER = study.Preset(
+    "hours on one GPU (12 billion tokens a seed and model)",
+    Config(seeds=(0, 1, 2), training=long_training(375_000)),
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER},
+    columns=2,
     figure_name="suboptimality",
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

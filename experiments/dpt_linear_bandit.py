@@ -16,213 +16,110 @@ exact posterior sampling's (3.4); argmax play can get stuck on one arm.
 
 import dataclasses
 
-from icrl import cli
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    DecisionPretrainingConfig,
-    ExperimentConfig,
-    TrainingConfig,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, study
+from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.panels import Curves, Loss
 
 # Read out of the paper's vector figures: one model, 200 tasks.
 ONLINE = {
-    "dpt": [(10, 2.22), (20, 2.56), (50, 3.20), (100, 3.87), (200, 4.97)],
-    "thompson_sampling": [
-        (10, 5.74),
-        (20, 8.18),
-        (50, 11.44),
-        (100, 14.26),
-        (200, 18.30),
-    ],
-    "linucb": [(10, 1.92), (20, 2.21), (50, 2.72), (100, 3.24), (200, 3.92)],
+    "dpt": {10: 2.22, 20: 2.56, 50: 3.20, 100: 3.87, 200: 4.97},
+    "thompson_sampling": {10: 5.74, 20: 8.18, 50: 11.44, 100: 14.26, 200: 18.30},
+    "linucb": {10: 1.92, 20: 2.21, 50: 2.72, 100: 3.24, 200: 3.92},
 }
 OFFLINE = {
-    "dpt": [(1, 0.417), (5, 0.057), (20, 0.0147), (50, 0.0063), (200, 0.0031)],
-    "thompson_sampling": [(1, 0.602), (5, 0.328), (20, 0.080), (50, 0.036)],
-    "ridge_greedy": [(1, 0.364), (5, 0.066), (20, 0.0155), (50, 0.0076)],
+    "dpt": {1: 0.417, 5: 0.057, 20: 0.0147, 50: 0.0063, 200: 0.0031},
+    "thompson_sampling": {1: 0.602, 5: 0.328, 20: 0.080, 50: 0.036},
+    "ridge_greedy": {1: 0.364, 5: 0.066, 20: 0.0155, 50: 0.0076},
 }
 NODES = 128  # of the exact law's quadrature; the loss changes by less than 1e-4 at 1024
+PANELS = [
+    Curves(
+        name="offline",
+        title="3a  offline, data from Thompson sampling",
+        metric="final_suboptimality",
+        reference="exact_posterior_argmax",
+        published=OFFLINE,
+        yscale="log",
+    ),
+    Curves(
+        name="online",
+        title="3b  online",
+        published=ONLINE,
+        # argmax play gets stuck on one arm (its regret is in the table)
+        agents=["dpt", "exact_posterior_sampling", "linucb", "thompson_sampling"],
+    ),
+    Loss(),
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(study.DecisionConfig):
     """Sizes of the experiment."""
 
     horizon: int = 200  # pulls, and transitions in an offline data set
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_datasets: int = 4000  # offline data sets, one a bandit
     num_contexts: int = 2000  # fresh contexts on which the loss is measured
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains, plays, scores."""
-    import jax
-    import numpy as np
+    from icrl import algorithms
+    from icrl.algorithms import make, most_likely
+    from icrl.pretraining.methods import decision_pretraining
 
-    from envs.splits import split_prior
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
-    from icrl.evaluation import panels
-    from icrl.keys import evaluation_key
-    from icrl.pretraining import methods
-    from icrl.training import train_models
-
-    recipe = Recipe(
-        family="LinearBandit-DPT-v0",
-        changes={"horizon": config.horizon},
-        model=config.model,
-    )
+    recipe = study.make_recipe(config, "LinearBandit-DPT-v0")
     family = recipe.make_family()
-    source = algorithms.make("thompson_sampling", family)  # independent arms, N(0, 1)
-    choices = methods.decision_pretraining(
-        recipe,
-        lambda task: source,
-        config.pretraining,
-        behaviour="thompson_sampling",
+    source = make("thompson_sampling", family)  # believes in independent arms, N(0, 1)
+    pretraining = decision_pretraining(
+        recipe, source, config.pretraining, behaviour="thompson_sampling"
     )
-    trained = train_models(run, recipe, choices, config.training)
-    seeds = len(trained.seeds)
-    learned = {"dpt": seeds, "dpt_argmax": seeds}
-    dpt_argmax = evaluation.trained(trained.models, choices.tokenizer, greedy=True)
+    dpt = study.train(run, pretraining, config.training)
     exact = algorithms.linear_thompson(family, num_nodes=NODES)
-    fixed, make = evaluation.fixed, algorithms.make
-    keys = jax.random.split(evaluation_key(config.root_seed), 3)
-    test = split_prior(family).test
-
-    online = evaluation.online(
-        keys[0],
-        test,
-        {
-            "dpt": evaluation.trained(trained.models, choices.tokenizer),
-            "dpt_argmax": dpt_argmax,
-            "exact_posterior_sampling": fixed(exact),
-            "linucb": fixed(make("linucb", family)),
-            "thompson_sampling": fixed(source),
-        },
-        num_tasks=config.num_tasks,
-    )
-    offline = evaluation.offline(
-        keys[1],
-        test,
-        lambda task: source,
-        {
-            "dpt": dpt_argmax,
-            "exact_posterior_argmax": fixed(algorithms.most_likely(exact)),
-            "ridge_greedy": fixed(make("ridge_greedy", family)),
-            "thompson_sampling": fixed(
-                make("thompson_sampling", family, num_draws=100)
-            ),
-        },
-        num_tasks=config.num_datasets,
-    )
-    losses = evaluation.losses(
-        keys[2],
-        choices._replace(tasks=test),
-        trained.models,
-        exact,
-        num_tasks=config.num_contexts,
-    )
-    parts = [
-        panels.curve_panel(
-            "online",
-            online,
-            metric="final_regret",
-            learned=learned,
-            published=panels.last(ONLINE, config.horizon),
-        ),
-        panels.curve_panel(
-            "offline",
-            offline,
-            metric="final_suboptimality",
-            learned=learned,
-            steps=np.arange(config.horizon + 1),
-            reference="exact_posterior_argmax",
-            published=panels.last(OFFLINE, config.horizon),
-        ),
-        panels.loss_panel(losses, agent="dpt", seeds=seeds),
-    ]
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=trained.train_tokens)
+    online = {
+        **dpt.agents("dpt"),
+        "exact_posterior_sampling": exact,
+        "linucb": make("linucb", family),
+        "thompson_sampling": source,
+    }
+    offline = {
+        "dpt": dpt.agent(greedy=True),
+        "exact_posterior_argmax": most_likely(exact),
+        "ridge_greedy": make("ridge_greedy", family),
+        "thompson_sampling": make("thompson_sampling", family, num_draws=100),
+    }
+    test = study.Test(config, family.split().test)
+    return {
+        "online": test.online(online),
+        "offline": test.offline(source, offline),
+        "loss": test.losses(dpt, exact),
+    }
 
 
-def figure(summary, arrays):
-    """The paper's two panels, and the loss."""
-    del summary
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(3)
-    figures.draw_curves(
-        axes[0, 0],
-        arrays,
-        "offline",
-        title="3a  offline, data from Thompson sampling",
-        xlabel="transitions in the data set",
-        ylabel="suboptimality",
-        marks=OFFLINE,
-    )
-    axes[0, 0].set_yscale("log")
-    figures.draw_curves(
-        axes[0, 1],
-        arrays,
-        "online",
-        title="3b  online",
-        xlabel="pulls",
-        ylabel="cumulative regret (reward units)",
-        marks=ONLINE,
-        agents=["dpt", "exact_posterior_sampling", "linucb", "thompson_sampling"],
-    )  # argmax play gets stuck on one arm (its regret is in the table)
-    figures.draw_loss(axes[0, 2], arrays, "loss", title="loss against its floor")
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="dpt_linear_bandit",
-    question="Does DPT discover the linear structure that its data source ignored?",
-    presets={
-        "smoke": Config(
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-            num_datasets=50,
-            num_contexts=50,
-        ),
-        "cpu": Config(
-            seeds=(0, 1, 2),
-            horizon=100,
-            model=TransformerConfig(num_layers=2),
-            training=cosine_training(10000, 1e-2, micro_batch=8),
-            num_datasets=2000,
-            num_contexts=1000,
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            training=cosine_training(
-                500_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-            num_tasks=20_000,
-            num_datasets=20_000,
-            num_contexts=20_000,
-        ),
-    },
-    costs={
-        "smoke": "40 s on 2 cores",
-        "cpu": "15 min on 2 cores",
-        "paper": "hours on one GPU (6.4 billion tokens a seed)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "15 min on 2 cores",
+    Config(
+        seeds=(0, 1, 2),
+        horizon=100,
+        model=TransformerConfig(num_layers=2),
+        training=cosine_training(10000, 1e-2, micro_batch=8),
+        num_datasets=2000,
+        num_contexts=1000,
+    ),
 )
-register(EXPERIMENT)
+PAPER = study.Preset(
+    "hours on one GPU (6.4 billion tokens a seed)",
+    Config(
+        seeds=(0, 1, 2),
+        training=long_training(500_000),
+        num_tasks=20_000,
+        num_datasets=20_000,
+        num_contexts=20_000,
+    ),
+)
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER}
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -14,17 +14,14 @@ Expect: (no reference run yet).
 
 import dataclasses
 
-from icrl import cli
+from icrl import cli, study
 from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
     DecisionPretrainingConfig,
-    ExperimentConfig,
-    TrainingConfig,
     TransformerConfig,
     cosine_training,
+    long_training,
 )
-from icrl.experiment import Experiment, register
+from icrl.panels import Curves, Drawing
 
 FAMILY = "DarkRoom-DPT-v0"
 EXACT = "exact_posterior_argmax"
@@ -38,19 +35,69 @@ PUBLISHED = {
 FIELDS = {"layers": "num_layers", "heads": "num_heads", "width": "width"}
 
 
+def _draw_sweep(sweep: str):
+    """Return by one size, below the exact posterior's."""
+
+    def draw(ax, summary, arrays) -> None:
+        from icrl.drawing import figures
+
+        ceiling = arrays[f"offline_random/{EXACT}/mean"][0]
+        start = f"offline_random/{sweep}_"
+        values = sorted(int(v) for v in figures.names_in(arrays, start, "/mean"))
+        rows = [
+            figures.find_row(summary, "offline_random", f"{sweep}_{value}", "return")
+            for value in values
+        ]
+        means = [row["mean"] for row in rows]
+        errors = [
+            [row["mean"] - row["low"] for row in rows],
+            [row["high"] - row["mean"] for row in rows],
+        ]
+        ax.errorbar(values, means, errors, fmt="o-", color="#D55E00", label="DPT")
+        marks = {
+            value: row["published"]
+            for value, row in zip(values, rows, strict=True)
+            if row["published"] is not None
+        }
+        style = {"mfc": "none", "mec": "black", "ms": 5, "label": "published"}
+        ax.plot(marks.keys(), marks.values(), "D", **style)
+        label = f"exact posterior {ceiling:.1f}"
+        ax.axhline(ceiling, color="black", linestyle=":", linewidth=1.2, label=label)
+        ax.set(xscale="log", xlabel=sweep, ylim=(0, 70))
+        ax.set_ylabel("return of an episode, offline")
+        ax.set_xticks(values, [f"{v:,}" for v in values])
+        ax.minorticks_off()
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
+
+    return draw
+
+
+PANELS = [
+    Curves(
+        name="offline_random",
+        metric="return",
+        reference=EXACT,
+        published={
+            f"{sweep}_{value}": {1: mean}
+            for sweep, known in PUBLISHED.items()
+            for value, mean in known.items()
+        },
+    ),
+    *(
+        Drawing(name="offline_random", title=f"by {s}", function=_draw_sweep(s))
+        for s in PUBLISHED
+    ),
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(study.DecisionConfig):
     """Sizes of the experiment; each sweep changes one of the base model's.
 
     Raises:
         ValueError: if a sweep is empty, or num_examples or a data set is given.
     """
 
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
     sweep_layers: tuple[int, ...] = (2, 4, 6, 8)
     sweep_heads: tuple[int, ...] = (1, 2, 4, 8)
     sweep_width: tuple[int, ...] = (16, 32, 64, 128)
@@ -79,137 +126,64 @@ class Config(ExperimentConfig):
         return found
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains every model, and gives all of them the same data sets."""
     import envs
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
-    from icrl.evaluation import panels, returns
-    from icrl.keys import evaluation_key
-    from icrl.pretraining import methods
+    from icrl.algorithms import exact_goal_posterior, most_likely
     from icrl.pretraining.collection import independent_pairs
-    from icrl.training import train_models
+    from icrl.pretraining.methods import state_query_pretraining
 
     family = envs.family(FAMILY)
-    exact = algorithms.exact_goal_posterior(family, episodes=1, in_episode=False)
-    agents = {EXACT: evaluation.fixed(algorithms.most_likely(exact))}
-    learned, tokens, same, first = {}, 0, {}, {}
+    exact = exact_goal_posterior(family, episodes=1, in_episode=False)
+    agents, same, first = {EXACT: most_likely(exact)}, {}, {}
     for name, (model, options) in config.models().items():
         same[name] = first.setdefault((model, options), name)
         if same[name] != name:  # the base stands in every sweep
-            learned[name] = learned[same[name]]
             continue
-        recipe = Recipe(
-            family=FAMILY, tokenizer="query_first", agent="query_table", model=model
+        sizes = dataclasses.replace(config, model=model)
+        recipe = study.make_recipe(
+            sizes, FAMILY, tokenizer="query_first", agent="query_table"
         )
-        pretraining = methods.state_query_pretraining(recipe, options)
-        trained = train_models(run, recipe, pretraining, config.training, name=name)
-        agents[name] = evaluation.trained(
-            trained.models, pretraining.tokenizer, agent=recipe.agent, greedy=True
-        )
-        learned[name] = len(trained.seeds)
-        tokens += trained.train_tokens
-    scores = returns.offline(
-        evaluation_key(config.root_seed),
-        family.split().test,
-        independent_pairs(family, family.horizon),
-        agents,
-        num_tasks=config.num_datasets,
-        tasks_at_once=50,
-    )
-    rows, arrays = panels.curve_panel(
-        "offline_random",
-        scores | {name: scores[base] for name, base in same.items()},
-        metric="return",
-        learned=learned,
-        reference=EXACT,
-        published={
-            f"{sweep}_{value}": mean
-            for sweep, known in PUBLISHED.items()
-            for value, mean in known.items()
-        },
-    )
-    run.finish(rows, arrays, train_tokens=tokens)
+        pretraining = state_query_pretraining(recipe, options)
+        dpt = study.train(run, pretraining, config.training, name=name)
+        agents[name] = dpt.agent(greedy=True)
+    pairs = independent_pairs(family, family.horizon)
+    scores = study.Test(config, family.split().test).returns_given(pairs, agents)
+    return {"offline_random": scores.named({EXACT: EXACT, **same})}
 
 
-def figure(summary, arrays):
-    """Return by every size, below the ceiling."""
-    import numpy as np
-
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(4, 1, width=3.6, height=3.4)
-    ceiling = arrays[f"offline_random/{EXACT}/mean"][0]
-    for ax, sweep in zip(axes.flat, PUBLISHED, strict=True):
-        start = f"offline_random/{sweep}_"
-        values = sorted(int(v) for v in figures.names_in(arrays, start, "/mean"))
-        curve = {
-            part: np.array([arrays[f"{start}{v}/{part}"][0] for v in values])
-            for part in ("mean", "low", "high")
-        }
-        errors = [curve["mean"] - curve["low"], curve["high"] - curve["mean"]]
-        ax.errorbar(values, curve["mean"], errors, fmt="o-", color="#D55E00")
-        known = {
-            value: figures.find_row(
-                summary, "offline_random", f"{sweep}_{value}", "return"
-            )["published"]
-            for value in values
-        }
-        marks = {v: mean for v, mean in known.items() if mean is not None}
-        ax.plot(marks.keys(), marks.values(), "D", mfc="none", mec="black", ms=5)
-        ax.axhline(ceiling, color="black", linestyle=":", linewidth=1.2)
-        ax.set(xscale="log", xlabel=sweep, ylim=(0, 70))
-        ax.set_xticks(values, [f"{v:,}" for v in values])
-        ax.minorticks_off()
-        ax.set_title(f"by {sweep}", loc="left", fontsize=10)
-    axes[0, 0].set_ylabel("return of an episode, offline")
-    axes[0, 0].annotate(
-        f"exact posterior {ceiling:.1f}",
-        (0.03, ceiling + 1),
-        xycoords=("axes fraction", "data"),
-        fontsize=8,
-    )
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="dpt_sensitivity",
-    question="How large must a DPT be, and how much must it see, in the dark?",
-    presets={
-        "smoke": Config(
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            sweep_layers=(1,),
-            sweep_heads=(2,),
-            sweep_width=(16,),
-            sweep_examples=(50,),
-            num_datasets=20,
-        ),
-        "cpu": Config(
-            model=TransformerConfig(num_layers=2),
-            training=cosine_training(4000, 3e-3, micro_batch=8),
-            sweep_layers=(1, 2, 4),
-            sweep_heads=(1, 2, 4),
-            sweep_width=(16, 32, 64),
-            sweep_examples=(1000, 5000, 20_000, 50_000),
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            training=cosine_training(
-                100_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "40 min on 2 cores",
-        "paper": "hours on one GPU (0.7 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "40 min on 2 cores",
+    Config(
+        model=TransformerConfig(num_layers=2),
+        training=cosine_training(4000, 3e-3, micro_batch=8),
+        sweep_layers=(1, 2, 4),
+        sweep_heads=(1, 2, 4),
+        sweep_width=(16, 32, 64),
+        sweep_examples=(1000, 5000, 20_000, 50_000),
+    ),
+)
+PAPER = study.Preset(
+    "hours on one GPU (0.7 billion tokens a seed and model)",
+    Config(seeds=(0, 1, 2), training=long_training(100_000)),
+)
+SMOKE = study.smoke(
+    CPU,
+    sweep_layers=(1,),
+    sweep_heads=(2,),
+    sweep_width=(16,),
+    sweep_examples=(50,),
+    num_datasets=20,
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    columns=4,
+    size=(3.6, 3.4),
     figure_name="sensitivity",
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -32,17 +32,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from icrl import cli
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    DecisionPretrainingConfig,
-    ExperimentConfig,
-    TrainingConfig,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, study
+from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.panels import REFERENCE as EXACT
+from icrl.panels import Bars, Curves, Drawing
 
 SIZE, HORIZON = 10, 30  # cells of a side, steps
 SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {  # family, changes to it
@@ -50,66 +43,123 @@ SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {  # family, changes to it
     "hidden_moves": ("DarkRoomThreeTasks-DPT-v0", {}),
 }
 DATA = {"both": "both", "along": "A alone", "up": "B alone"}  # and their labels
-RIGHT, UP, STAY = 0, 2, 4  # moves
 PICTURED_GOAL = (4, 7)  # the paper's picture, about; held out
-EXACT = "exact_posterior_sampling"
+
+
+def _draw_room(ax, summary, arrays) -> None:
+    """The room of the picture, the demonstrations and DPT's way."""
+    del summary
+    from envs.viewer import GridPicture, Mark, draw
+    from icrl.drawing.styles import STYLE
+
+    goal = Mark(*PICTURED_GOAL, "goal")
+    picture = draw(GridPicture(size=(SIZE, SIZE), agent=None, marks=[goal]))
+    ax.imshow(picture, extent=(-0.5, SIZE - 0.5) * 2, interpolation="nearest")
+    for name, label, color, offset in (
+        ("along", "A, along", "#999999", -0.18),
+        ("up", "B, up", "#555555", -0.18),
+        ("dpt", "DPT, argmax", STYLE["dpt"]["color"], 0.18),
+    ):
+        x, y = (arrays[f"ways/{name}"] + offset).T
+        ax.plot(x, y, color=color, linewidth=2.4, label=label)
+        ax.plot(x[0], y[0], "o", color=color, markersize=6)
+        ax.plot(x[-1], y[-1], "X", color=color, markersize=9, markeredgecolor="white")
+    ax.set(xticks=range(SIZE), yticks=range(SIZE), xlabel="x", ylabel="y")
+    ax.grid(False)
+    ax.legend(framealpha=0.9, edgecolor="none", fontsize=8, loc="center right")
+
+
+def _draw_optimum(setting: str):
+    """A line at the return of the optimal policy."""
+
+    def draw(ax, summary, arrays) -> None:
+        from icrl.drawing.figures import find_row
+
+        del arrays
+        best = find_row(summary, f"{setting}_both", "optimal", "return")["mean"]
+        ax.axhline(best, color="black", linestyle=":", linewidth=1.2)
+        ax.annotate(f"optimum {best:.1f}", (1, best + 0.3), ha="center", fontsize=8)
+        ax.set_xlabel("demonstrations in the context")
+
+    return draw
+
+
+PANELS = [
+    Drawing(
+        name="ways",
+        title="5a  known moves, both (A, then B); the goal is green",
+        function=_draw_room,
+    ),
+    *(
+        Bars(
+            title=title,
+            groups={f"{setting}_{data}": label for data, label in DATA.items()},
+            metric="return",
+            agents=["dpt", "dpt_argmax", EXACT, "behaviour_cloning"],
+            ylabel="return of an episode",
+            after=_draw_optimum(setting),
+        )
+        for setting, title in (
+            ("known_moves", "known moves: B alone says it all"),
+            ("hidden_moves", "hidden moves: stitching"),
+        )
+    ),
+    *(
+        Curves(name=f"{setting}_{data}", metric="return")
+        for setting in SETTINGS
+        for data in DATA
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
-    """Sizes of the experiment."""
+class Config(study.DecisionConfig):
+    """Sizes of the experiment; `training` is that of each of the two models."""
 
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig  # of each of the two models
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
     demonstrated_share: float = 0.75  # of the training contexts; the rest is random
     num_datasets: int = 360  # a panel: one a held-out task, in turn
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains a model for each setting, and plays it after each of the data sets."""
-    from icrl import evaluation
-    from icrl.evaluation import panels
-    from icrl.pretraining import dataset
-    from icrl.training import train_models
+    from icrl import algorithms
+    from icrl.pretraining.demonstrations import along_and_up
 
-    parts, tokens = [], 0
     chosen = {setting: _choices(config, setting) for setting in SETTINGS}
-    dataset.check(*(pretraining for _, pretraining, _ in chosen.values()))
-    for setting, (recipe, pretraining, exact) in chosen.items():
-        trained = train_models(run, recipe, pretraining, config.training, name=setting)
-        tokens += trained.train_tokens
-        dpt, argmax = (
-            evaluation.trained(
-                trained.models, pretraining.tokenizer, agent=recipe.agent, greedy=greedy
-            )
-            for greedy in (False, True)
-        )
-        learnt = {"dpt": dpt, "dpt_argmax": argmax}
-        family, num_seeds = recipe.make_family(), len(trained.seeds)
-        parts += _panels(config, setting, family, learnt, exact, num_seeds)
+    pretrainings = {setting: choice[0] for setting, choice in chosen.items()}
+    trained, scores = study.train_each(run, pretrainings, config.training), {}
+    for setting, dpt in trained.items():
+        family = dpt.pretraining.recipe.make_family()
+        agents = {
+            **dpt.agents("dpt"),
+            EXACT: chosen[setting][1],
+            "behaviour_cloning": algorithms.behaviour_cloning(family),
+            "optimal": algorithms.optimal,
+            "uniform": algorithms.uniform(family),
+        }
+        test = study.Test(config, _off_the_walls(family.split().test))
+        for data, collect in along_and_up(SIZE, row=0).items():
+            scores[f"{setting}_{data}"] = test.returns_given(collect, agents)
         if setting == "known_moves":
-            parts.append(([], _ways(family, argmax)))
-    run.finish(*panels.join(parts), train_tokens=tokens)
+            scores["ways"] = _ways(family, agents["dpt_argmax"])
+    return scores
 
 
 def _choices(config: Config, setting: str):
-    """A setting's recipe and pretraining, and the exact posterior that is played."""
+    """A setting's pretraining, and the exact posterior that is played."""
     from icrl import algorithms
-    from icrl.agents import Recipe
     from icrl.pretraining import methods
     from icrl.pretraining.collection import either, independent_pairs
+    from icrl.pretraining.demonstrations import along_and_up
 
     name, changes = SETTINGS[setting]
-    recipe = Recipe(
-        family=name,
+    recipe = study.make_recipe(
+        config,
+        name,
         changes=changes,
         num_episodes=2,
         tokenizer="query_each",
         agent="query_table",
-        model=config.model,
     )
     family = recipe.make_family()
     posterior = {
@@ -120,7 +170,7 @@ def _choices(config: Config, setting: str):
         recipe,
         config.pretraining,
         either(
-            _demonstrations(row=None)["both"],
+            along_and_up(SIZE)["both"],
             independent_pairs(family, 2 * HORIZON),
             config.demonstrated_share,
         ),
@@ -128,66 +178,7 @@ def _choices(config: Config, setting: str):
         posterior=posterior(family),
         visited=0.5,
     )
-    return recipe, pretraining, posterior(family, in_episode=False)
-
-
-def _demonstrations(row: int | None):
-    """The data sets: both demonstrations in either order, and each alone.
-
-    Args:
-        row: that A goes along; any if None.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    from envs import grid
-    from icrl.pretraining.collection import demonstration, in_either_order
-
-    def action(task: Any, move: Any):
-        return jnp.argmax(task.action_order == move)
-
-    def first_column(key, task: Any):
-        y = jax.random.randint(key, (), 0, SIZE) if row is None else jnp.asarray(row)
-        return grid.cell_at(jnp.stack([jnp.zeros_like(y), y]), SIZE)
-
-    def below_the_goal(key, task: Any):
-        del key
-        return grid.cell_at(task.goal.at[1].set(0), SIZE)
-
-    def up_to_the_goal(task: Any, obs):
-        there = obs == grid.cell_at(task.goal, SIZE)
-        return action(task, jnp.where(there, STAY, UP))
-
-    along = demonstration(first_column, lambda task, obs: action(task, RIGHT))
-    up = demonstration(below_the_goal, up_to_the_goal)
-    return {"both": in_either_order(along, up), "along": along, "up": up}
-
-
-def _panels(config: Config, setting: str, family, learnt, exact, num_seeds: int):
-    """The return of one episode from the corner, after each of the data sets."""
-    from icrl import algorithms, evaluation
-    from icrl.evaluation import returns
-    from icrl.keys import evaluation_key
-
-    agents = {
-        **learnt,
-        EXACT: evaluation.fixed(exact),
-        "behaviour_cloning": evaluation.fixed(algorithms.behaviour_cloning(family)),
-        "optimal": evaluation.of_task(algorithms.optimal),
-        "uniform": evaluation.fixed(algorithms.uniform(family)),
-    }
-    return [
-        returns.offline_panel(
-            f"{setting}_{data}",
-            evaluation_key(config.root_seed),  # the same tasks in every panel
-            _off_the_walls(family.split().test),
-            collect,
-            agents,
-            num_tasks=config.num_datasets,
-            learned=dict.fromkeys(learnt, num_seeds),
-        )
-        for data, collect in _demonstrations(row=0).items()
-    ]
+    return pretraining, posterior(family, in_episode=False)
 
 
 def _off_the_walls(tasks):
@@ -207,10 +198,12 @@ def _ways(family, agent):
 
     from envs import grid
     from icrl.evaluation import returns
+    from icrl.evaluation.numbers import Numbers
     from icrl.keys import evaluation_key
+    from icrl.pretraining.demonstrations import along_and_up
     from icrl.rollout import rollout
 
-    task, demonstrations = family.task(PICTURED_GOAL), _demonstrations(row=0)
+    task, demonstrations = family.task(PICTURED_GOAL), along_and_up(SIZE, row=0)
     model = jax.tree.map(lambda leaf: leaf[0], agent.models)
 
     @jax.jit
@@ -228,85 +221,33 @@ def _ways(family, agent):
             for name, life in lives.items()
         }
 
-    return jax.device_get(walk(model))
+    return Numbers(arrays=jax.device_get(walk(model)))
 
 
-def figure(summary, arrays):
-    """One room with the demonstrations and DPT's way, and returns by data set."""
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(3, 1, width=4.4, height=4.0)
-    _draw_room(axes[0, 0], arrays)
-    for ax, setting, title in (
-        (axes[0, 1], "known_moves", "known moves: B alone says it all"),
-        (axes[0, 2], "hidden_moves", "hidden moves: stitching"),
-    ):
-        figures.draw_bars(
-            ax,
-            summary,
-            {f"{setting}_{data}": label for data, label in DATA.items()},
-            metric="return",
-            agents=["dpt", "dpt_argmax", EXACT, "behaviour_cloning"],
-            title=title,
-            ylabel="return of an episode",
-        )
-        best = figures.find_row(summary, f"{setting}_both", "optimal", "return")["mean"]
-        ax.axhline(best, color="black", linestyle=":", linewidth=1.2)
-        ax.annotate(f"optimum {best:.1f}", (1, best + 0.3), ha="center", fontsize=8)
-        ax.set_xlabel("demonstrations in the context")
-    return drawn
-
-
-def _draw_room(ax, arrays) -> None:
-    from envs.viewer import GridPicture, Mark, draw
-    from icrl.drawing.styles import STYLE
-
-    goal = Mark(*PICTURED_GOAL, "goal")
-    picture = draw(GridPicture(size=(SIZE, SIZE), agent=None, marks=[goal]))
-    ax.imshow(picture, extent=(-0.5, SIZE - 0.5) * 2, interpolation="nearest")
-    for name, label, color, offset in (
-        ("along", "A, along", "#999999", -0.18),
-        ("up", "B, up", "#555555", -0.18),
-        ("dpt", "DPT, argmax", STYLE["dpt"]["color"], 0.18),
-    ):
-        x, y = (arrays[f"ways/{name}"] + offset).T
-        ax.plot(x, y, color=color, linewidth=2.4, label=label)
-        ax.plot(x[0], y[0], "o", color=color, markersize=6)
-        ax.plot(x[-1], y[-1], "X", color=color, markersize=9, markeredgecolor="white")
-    ax.set(xticks=range(SIZE), yticks=range(SIZE), xlabel="x", ylabel="y")
-    ax.grid(False)
-    ax.set_title("5a  known moves, both; the goal is green", loc="left", fontsize=10)
-    ax.legend(framealpha=0.9, edgecolor="none", fontsize=8, loc="center right")
-
-
-EXPERIMENT = Experiment(
-    name="dpt_stitching",
-    question="Does DPT put two demonstrations together, or does one say it all?",
-    presets={
-        "smoke": Config(model=SMOKE_MODEL, training=SMOKE_TRAINING, num_datasets=20),
-        "cpu": Config(
-            model=TransformerConfig(width=64, num_layers=3),
-            training=cosine_training(3000, 3e-3, micro_batch=8),
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            model=TransformerConfig(width=128),
-            training=cosine_training(
-                100_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-            num_datasets=1800,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "14 min on 2 cores",
-        "paper": "hours on one GPU (0.8 billion tokens a seed)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "14 min on 2 cores",
+    Config(
+        model=TransformerConfig(width=64, num_layers=3),
+        training=cosine_training(3000, 3e-3, micro_batch=8),
+    ),
+)
+PAPER = study.Preset(
+    "hours on one GPU (0.8 billion tokens a seed)",
+    Config(
+        seeds=(0, 1, 2),
+        model=TransformerConfig(width=128),
+        training=long_training(100_000),
+        num_datasets=1800,
+    ),
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": study.smoke(CPU, num_datasets=20), "cpu": CPU, "paper": PAPER},
+    size=(4.4, 4.0),
     figure_name="return",
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -28,31 +28,76 @@ Thompson sampling's 10.6; alpha = 0 leaves at step 21 [19, 22], predicted 23.
 """
 
 import dataclasses
-from typing import Any
 
-from icrl import cli, protocol
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    DecisionPretrainingConfig,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, lin2023, study
+from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.panels import Distances, Drawing, Rows
 
 TARGET = "thompson_sampling"
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
-    "transformer_alpha_0.0": [(50, 7.0), (100, 12.2), (150, 17.8), (200, 24.5)],
-    "transformer_alpha_0.1": [(50, 6.5), (100, 9.1), (150, 11.1), (200, 13.0)],
-    "transformer_alpha_0.5": [(50, 6.4), (100, 8.7), (150, 10.1), (200, 11.1)],
-    "transformer_alpha_1.0": [(50, 6.3), (100, 8.4), (150, 9.9), (200, 11.0)],
-    TARGET: [(50, 6.3), (100, 8.4), (150, 9.6), (200, 10.5)],
+    "transformer_alpha_0.0": {50: 7.0, 100: 12.2, 150: 17.8, 200: 24.5},
+    "transformer_alpha_0.1": {50: 6.5, 100: 9.1, 150: 11.1, 200: 13.0},
+    "transformer_alpha_0.5": {50: 6.4, 100: 8.7, 150: 10.1, 200: 11.1},
+    "transformer_alpha_1.0": {50: 6.3, 100: 8.4, 150: 9.9, 200: 11.0},
+    TARGET: {50: 6.3, 100: 8.4, 150: 9.6, 200: 10.5},
 }
 
 
+def _draw_step(ax, step, text: str) -> None:
+    """A vertical line that says what happens at a step; none if it never does."""
+    if step != step:  # NaN
+        return
+    ax.axvline(step, color="black", linewidth=1, linestyle=":")
+    place = ax.get_xaxis_transform()
+    ax.text(step, 0.02, f" {text} {int(step)}", fontsize=8, transform=place)
+
+
+def _draw_departure(ax, summary, arrays) -> None:
+    """The step at which the model of uniform data leaves its target."""
+    del summary
+    _draw_step(ax, arrays["departure/measured"], "alpha 0 leaves at")
+
+
+def _draw_ratios(ax, summary, arrays) -> None:
+    """KL of the histories from the data of each model."""
+    del summary
+    from icrl.drawing import figures, styles
+
+    steps = arrays["ratio/steps"]
+    for name in figures.names_in(arrays, "ratio/", "/kl"):
+        style, label = styles.STYLE.get(name, {}), styles.LABELS.get(name, name)
+        ax.plot(steps, arrays[f"ratio/{name}/kl"], **style, label=label)
+    log_n = float(arrays["departure/log_num_examples"])
+    ax.axhline(log_n, color="black", linewidth=1, linestyle=":")
+    ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
+    _draw_step(ax, arrays["departure/predicted"], "alpha 0 should leave at")
+    ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", ylim=(0, None))
+    ax.legend(frameon=False, fontsize=8)
+
+
+PANELS = [
+    *lin2023.regret_panels(
+        TARGET, PUBLISHED, title="regret, by Thompson sampling's share of the data"
+    ),
+    Distances(
+        name="on_target_histories",
+        title="distance on Thompson sampling's histories",
+        target="Thompson sampling",
+        after=_draw_departure,
+    ),
+    Drawing(
+        name="ratio",
+        title="Thompson sampling's histories seen from the data",
+        function=_draw_ratios,
+    ),
+    Distances(name="on_own_histories"),
+    Rows(name="departure"),
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.DecisionConfig):
+class Config(lin2023.DecisionConfig):
     """Sizes of the experiment.
 
     Raises:
@@ -71,243 +116,106 @@ class Config(protocol.DecisionConfig):
             raise ValueError("pretraining.num_examples must be given, got None")
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains a model for each alpha, plays them, measures ratios and distances."""
-    from envs.splits import split_prior
-    from icrl import algorithms, evaluation
-    from icrl.diagnostics.divergence import divergence_panel
-    from icrl.evaluation import panels
-    from icrl.keys import evaluation_key
+    from icrl import algorithms
+    from icrl.diagnostics.coverage import of_ratios
+    from icrl.pretraining.methods import decision_pretraining
 
-    recipe = protocol.make_recipe(config, "BernoulliBandit-Lin2023-v0")
+    recipe = study.make_recipe(config, "BernoulliBandit-Lin2023-v0")
     family = recipe.make_family()
-    thompson = algorithms.thompson_sampling(family)
+    thompson, uniform = algorithms.thompson_sampling(family), algorithms.uniform(family)
     contexts = {
-        alpha: algorithms.mixture(
-            [thompson, algorithms.uniform(family)], [alpha, 1 - alpha]
-        )
+        alpha: algorithms.mixture([thompson, uniform], [alpha, 1 - alpha])
         for alpha in config.alphas
     }
-    choices = {
-        f"transformer_alpha_{alpha}": (
+    pretrainings = {
+        _name(alpha): decision_pretraining(
             recipe,
-            protocol.decision_pretraining(
-                config,
-                recipe,
-                context,
-                thompson,
-                f"thompson_sampling ({alpha}), uniform",
-            ),
+            context,
+            config.pretraining,
+            behaviour=f"thompson_sampling ({alpha}), uniform",
+            posterior=thompson if config.soft_labels else None,
         )
         for alpha, context in contexts.items()
     }
-    trained = protocol.train_each(run, choices, config.training)
-    test = split_prior(family).test
-    target = evaluation.fixed(thompson)
-    online = evaluation.online(
-        evaluation_key(config.root_seed),
-        test,
-        {**trained.agents, TARGET: target},
-        num_tasks=config.num_tasks,
-    )
-    on_target = protocol.distances(config, test, trained.agents, target, target)
-    log_ratios = _log_ratios(config, test, target, contexts)
-    parts = [
-        *protocol.regret_panels(
-            online, learned=trained.learned, reference=TARGET, published=PUBLISHED
-        ),
-        *protocol.divergence_panels(
-            config, test, trained.agents, target, {"own": None}, learned=trained.learned
-        ),
-        divergence_panel("on_target_histories", on_target, learned=trained.learned),
-        _ratio_panel(log_ratios),
-        _departure_panel(config, on_target, log_ratios),
-    ]
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=trained.train_tokens)
-
-
-def _log_ratios(config: Config, tasks, target, contexts):
-    """Thompson sampling's histories against each context algorithm's, in nats."""
-    from icrl import evaluation
-    from icrl.diagnostics.distribution_ratio import log_ratios
-    from icrl.keys import evaluation_key
-
+    trained = study.train_each(run, pretrainings, config.training)
+    models = {name: found.agent() for name, found in trained.items()}
+    test = study.Test(config, family.split().test)
+    on_target = test.distances(models, thompson, thompson)
+    log_ratios = _log_ratios(test, thompson, contexts)
     return {
-        alpha: log_ratios(
-            evaluation_key(config.root_seed),
-            tasks,
-            target,
-            evaluation.fixed(context),
-            num_tasks=config.num_contexts,
+        **lin2023.regrets(test.online({**models, TARGET: thompson})),
+        "on_own_histories": test.distances(models, thompson),
+        "on_target_histories": on_target,
+        "ratio": of_ratios("ratio", log_ratios),
+        "departure": _departure(config, on_target.tv, log_ratios),
+    }
+
+
+def _name(alpha: float) -> str:
+    """The model's name."""
+    return f"transformer_alpha_{alpha}"
+
+
+def _log_ratios(test: study.Test, target, contexts):
+    """Thompson sampling's histories against those of each model's data, in nats."""
+    from icrl.agents import fixed
+    from icrl.diagnostics.distribution_ratio import log_ratios
+
+    number = test.config.num_contexts
+    return {
+        _name(alpha): log_ratios(
+            test.key, test.tasks, fixed(target), fixed(context), num_tasks=number
         )
         for alpha, context in contexts.items()
     }
 
 
-def _ratio_panel(log_ratios):
-    """Rows of KL at the horizon and of R, where its estimate can be trusted."""
-    import numpy as np
-
-    from icrl.diagnostics.distribution_ratio import ratio
-    from icrl.evaluation.statistics import interval
-    from icrl.runs.saved import row
-
-    rows, arrays = [], {}
-    for alpha, values in log_ratios.items():
-        found, kl = ratio(values[0]), interval(values)
-        arrays["ratio/steps"] = np.arange(1, values.shape[-1] + 1)
-        arrays[f"ratio/alpha_{alpha}/kl"] = kl.mean
-        common: dict[str, Any] = {
-            "panel": "ratio",
-            "agent": f"transformer_alpha_{alpha}",
-            "seeds": 0,
-            "tasks": values.shape[1],
-        }
-        ends = [float(part[-1]) for part in kl]
-        rows.append(
-            row(
-                metric="kl_of_histories",
-                mean=ends[0],
-                low=ends[1],
-                high=ends[2],
-                **common,
-            )
-        )
-        if found.trusted[-1]:
-            value, error = float(found.value[-1]), 1.96 * float(found.std_error[-1])
-            rows.append(
-                row(
-                    metric="distribution_ratio",
-                    mean=value,
-                    low=value - error,
-                    high=value + error,
-                    **common,
-                )
-            )
-    return rows, arrays
-
-
-def _departure_panel(config: Config, on_target, log_ratios):
+def _departure(config: Config, tv, log_ratios):
     """The step at which the model of uniform data leaves, and the predicted one."""
-    import numpy as np
+    import math
 
-    from icrl.diagnostics.distribution_ratio import departure_step, measured_departure
-    from icrl.runs.saved import row
+    from icrl.diagnostics.coverage import add_departure
+    from icrl.evaluation.numbers import Numbers
 
-    first, last = (f"transformer_alpha_{a}" for a in (config.alphas[0], 1.0))
-    found = measured_departure(on_target[first].tv, on_target[last].tv)
-    num_examples = config.pretraining.num_examples
-    assert num_examples is not None  # for type checkers
-    predicted = departure_step(log_ratios[config.alphas[0]][0].mean(0), num_examples)
-    rows = []
-    if not np.isnan(found.step):
-        rows.append(
-            row(
-                panel="departure",
-                agent=first,
-                metric="departure_step",
-                mean=found.step,
-                low=found.low,
-                high=found.high,
-                seeds=on_target[first].tv.shape[0],
-                tasks=config.num_contexts,
-                predicted=predicted,
-            )
-        )
-    return rows, {
-        "departure/measured": np.asarray(found.step),
-        "departure/predicted": np.asarray(np.nan if predicted is None else predicted),
-        "departure/log_num_examples": np.asarray(np.log(num_examples)),
-    }
+    first, last = _name(config.alphas[0]), _name(1.0)
+    number = config.pretraining.num_examples or 0
+    numbers, kl = Numbers(), log_ratios[first][0].mean(0)
+    found = add_departure(numbers, "departure", first, tv[first], tv[last], kl, number)
+    numbers.arrays["departure/measured"] = found[0].step
+    numbers.arrays["departure/predicted"] = found[1]
+    numbers.arrays["departure/log_num_examples"] = math.log(number)
+    return numbers
 
 
-def figure(summary, arrays):
-    """Regret, suboptimality, distance from the target, coverage of its histories."""
-    del summary
-    from icrl.drawing import figures, styles
-
-    drawn, axes = figures.new_figure(2, 2, width=5.4)
-    protocol.draw_regrets(
-        axes[0],
-        arrays,
-        title="regret in unseen tasks, by Thompson sampling's share of the data",
-        marks=PUBLISHED,
-    )
-    figures.draw_curves(
-        axes[1, 0],
-        arrays,
-        "on_target_histories_tv",
-        title="distance on Thompson sampling's histories",
-        xlabel="transitions known",
-        ylabel="total variation to Thompson sampling",
-    )
-    axes[1, 0].set_ylim(bottom=0)
-    _draw_step(axes[1, 0], arrays["departure/measured"], "alpha 0 leaves at")
-    ax = axes[1, 1]
-    steps = arrays["ratio/steps"]
-    for name in figures.names_in(arrays, "ratio/", "/kl"):
-        style = styles.STYLE.get(f"transformer_{name}", {})
-        label = styles.LABELS.get(f"transformer_{name}", name)
-        ax.plot(steps, arrays[f"ratio/{name}/kl"], **style, label=label)
-    log_n = float(arrays["departure/log_num_examples"])
-    ax.axhline(log_n, color="black", linewidth=1, linestyle=":")
-    ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
-    _draw_step(ax, arrays["departure/predicted"], "alpha 0 should leave at")
-    ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", yscale="symlog")
-    ax.set_title(
-        "Thompson sampling's histories seen from the data", loc="left", size=10
-    )
-    ax.legend(frameon=False, fontsize=8)
-    return drawn
-
-
-def _draw_step(ax, step, text: str) -> None:
-    """A vertical line that says what happens at a step; none if it never does."""
-    if step != step:  # NaN
-        return
-    ax.axvline(step, color="black", linewidth=1, linestyle=":")
-    place = ax.get_xaxis_transform()
-    ax.text(step, 0.02, f" {text} {int(step)}", fontsize=8, transform=place)
-
-
-EXPERIMENT = Experiment(
-    name="lin_distribution_ratio",
-    question="What does it cost that the data is not the target algorithm's own?",
-    presets={
-        "smoke": Config(
-            alphas=(0.0, 1.0),
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            pretraining=DecisionPretrainingConfig(num_examples=100),
-            num_tasks=50,
-            num_contexts=50,
-        ),
-        "cpu": Config(
-            tokenizer="step",
-            model=TransformerConfig(num_layers=2, mixer=("relu",)),
-            training=cosine_training(3000, 1e-2, micro_batch=4),
-            pretraining=DecisionPretrainingConfig(num_examples=20_000),
-            num_contexts=1000,
-            soft_labels=True,
-        ),
-        "paper": Config(
-            seeds=protocol.PAPER.seeds,
-            training=protocol.PAPER.training,
-            pretraining=DecisionPretrainingConfig(num_examples=80_000),
-            num_tasks=protocol.PAPER.num_tasks,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "15 min on 2 cores",
-        "paper": "hours on one GPU (10 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "15 min on 2 cores",
+    Config(
+        tokenizer="step",
+        model=TransformerConfig(num_layers=2, mixer=("relu",)),
+        training=cosine_training(3000, 1e-2, micro_batch=4),
+        pretraining=DecisionPretrainingConfig(num_examples=20_000),
+        num_contexts=1000,
+        soft_labels=True,
+    ),
 )
-register(EXPERIMENT)
+PAPER = study.Preset(
+    "hours on one GPU (10 billion tokens a seed and model)",
+    Config(
+        **lin2023.PAPER,
+        pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
+    ),
+)
+SMOKE = study.smoke(CPU, alphas=(0.0, 1.0))
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    columns=2,
+    size=(5.4, 3.6),
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -21,94 +21,55 @@ explore: the arms it would pull are worse by 0.77 on average, those of the model
 neglected an arm it does not see that LinUCB would go back to it.
 """
 
-from icrl import cli, protocol
-from icrl.config import (
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, lin2023, study
+from icrl.config import TransformerConfig, cosine_training
 
 # Read out of the paper's vector figures: one model, 500 tasks.
 PUBLISHED = {
-    "transformer": protocol.at_steps(7.5, 14.0, 20.7, 29.1, 35.0, 39.6),
-    "linucb": protocol.at_steps(7.4, 12.9, 18.3, 24.9, 29.3, 32.8),
-    "linear_thompson": protocol.at_steps(8.5, 16.8, 26.0, 37.6, 45.4, 51.5),
-    "empirical_mean": protocol.at_steps(11.3, 18.3, 25.4, 36.3, 46.7, 56.9),
+    "transformer": lin2023.at_steps(7.5, 14.0, 20.7, 29.1, 35.0, 39.6),
+    "linucb": lin2023.at_steps(7.4, 12.9, 18.3, 24.9, 29.3, 32.8),
+    "linear_thompson": lin2023.at_steps(8.5, 16.8, 26.0, 37.6, 45.4, 51.5),
+    "empirical_mean": lin2023.at_steps(11.3, 18.3, 25.4, 36.3, 46.7, 56.9),
 }
+PANELS = lin2023.panels("linucb", PUBLISHED, draws_at_random=False)
 
 
-def run(run, config: protocol.Config) -> None:
+def run(run, config: lin2023.Config):
     """Trains, plays, scores."""
     from icrl import algorithms
-    from icrl.pretraining import methods
+    from icrl.pretraining.methods import algorithm_distillation
 
-    def expert(family):
-        return algorithms.linucb(family, width=2.0)
-
-    def pretraining(recipe, family):
-        return methods.algorithm_distillation(
-            recipe,
-            expert(family),
-            config.pretraining,
-            behaviour="linucb(width=2)",
-            soft_labels=config.soft_labels,
-        )
-
-    def baselines(family):
-        return {
-            "linucb": expert(family),
-            "linear_thompson": algorithms.linear_thompson(family),
-            "empirical_mean": algorithms.empirical_mean(family),
-        }
-
-    protocol.run(
-        run,
-        config,
-        family="LinearBandit-Lin2023-v0",
-        pretraining=pretraining,
-        target=expert,
-        baselines=baselines,
-        reference="linucb",
-        published=PUBLISHED,
+    recipe = study.make_recipe(config, "LinearBandit-Lin2023-v0")
+    family = recipe.make_family()
+    expert = algorithms.linucb(family, width=2.0)
+    pretraining = algorithm_distillation(
+        recipe,
+        expert,
+        config.pretraining,
+        behaviour="linucb(width=2)",
+        soft_labels=config.soft_labels,
     )
+    trained = study.train(run, pretraining, config.training)
+    others = "linear_thompson", "empirical_mean"
+    baselines = {"linucb": expert} | {n: algorithms.make(n, family) for n in others}
+    test = study.Test(config, family.split().test)
+    return lin2023.scores(test, trained, "linucb", baselines)
 
 
-def figure(summary, arrays):
-    """The paper's panel, its suboptimality, the loss and one history."""
-    del summary
-    return protocol.figure(arrays, PUBLISHED, reference="linucb")
-
-
-EXPERIMENT = Experiment(
-    name="lin_linear_bandit",
-    question="Does a transformer that watches LinUCB become LinUCB?",
-    presets={
-        "smoke": protocol.SMOKE,
-        "cpu": protocol.Config(
-            seeds=(0, 1),
-            tokenizer="step_features",
-            model=TransformerConfig(
-                num_layers=3,
-                mixer=("relu",),
-                activation="gated",
-                hidden=64,
-                head="features",
-            ),
-            training=cosine_training(4000, 5e-3, micro_batch=4),
-        ),
-        "paper": protocol.PAPER,
-        "released": protocol.RELEASED,
-    },
-    costs={
-        "smoke": "40 s on 2 cores",
-        "cpu": "35 min on 2 cores",
-        "paper": "hours on one GPU (10 billion tokens a seed)",
-        "released": "as paper, with the one head of the released code",
-    },
-    run=run,
-    figure=figure,
+CPU = lin2023.Config(
+    seeds=(0, 1),
+    tokenizer="step_features",
+    model=TransformerConfig(
+        num_layers=3, mixer=("relu",), activation="gated", hidden=64, head="features"
+    ),
+    training=cosine_training(4000, 5e-3, micro_batch=4),
 )
-register(EXPERIMENT)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    lin2023.presets(lin2023.Config, study.Preset("35 min on 2 cores", CPU)),
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -20,236 +20,137 @@ teach least: seeds differ by 0.15 there.
 """
 
 import dataclasses
-import itertools
 
-from icrl import cli, protocol
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, lin2023, study
+from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.panels import REFERENCE as EXACT
+from icrl.panels import Curves, Distances, Rows
 
-TARGET = "exact_posterior_sampling"
 FAMILY = "GaussianBandit-DPT-v0"
+PANELS = [
+    Curves(name="online", title="regret, by who collected the contexts"),
+    Distances(
+        name="on_own_histories",
+        title="is it a posterior sampler? on its own histories",
+        measure="kl",
+        target="the exact posterior",
+    ),
+    Distances(
+        name="on_uniform_histories",
+        title="the same on uniform histories",
+        measure="kl",
+        target="the exact posterior",
+    ),
+    Distances(
+        name="between_models",
+        title="does it matter who collected? on uniform histories",
+        target="the other model",
+    ),
+    Curves(name="suboptimality", metric="final_suboptimality", first_step=1),
+    Rows(name="reordering"),
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.DecisionConfig):
+class Config(lin2023.DecisionConfig):
     """Sizes of the experiment."""
 
     num_orders: int = 4  # reorderings of each history
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains a model for each context algorithm, plays, compares."""
-    from envs.splits import split_prior
-    from icrl import algorithms, evaluation
-    from icrl.evaluation import panels
-    from icrl.keys import evaluation_key
+    from icrl import algorithms
+    from icrl.diagnostics.agreement import agreement
+    from icrl.pretraining.methods import decision_pretraining
 
-    recipe = protocol.make_recipe(config, FAMILY)
+    recipe = study.make_recipe(config, FAMILY)
     family = recipe.make_family()
+    exact = algorithms.exact_posterior_sampling(family)
     contexts = {
-        "dpt_dirichlet": algorithms.dirichlet_point_mass(family),
-        "dpt_uniform": algorithms.uniform(family),
-        "dpt_thompson": algorithms.thompson_sampling(family),
+        "dirichlet": algorithms.dirichlet_point_mass(family),
+        "uniform": algorithms.uniform(family),
+        "thompson": algorithms.thompson_sampling(family),
     }
-    choices = {
-        name: (
+    pretrainings = {
+        f"dpt_{name}": decision_pretraining(
             recipe,
-            protocol.decision_pretraining(
-                config,
-                recipe,
-                context,
-                algorithms.exact_posterior_sampling(family),
-                name.removeprefix("dpt_"),
-            ),
+            context,
+            config.pretraining,
+            behaviour=name,
+            posterior=exact if config.soft_labels else None,
         )
         for name, context in contexts.items()
     }
-    trained = protocol.train_each(run, choices, config.training)
-    test = split_prior(family).test
-    exact = evaluation.fixed(algorithms.exact_posterior_sampling(family))
-    uniform = evaluation.fixed(contexts["dpt_uniform"])
-    online = evaluation.online(
-        evaluation_key(config.root_seed),
-        test,
-        {**trained.agents, TARGET: exact},
-        num_tasks=config.num_tasks,
-    )
-    parts = [
-        *protocol.regret_panels(online, learned=trained.learned, reference=TARGET),
-        *protocol.divergence_panels(
-            config,
-            test,
-            trained.agents,
-            exact,
-            {"own": None, "uniform": uniform},
-            learned=trained.learned,
-        ),
-        _invariance(config, test, trained, uniform),
-        _reordering(config, test, trained, uniform),
-    ]
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=trained.train_tokens)
-
-
-def _invariance(config: Config, tasks, trained, histories):
-    """Distance between every two models, and between seeds of one, on uniform play."""
-    from icrl.diagnostics.divergence import disagreement, divergence_panel
-    from icrl.keys import evaluation_key
-
-    def between(one, other):
-        return disagreement(
-            evaluation_key(config.root_seed),
-            tasks,
-            one,
-            other,
-            histories,
+    trained = study.train_each(run, pretrainings, config.training)
+    agents = {name: models.agent() for name, models in trained.items()}
+    test = study.Test(config, family.split().test)
+    return {
+        **lin2023.regrets(test.online({**agents, EXACT: exact})),
+        "on_own_histories": test.distances(agents, exact),
+        "on_uniform_histories": test.distances(agents, exact, contexts["uniform"]),
+        "between_models": agreement(
+            test.key,
+            test.tasks,
+            agents,
+            {name: models.seeds for name, models in trained.items()},
+            contexts["uniform"],
             num_tasks=config.num_contexts,
-        )
-
-    found, seeds = {}, {}
-    for one, other in itertools.combinations(trained.agents, 2):
-        shared = [s for s in trained.seeds[one] if s in trained.seeds[other]]
-        pair = [_of_seeds(trained, name, shared) for name in (one, other)]
-        found[f"{one}_and_{other}"] = between(*pair)
-        seeds[f"{one}_and_{other}"] = len(shared)
-    for name, known in trained.seeds.items():
-        if len(known) > 1:
-            turned = [*known[1:], known[0]]
-            others = _of_seeds(trained, name, turned)
-            found[f"{name}_and_itself"] = between(trained.agents[name], others)
-            seeds[f"{name}_and_itself"] = len(known)
-    return divergence_panel("between_models", found, learned=seeds)
+        ),
+        "reordering": _reordering(test, agents, contexts["uniform"]),
+    }
 
 
-def _of_seeds(trained, name, seeds):
-    """The agent with the models of these training seeds, in this order."""
-    import jax
-    import numpy as np
-
-    agent = trained.agents[name]
-    places = np.array([trained.seeds[name].index(seed) for seed in seeds])
-    return agent._replace(models=jax.tree.map(lambda leaf: leaf[places], agent.models))
-
-
-def _reordering(config: Config, tasks, trained, histories):
+def _reordering(test: study.Test, agents, histories):
     """How much a model's last prediction depends on the order of its history."""
     from icrl.diagnostics.exchangeability import order_sensitivity
-    from icrl.evaluation.statistics import interval
-    from icrl.keys import evaluation_key
-    from icrl.runs.saved import row
+    from icrl.evaluation.numbers import Numbers, add_row
 
-    rows = []
-    for name, agent in trained.agents.items():
-        moved = order_sensitivity(
-            evaluation_key(config.root_seed),
-            tasks,
-            agent,
-            histories,
-            num_tasks=config.num_contexts,
-            num_orders=config.num_orders,
-        )
-        mean, low, high = interval(moved.mean(-1))
-        rows.append(
-            row(
-                panel="reordering",
-                agent=name,
-                metric="tv_mean",
-                mean=float(mean),
-                low=float(low),
-                high=float(high),
-                seeds=trained.learned[name],
-                tasks=config.num_contexts,
-                exact=0.0,
-            )
-        )
-    return rows, {}
-
-
-def figure(summary, arrays):
-    """Regret, distance to the exact posterior, and between the models."""
-    del summary
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(2, 2, width=5.4)
-    figures.draw_curves(
-        axes[0, 0],
-        arrays,
-        "online",
-        title="regret, by who collected the contexts",
-        xlabel="pulls",
-        ylabel="cumulative regret (reward units)",
+    scores = order_sensitivity(
+        test.key,
+        test.tasks,
+        agents,
+        histories,
+        num_tasks=test.config.num_contexts,
+        num_orders=test.config.num_orders,
     )
-    for ax, panel, title, ylabel in (
-        (
-            axes[0, 1],
-            "on_own_histories_kl",
-            "is it a posterior sampler? on its own histories",
-            "KL from the exact posterior (nats)",
-        ),
-        (
-            axes[1, 0],
-            "on_uniform_histories_kl",
-            "the same on uniform histories",
-            "KL from the exact posterior (nats)",
-        ),
-        (
-            axes[1, 1],
-            "between_models_tv",
-            "does it matter who collected? on uniform histories",
-            "total variation between two models",
-        ),
-    ):
-        figures.draw_curves(
-            ax, arrays, panel, title=title, xlabel="transitions known", ylabel=ylabel
-        )
-        ax.set_ylim(bottom=0)
-    return drawn
+    numbers = Numbers(finals={"reordering/tasks_hash": scores.tasks_hash})
+    for name in scores:
+        moved = scores.by_task(name).mean(-1)
+        add_row(numbers, "reordering", name, "tv_mean", moved, scores, exact=0.0)
+    return numbers
 
 
-EXPERIMENT = Experiment(
-    name="posterior_sampling_equivalence",
-    question="Is a DPT a posterior sampler, whoever collected its data?",
-    presets={
-        "smoke": Config(
-            horizon=10,
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-            num_contexts=50,
-        ),
-        "cpu": Config(
-            seeds=(0, 1),
-            horizon=50,
-            tokenizer="query_first",
-            model=TransformerConfig(num_layers=2),
-            training=cosine_training(5000, 1e-2, micro_batch=16),
-            num_contexts=1000,
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            horizon=500,
-            tokenizer="query_first",
-            model=TransformerConfig(),
-            training=cosine_training(
-                375_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-            num_tasks=20_000,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "15 min on 2 cores",
-        "paper": "hours on one GPU (12 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "15 min on 2 cores",
+    Config(
+        seeds=(0, 1),
+        horizon=50,
+        tokenizer="query_first",
+        model=TransformerConfig(num_layers=2),
+        training=cosine_training(5000, 1e-2, micro_batch=16),
+        num_contexts=1000,
+    ),
 )
-register(EXPERIMENT)
+PAPER = study.Preset(
+    "hours on one GPU (12 billion tokens a seed and model)",
+    Config(
+        seeds=(0, 1, 2),
+        horizon=500,
+        tokenizer="query_first",
+        model=TransformerConfig(),
+        training=long_training(375_000),
+        num_tasks=20_000,
+    ),
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER},
+    columns=2,
+    size=(5.4, 3.6),
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -21,21 +21,35 @@ probabilities.
 
 import dataclasses
 
-from icrl import cli, protocol
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    DecisionPretrainingConfig,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, lin2023, study
+from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.panels import Curves, Rows
 
 TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
+TITLES = {"dpt": "from optimal labels", "ad": "from UCB's actions"}
+PANELS = [
+    panel
+    for teaching, reference in TARGETS.items()
+    for panel in (
+        Curves(
+            name=f"{teaching}_online",
+            title=f"regret, taught {TITLES[teaching]}",
+            reference=reference,
+        ),
+        *lin2023.distance_panels(reference, prefix=f"{teaching}_"),
+        Curves(
+            name=f"{teaching}_suboptimality",
+            metric="final_suboptimality",
+            reference=reference,
+            first_step=1,
+        ),
+        Rows(name=f"{teaching}_size"),
+    )
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.DecisionConfig):
+class Config(lin2023.DecisionConfig):
     """Sizes of the experiment; each model changes `model` in attention and heads.
 
     Raises:
@@ -60,24 +74,18 @@ class Config(protocol.DecisionConfig):
             )
 
 
-def run(run, config: Config) -> None:
-    """Trains every kind of attention on both tasks, plays and measures."""
-    from icrl.evaluation import panels
-
-    parts, tokens = [], 0
+def run(run, config: Config):
+    """Trains every kind of attention on each task, plays and measures."""
+    scores = {}
     for teaching in config.teachings:
-        found, trained_on = _teach(run, config, teaching)
-        parts += found
-        tokens += trained_on
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=tokens)
+        found = _teach(run, config, teaching)
+        scores |= {f"{teaching}_{panel}": table for panel, table in found.items()}
+    return scores
 
 
 def _teach(run, config: Config, teaching: str):
-    """The panels of one pretraining, and its tokens."""
-    from envs.splits import split_prior
-    from icrl import algorithms, evaluation
-    from icrl.keys import evaluation_key
+    """The scores of one pretraining."""
+    from icrl import algorithms
     from icrl.pretraining import methods
 
     recipes = {
@@ -89,162 +97,83 @@ def _teach(run, config: Config, teaching: str):
     thompson = algorithms.thompson_sampling(family)
     ucb = algorithms.ucb(family, form="shrunken")
     mixed = algorithms.mixture([thompson, algorithms.uniform(family)], [0.5, 0.5])
-    if teaching == "dpt":
-        target, context = evaluation.fixed(thompson), evaluation.fixed(mixed)
-    else:
-        target = context = evaluation.fixed(ucb)
-    choices = {
-        f"{teaching}_{name}": (
+    target, context = (thompson, mixed) if teaching == "dpt" else (ucb, ucb)
+    pretrainings = {
+        f"{teaching}_{name}": methods.decision_pretraining(
             recipe,
-            protocol.decision_pretraining(
-                config, recipe, mixed, thompson, "thompson_sampling (0.5), uniform"
-            )
-            if teaching == "dpt"
-            else methods.algorithm_distillation(
-                recipe,
-                ucb,
-                config.pretraining,
-                behaviour="ucb(form=shrunken)",
-                soft_labels=config.soft_labels,
-            ),
+            mixed,
+            config.pretraining,
+            behaviour="thompson_sampling (0.5), uniform",
+            posterior=thompson if config.soft_labels else None,
+        )
+        if teaching == "dpt"
+        else methods.algorithm_distillation(
+            recipe,
+            ucb,
+            config.pretraining,
+            behaviour="ucb(form=shrunken)",
+            soft_labels=config.soft_labels,
         )
         for name, recipe in recipes.items()
     }
-    trained = protocol.train_each(run, choices, config.training)
-    agents = {name: trained.agents[f"{teaching}_{name}"] for name in recipes}
-    learned = {name: trained.learned[f"{teaching}_{name}"] for name in recipes}
-    test = split_prior(family).test
-    reference = TARGETS[teaching]
-    online = evaluation.online(
-        evaluation_key(config.root_seed),
-        test,
-        {**agents, reference: target},
-        num_tasks=config.num_tasks,
-    )
-    parts = [
-        *protocol.regret_panels(
-            online, learned=learned, reference=reference, prefix=f"{teaching}_"
-        ),
-        *protocol.divergence_panels(
-            config,
-            test,
-            agents,
-            target,
-            {"own": None, "context": context},
-            learned=learned,
-            prefix=f"{teaching}_",
-        ),
-        _parameters(teaching, agents, learned),
-    ]
-    return parts, trained.train_tokens
+    trained = study.train_each(run, pretrainings, config.training)
+    models = {name: trained[f"{teaching}_{name}"].agent() for name in recipes}
+    test = study.Test(config, family.split().test)
+    return {
+        **lin2023.regrets(test.online({**models, TARGETS[teaching]: target})),
+        "on_own_histories": test.distances(models, target),
+        "on_context_histories": test.distances(models, target, context),
+        "size": _parameters(f"{teaching}_size", models),
+    }
 
 
 def _recipe(config: Config, attention: str, heads: int):
     """The recipe of one kind of attention."""
     model = dataclasses.replace(config.model, mixer=(attention,), num_heads=heads)
-    one = dataclasses.replace(config, model=model)
-    return protocol.make_recipe(one, "BernoulliBandit-Lin2023-v0")
+    sizes = dataclasses.replace(config, model=model)
+    return study.make_recipe(sizes, "BernoulliBandit-Lin2023-v0")
 
 
-def _parameters(teaching: str, agents, learned):
+def _parameters(panel: str, agents):
     """How many numbers each model has."""
     import jax
 
-    from icrl.runs.saved import row
+    from icrl.evaluation.numbers import Numbers, add_estimate
 
-    rows = []
+    numbers = Numbers()
     for name, agent in agents.items():
         leaves = jax.tree.leaves(agent.models)
-        count = float(sum(leaf.size for leaf in leaves) // learned[name])
-        rows.append(
-            row(
-                panel=f"{teaching}_size",
-                agent=name,
-                metric="parameters",
-                mean=count,
-                low=count,
-                high=count,
-                seeds=learned[name],
-                tasks=0,
-            )
-        )
-    return rows, {}
+        size = sum(leaf.size for leaf in leaves) // agent.num_seeds
+        known = {"seeds": agent.num_seeds, "tasks": 0}
+        add_estimate(numbers, panel, name, "parameters", [size] * 3, **known)
+    return numbers
 
 
-def figure(summary, arrays):
-    """Regret and distance from the target, for both pretrainings."""
-    del summary
-    from icrl.drawing import figures, styles
-
-    taught = [name for name in TARGETS if f"{name}_online/steps" in arrays]
-    drawn, axes = figures.new_figure(3, len(taught))
-    titles = {"dpt": "from optimal labels", "ad": "from UCB's actions"}
-    for line, teaching in zip(axes, taught, strict=True):
-        reference = styles.LABELS[TARGETS[teaching]]
-        figures.draw_curves(
-            line[0],
-            arrays,
-            f"{teaching}_online",
-            title=f"regret, taught {titles[teaching]}",
-            xlabel="pulls",
-            ylabel="cumulative regret (reward units)",
-        )
-        for ax, panel, whose in (
-            (line[1], "own", "the model's own"),
-            (line[2], "context", "the context algorithm's"),
-        ):
-            figures.draw_curves(
-                ax,
-                arrays,
-                f"{teaching}_on_{panel}_histories_tv",
-                title=f"distance on {whose} histories",
-                xlabel="transitions known",
-                ylabel=f"total variation to {reference}",
-            )
-            ax.set_ylim(bottom=0)
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="relu_against_softmax",
-    question="Is the theory's ReLU attention as good a learner as softmax attention?",
-    presets={
-        "smoke": Config(
-            horizon=10,
-            heads=(2,),
-            teachings=("ad",),
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-            num_contexts=50,
-        ),
-        "cpu": Config(
-            seeds=(0, 1),
-            horizon=100,
-            tokenizer="step",
-            model=TransformerConfig(num_layers=2),
-            training=cosine_training(2000, 1e-2, micro_batch=8),
-            pretraining=DecisionPretrainingConfig(num_examples=20_000),
-            num_tasks=2000,
-            num_contexts=500,
-            soft_labels=True,
-        ),
-        "paper": Config(
-            seeds=protocol.PAPER.seeds,
-            training=protocol.PAPER.training,
-            pretraining=DecisionPretrainingConfig(num_examples=80_000),
-            num_tasks=protocol.PAPER.num_tasks,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "25 min on 2 cores",
-        "paper": "hours on one GPU (10 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "25 min on 2 cores",
+    Config(
+        seeds=(0, 1),
+        horizon=100,
+        tokenizer="step",
+        model=TransformerConfig(num_layers=2),
+        training=cosine_training(2000, 1e-2, micro_batch=8),
+        pretraining=DecisionPretrainingConfig(num_examples=20_000),
+        num_tasks=2000,
+        num_contexts=500,
+        soft_labels=True,
+    ),
 )
-register(EXPERIMENT)
+PAPER = study.Preset(
+    "hours on one GPU (10 billion tokens a seed and model)",
+    Config(
+        **lin2023.PAPER,
+        pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
+    ),
+)
+SMOKE = study.smoke(CPU, heads=(2,), teachings=("ad",))
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, {"smoke": SMOKE, "cpu": CPU, "paper": PAPER}
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

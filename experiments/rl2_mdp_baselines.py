@@ -25,9 +25,9 @@ too, `posterior_mean_greedy` earns 1883, and RL² beats it from 25 episodes on.
 
 import dataclasses
 
-from icrl import cli
+from icrl import cli, study
 from icrl.config import ExperimentConfig
-from icrl.experiment import Experiment, register
+from icrl.panels import Drawing, Rows
 
 FAMILY = "RandomMDP-RL2-v0"
 EPISODES = (10, 25, 50, 75, 100)
@@ -73,6 +73,61 @@ INFORMED = (  # with the prior of the MDPs
     "ucb_vi",
     "posterior_mean_greedy",
 )
+PANEL_TITLES = {
+    "RL²'s baselines: a reward prior of mean 0, or none": BASELINES,
+    "with the prior of the MDPs, mean 1": INFORMED,
+}
+
+
+def _draw_shares(agents):
+    """Total reward over that of the optimal policy, and published values."""
+
+    def draw(ax, summary, arrays) -> None:
+        from icrl.drawing import figures
+        from icrl.drawing.styles import STYLE
+
+        played = figures.panel_agents(arrays, "share")
+        optimum = {
+            n: figures.find_row(summary, "online", "optimal", f"return_{n}")["mean"]
+            for n in EPISODES
+            if n <= len(arrays["share/steps"])
+        }
+
+        def marks(values):
+            pairs = zip(EPISODES, values, strict=True)
+            return {n: value / optimum[n] for n, value in pairs if n in optimum}
+
+        style = {"marker": "D", "markerfacecolor": "none", "markersize": 5}
+        points = marks(RL2)
+        ax.plot(
+            list(points),
+            list(points.values()),
+            **style,
+            **STYLE["rl2"],
+            label="RL² (published)",
+        )
+        figures.draw_curves(
+            ax,
+            arrays,
+            "share",
+            title="",
+            xlabel="episodes",
+            ylabel="total reward over that of the optimal policy",
+            marks={a: marks(PUBLISHED[a]) for a in agents if a in PUBLISHED},
+            agents=[agent for agent in agents if agent in played],
+        )
+        ax.set_ylim(0.44, 0.95)
+
+    return draw
+
+
+PANELS = [
+    *(
+        Drawing(name="share", title=title, function=_draw_shares(agents))
+        for title, agents in PANEL_TITLES.items()
+    ),
+    Rows(name="online"),
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,171 +182,101 @@ def make_agents(family, num_samples: int):
     }
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Everybody plays the same MDPs."""
     import envs
-    from icrl import algorithms, evaluation
+    from icrl import algorithms
 
+    del run
     family = envs.family(FAMILY)
     made = make_agents(family, config.num_samples)
-    agents = {"optimal": evaluation.of_task(algorithms.optimal)}
-    agents |= {name: evaluation.fixed(made[name]) for name in config.agents}
-    returns = {
-        name: expected_returns(config, family, agent) for name, agent in agents.items()
-    }
-    run.finish(
-        [row for name in returns for row in _rows(config, name, returns[name])],
-        _arrays(config, returns),
-    )
+    agents = {"optimal": algorithms.optimal}
+    agents |= {name: made[name] for name in config.agents}
+    returns = expected_returns(config, family, agents)
+    return {"online": _rows(returns), "share": _shares(returns)}
 
 
-def expected_returns(config: Config, family, agent):
-    """Total reward [1, MDPs, episodes] so far, in expectation over the noise.
+def expected_returns(config: Config, family, agents):
+    """Total reward [1, MDPs, episodes] of each so far, in expectation over the noise.
 
     The gaps of the actions of an episode sum, in expectation, to V* less its return,
     whatever was learnt before it (the performance difference lemma).
     """
     import jax.numpy as jnp
 
-    from envs.tabular_mdp import TabularMDP
     from icrl import evaluation
     from icrl.keys import evaluation_key
 
+    key, test = evaluation_key(config.root_seed), family.split().test
     number = config.num_episodes
 
-    def score(model, index, seed):
-        task, trajectory = evaluation.play(
-            evaluation_key(config.root_seed),
-            family.split().test,
-            agent,
-            model,
-            index,
-            seed,
-            num_episodes=number,
+    def score(agent, model, index, seed):
+        task, played = evaluation.play(
+            key, test, agent, model, index, seed, num_episodes=number
         )
-        assert isinstance(task, TabularMDP)
-        assert trajectory.gap is not None  # for type checkers
-        gaps = trajectory.gap.reshape(number, family.horizon).sum(-1)
+        gaps = played.gap.reshape(number, family.horizon).sum(-1)
         return jnp.cumsum(task.optimal_return - gaps)
 
-    return evaluation.over_seeds_and_tasks(
-        agent, score, config.num_tasks, config.tasks_at_once
+    return evaluation.score_agents(
+        key, test, agents, score, config.num_tasks, config.tasks_at_once
     )
 
 
-def _rows(config: Config, agent: str, returns):
-    """Rows of one agent: its total reward after so many episodes."""
-    from icrl.evaluation.statistics import interval
-    from icrl.runs.saved import row
+def _rows(returns):
+    """Rows of every agent: its total reward after so many episodes."""
+    from icrl.evaluation.numbers import Numbers, add_row
 
-    rows = []
-    for place, episodes in enumerate(EPISODES):
-        if episodes > config.num_episodes:
-            break
-        mean, low, high = interval(returns[..., episodes - 1])
-        resimulated = dict(enumerate(RESIMULATED.get(agent, ()))).get(place)
-        rows.append(
-            row(
-                panel="online",
-                agent=agent,
-                metric=f"return_{episodes}",
-                mean=float(mean),
-                low=float(low),
-                high=float(high),
-                seeds=0,
-                tasks=returns.shape[1],
+    numbers = Numbers(finals={"online/tasks_hash": returns.tasks_hash})
+    for agent, table in returns.items():
+        for place, episodes in enumerate(EPISODES):
+            if episodes > table.shape[-1]:
+                break
+            resimulated = dict(enumerate(RESIMULATED.get(agent, ()))).get(place)
+            add_row(
+                numbers,
+                "online",
+                agent,
+                f"return_{episodes}",
+                table[..., episodes - 1],
+                returns,
                 published=PUBLISHED[agent][place] if agent in PUBLISHED else None,
                 resimulated=resimulated,
                 resimulated_error=resimulated and RESIMULATED_ERROR[place],
             )
-        )
-    return rows
+    return numbers
 
 
-def _arrays(config: Config, returns):
+def _shares(returns):
     """Total reward over that of the optimal policy on the same MDPs.
 
     The mean of the optimum is taken for certain: it is everybody's unit.
     """
     import numpy as np
 
+    from icrl.evaluation.numbers import Numbers
     from icrl.evaluation.statistics import interval
 
-    arrays = {"share/steps": np.arange(1, config.num_episodes + 1)}
-    unit = returns["optimal"].mean(1, keepdims=True)
-    for agent in config.agents:
-        lost = (returns["optimal"] - returns[agent]) / unit
-        for part, values in interval(1 - lost)._asdict().items():
+    best = returns["optimal"]
+    arrays = {"share/steps": np.arange(1, best.shape[-1] + 1)}
+    unit = best.mean(1, keepdims=True)
+    for agent, table in returns.items():
+        for part, values in interval(1 - (best - table) / unit)._asdict().items():
             arrays[f"share/{agent}/{part}"] = values.astype(np.float32)
-    return arrays
+    return Numbers(arrays=arrays)
 
 
-def figure(summary, arrays):
-    """Shares of the optimum: the baselines of RL², and those that know the prior."""
-    from icrl.drawing import figures
-    from icrl.drawing.styles import STYLE
-
-    drawn, axes = figures.new_figure(2, width=5.2, height=4.2)
-    played = figures.panel_agents(arrays, "share")
-    optimum = {
-        episodes: figures.find_row(summary, "online", "optimal", f"return_{episodes}")
-        for episodes in EPISODES
-        if episodes <= len(arrays["share/steps"])
-    }
-
-    def marks(values):
-        return [
-            (episodes, value / optimum[episodes]["mean"])
-            for episodes, value in zip(EPISODES, values, strict=True)
-            if episodes in optimum
-        ]
-
-    published = {agent: marks(values) for agent, values in PUBLISHED.items()}
-    panels = {
-        "RL²'s baselines: a reward prior of mean 0, or none": BASELINES,
-        "with the prior of the MDPs, mean 1": INFORMED,
-    }
-    for ax, (title, agents) in zip(axes[0], panels.items(), strict=True):
-        if optimum:
-            style = {"marker": "D", "markerfacecolor": "none", "markersize": 5}
-            points = zip(*marks(RL2), strict=True)
-            ax.plot(*points, **style, **STYLE["rl2"], label="RL² (published)")
-        figures.draw_curves(
-            ax,
-            arrays,
-            "share",
-            title=title,
-            xlabel="episodes",
-            ylabel="total reward over that of the optimal policy",
-            marks={agent: published[agent] for agent in agents if agent in published},
-            agents=[agent for agent in agents if agent in played],
-        )
-        ax.set_ylim(0.44, 0.95)
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="rl2_mdp_baselines",
-    question="Do our tabular baselines reproduce RL²'s table of random MDPs?",
-    presets={
-        "smoke": Config(
-            num_tasks=20,
-            num_episodes=10,
-            agents=("psrl_mu0", "beb"),
-        ),
-        "cpu": Config(),
-        "paper": Config(num_tasks=20_000, tasks_at_once=1000),
-    },
-    costs={
-        "smoke": "10 s on 2 cores",
-        "cpu": "3 min on 2 cores",
-        "paper": "20 min on one GPU",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset("3 min on 2 cores", Config())
+PAPER = study.Preset("20 min on one GPU", Config(num_tasks=20_000, tasks_at_once=1000))
+SMOKE = study.smoke(CPU, num_tasks=20, num_episodes=10, agents=("psrl_mu0", "beb"))
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    columns=2,
+    size=(5.2, 4.2),
     figure_name="returns",
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -24,21 +24,82 @@ heuristic is right about where, and wrong about n, which does not limit these mo
 """
 
 import dataclasses
+import functools
 
-from icrl import cli, protocol
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    TransformerConfig,
-    cosine_training,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, lin2023, study
+from icrl.config import TransformerConfig, cosine_training
+from icrl.panels import Drawing
 
 KINDS = ("uniform", "mixed")  # contexts: R astronomical, and R = 2
 
 
+def _draw_sweep(start, xlabel, slope, shape, ax, summary, arrays) -> None:
+    """Gap with its interval, its first bound, and the theorem's shape through that."""
+    import numpy as np
+
+    from icrl.drawing import figures
+
+    del summary
+    at = sorted(int(name) for name in figures.names_in(arrays, start, "/gap"))
+    gaps = np.stack([arrays[f"{start}{x}/gap"] for x in at])
+    bounds = np.array([arrays[f"{start}{x}/telescoping_bound"] for x in at])
+    mean, low, high = gaps.T
+    errors = [mean - low, high - mean]
+    ax.errorbar(at, mean, errors, fmt="o-", color="#D55E00", label="measured gap")
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set(xlabel=xlabel, ylabel="regret above the target (reward units)")
+    ax.set_xscale("log")
+    ax.set_xticks(at, [f"{x:,}" for x in at])
+    ax.minorticks_off()
+    bound = ax.twinx()  # a hundred times what could be seen of a gap
+    bound.plot(at, bounds, "s--", color="#0072B2", label="Σ (T - t) TV: first bound")
+    if slope is not None:
+        line = bounds[-1] * (np.array(at) / at[-1]) ** slope
+        bound.plot(at, line, "k:", label=f"the theorem's shape, ${shape}$")
+    bound.set_ylabel("bounds (reward units)", color="#0072B2")
+    bound.set_ylim(bottom=0)
+    lines = [*ax.get_lines()[:1], *bound.get_lines()]
+    ax.legend(lines, [line.get_label() for line in lines], frameon=False, fontsize=8)
+
+
+def _draw_departures(ax, summary, arrays) -> None:
+    """Where models of uniform data leave their target, against the prediction."""
+    del summary
+    n = arrays["departure/num_examples"]
+    step, low, high = arrays["departure/measured"].T
+    errors = [step - low, high - step]
+    ax.errorbar(n, step, errors, fmt="o-", color="#D55E00", label="measured")
+    ax.plot(n, arrays["departure/predicted"], "k:", label="KL_t = ln n")
+    ax.set(xlabel="trajectories n", ylabel="step (pulls)", xscale="log")
+    ax.set_ylim(bottom=0)
+    ax.set_xticks(n, [f"{x:,}" for x in n])
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=8)
+
+
+PANELS = [
+    *(
+        Drawing(
+            name="gaps",
+            title=f"gap against the {xlabel}",
+            function=functools.partial(_draw_sweep, start, xlabel, slope, shape),
+        )
+        for start, xlabel, slope, shape in (
+            ("mixed_n", "number of trajectories n", -0.5, "n^{-1/2}"),
+            ("horizon_", "horizon T", 2.0, "T^2"),
+            ("arms_", "number of arms", None, None),
+        )
+    ),
+    Drawing(
+        name="departure",
+        title="uniform data: where the model leaves its target",
+        function=_draw_departures,
+    ),
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(protocol.DecisionConfig):
+class Config(lin2023.DecisionConfig):
     """Sizes of the experiment; each sweep changes one of the three from its base.
 
     Raises:
@@ -72,223 +133,128 @@ class Config(protocol.DecisionConfig):
         return found
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains a model for each setting, and measures its gap and what bounds it."""
-    from envs.splits import split_prior
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
-    from icrl.diagnostics.performance_gap import performance_gap
-    from icrl.keys import evaluation_key
+    gaps, first = {}, {}
+    for name, setting in config.settings().items():
+        if setting not in first:  # the base stands in every sweep
+            first[setting] = _measure(run, config, name, *setting)
+        gaps[name] = first[setting]
+    return {"gaps": _rows(gaps), "departure": _departures(config, gaps)}
 
-    rows, arrays, gaps, tokens, first = [], {}, {}, 0, {}
-    for name, (share, num_examples, horizon, arms) in config.settings().items():
-        same = share, num_examples, horizon, arms
-        if same in first:  # the base stands in every sweep
-            _copy(rows, arrays, gaps, first[same], name)
-            continue
-        first[same] = name
-        recipe = Recipe(
-            family="BernoulliBandit-Lin2023-v0",
-            changes={"horizon": horizon, "num_arms": arms},
-            tokenizer=config.tokenizer,
-            model=config.model,
-        )
-        family = recipe.make_family()
-        thompson = algorithms.thompson_sampling(family)
-        context = algorithms.mixture(
-            [thompson, algorithms.uniform(family)], [share, 1 - share]
-        )
-        options = dataclasses.replace(config.pretraining, num_examples=num_examples)
-        behaviour = f"thompson_sampling ({share}), uniform"
-        pretraining = protocol.decision_pretraining(
-            config, recipe, context, thompson, behaviour
-        )
-        pretraining = pretraining._replace(options=options)
-        trained = protocol.train_each(
-            run, {name: (recipe, pretraining)}, config.training
-        )
-        tokens += trained.train_tokens
-        gap = performance_gap(
-            evaluation_key(config.root_seed),
-            split_prior(family).test,
-            trained.agents[name],
-            evaluation.fixed(thompson),
-            evaluation.fixed(context),
-            num_tasks=config.num_contexts,
-        )
-        gaps[name] = gap
-        _record(rows, arrays, name, gap, trained.learned[name], config)
-    departures = _departures(config, gaps)
-    run.finish(
-        [*rows, *departures[0]], {**arrays, **departures[1]}, train_tokens=tokens
+
+def _measure(run, config: Config, name: str, share, num_examples, horizon, arms):
+    """The performance gap of the model of one setting."""
+    from icrl import algorithms
+    from icrl.agents import fixed
+    from icrl.diagnostics.performance_gap import performance_gap
+    from icrl.pretraining.methods import decision_pretraining
+
+    recipe = study.make_recipe(
+        config,
+        "BernoulliBandit-Lin2023-v0",
+        changes={"horizon": horizon, "num_arms": arms},
+    )
+    family = recipe.make_family()
+    thompson = algorithms.thompson_sampling(family)
+    context = algorithms.mixture(
+        [thompson, algorithms.uniform(family)], [share, 1 - share]
+    )
+    pretraining = decision_pretraining(
+        recipe,
+        context,
+        dataclasses.replace(config.pretraining, num_examples=num_examples),
+        behaviour=f"thompson_sampling ({share}), uniform",
+        posterior=thompson if config.soft_labels else None,
+    )
+    trained = study.train(run, pretraining, config.training, name=name)
+    test = study.Test(config, family.split().test)
+    return performance_gap(
+        test.key,
+        test.tasks,
+        trained.agent(),
+        fixed(thompson),
+        fixed(context),
+        num_tasks=config.num_contexts,
     )
 
 
-def _record(rows, arrays, name, gap, seeds, config: Config) -> None:
-    """Appends the rows and arrays of one model."""
-    import numpy as np
+def _rows(gaps):
+    """Rows and arrays of every setting."""
+    from icrl.evaluation.numbers import Numbers, add_estimate
 
-    from icrl.runs.saved import row
-
-    common = {"panel": name, "agent": "transformer", "seeds": seeds}
-    common["tasks"] = config.num_contexts
-    metrics = {
-        "regret_gap": gap.gap,
-        "telescoping_bound": gap.telescoping_bound,
-        "hellinger_squared": gap.hellinger_squared,
-        "excess_loss": gap.excess_loss,
-    }
-    for metric, (mean, low, high) in metrics.items():
-        rows.append(
-            row(
-                **common,
-                metric=metric,
-                mean=float(mean),
-                low=float(low),
-                high=float(high),
-            )
-        )
-    arrays[f"{name}/gap"] = np.asarray([float(part) for part in gap.gap])
-    arrays[f"{name}/telescoping_bound"] = float(gap.telescoping_bound.mean)
-
-
-def _copy(rows, arrays, gaps, source: str, name: str) -> None:
-    """The same model's numbers under another name."""
-    rows += [{**one, "panel": name} for one in rows if one["panel"] == source]
-    for key in [key for key in arrays if key.startswith(f"{source}/")]:
-        arrays[name + key[len(source) :]] = arrays[key]
-    gaps[name] = gaps[source]
+    numbers = Numbers()
+    for name, gap in gaps.items():
+        seeds, tasks, _ = gap.tv_on_target.shape
+        for metric, values in (
+            ("regret_gap", gap.gap),
+            ("telescoping_bound", gap.telescoping_bound),
+            ("hellinger_squared", gap.hellinger_squared),
+            ("excess_loss", gap.excess_loss),
+        ):
+            units = {"seeds": seeds, "tasks": tasks}
+            add_estimate(numbers, name, "transformer", metric, values, **units)
+        numbers.arrays[f"{name}/gap"] = [float(part) for part in gap.gap]
+        bound = float(gap.telescoping_bound.mean)
+        numbers.arrays[f"{name}/telescoping_bound"] = bound
+    return numbers
 
 
 def _departures(config: Config, gaps):
     """Where each model of uniform contexts leaves, and where the heuristic says."""
-    import numpy as np
+    from icrl.diagnostics.coverage import add_departure
+    from icrl.evaluation.numbers import Numbers
 
-    from icrl.diagnostics.distribution_ratio import departure_step, measured_departure
-    from icrl.runs.saved import row
-
-    rows, measured, predicted = [], [], []
+    numbers, found = Numbers(), []
     for n in config.sweep_examples:
-        tv, yardstick = (gaps[f"{kind}_n{n}"].tv_on_target for kind in KINDS)
-        found = measured_departure(tv, yardstick)
-        step = departure_step(gaps[f"{KINDS[0]}_n{n}"].ratio.kl, n)
-        measured.append(found)
-        predicted.append(np.nan if step is None else step)
-        if not np.isnan(found.step):
-            rows.append(
-                row(
-                    panel=f"uniform_n{n}",
-                    agent="transformer",
-                    metric="departure_step",
-                    mean=found.step,
-                    low=found.low,
-                    high=found.high,
-                    seeds=tv.shape[0],
-                    tasks=tv.shape[1],
-                    predicted=step,
-                )
-            )
-    return rows, {
-        "departure/num_examples": np.asarray(config.sweep_examples),
-        "departure/measured": np.asarray(measured),
-        "departure/predicted": np.asarray(predicted),
-    }
+        uniform, mixed = (gaps[f"{kind}_n{n}"] for kind in KINDS)
+        tv, yardstick = uniform.tv_on_target, mixed.tv_on_target
+        panel, kl = f"uniform_n{n}", uniform.ratio.kl
+        found.append(add_departure(numbers, panel, "transformer", tv, yardstick, kl, n))
+    numbers.arrays["departure/num_examples"] = config.sweep_examples
+    numbers.arrays["departure/measured"] = [measured for measured, _ in found]
+    numbers.arrays["departure/predicted"] = [predicted for _, predicted in found]
+    return numbers
 
 
-def figure(summary, arrays):
-    """The three sweeps beside the bound's shape, and departure against prediction."""
-    del summary
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(2, 2, width=5.0)
-    sweeps = (
-        (axes[0, 0], "mixed_n", "number of trajectories n", -0.5, "n^{-1/2}"),
-        (axes[0, 1], "horizon_", "horizon T", 2.0, "T^2"),
-        (axes[1, 0], "arms_", "number of arms", None, None),
-    )
-    for ax, start, xlabel, slope, shape in sweeps:
-        _draw_sweep(ax, arrays, start, xlabel, slope, shape)
-    ax = axes[1, 1]
-    n = arrays["departure/num_examples"]
-    step, low, high = arrays["departure/measured"].T
-    errors = [step - low, high - step]
-    ax.errorbar(n, step, errors, fmt="o-", color="#D55E00", label="measured")
-    ax.plot(n, arrays["departure/predicted"], "k:", label="KL_t = ln n")
-    ax.set(xlabel="trajectories n", ylabel="step (pulls)", xscale="log")
-    ax.set_title("uniform data: where the model leaves its target", loc="left", size=10)
-    ax.set_ylim(bottom=0)
-    ax.set_xticks(n, [f"{x:,}" for x in n])
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
-    return drawn
-
-
-def _draw_sweep(ax, arrays, start, xlabel, slope, shape) -> None:
-    """Gap, its first bound and the theorem's shape through the first bound's end."""
-    import numpy as np
-
-    from icrl.drawing import figures
-
-    at = sorted(int(name) for name in figures.names_in(arrays, start, "/gap"))
-    gaps = np.stack([arrays[f"{start}{x}/gap"] for x in at])
-    bounds = np.array([arrays[f"{start}{x}/telescoping_bound"] for x in at])
-    mean, low, high = gaps.T
-    errors = [mean - low, high - mean]
-    ax.errorbar(at, mean, errors, fmt="o-", color="#D55E00", label="measured gap")
-    ax.plot(at, bounds, "s--", color="#0072B2", label="Σ (T - t) TV: first bound")
-    if slope is not None:
-        line = bounds[-1] * (np.array(at) / at[-1]) ** slope
-        ax.plot(at, line, "k:", label=f"the theorem's shape, ${shape}$")
-    ax.set(xlabel=xlabel, ylabel="regret above the target (reward units)")
-    ax.set_xscale("log")
-    ax.set_yscale("symlog", linthresh=0.1)  # a gap may be none, or negative
-    ax.set_ylim(-1, 10 * bounds.max())
-    ax.set_xticks(at, [f"{x:,}" for x in at])
-    ax.minorticks_off()
-    ax.set_title(f"gap against the {xlabel}", loc="left", size=10)
-    ax.legend(frameon=False, fontsize=8)
-
-
-EXPERIMENT = Experiment(
-    name="theory_scaling",
-    question="Does the gap to the target scale as the theorem's bound says?",
-    presets={
-        "smoke": Config(
-            horizon=10,
-            num_examples=50,
-            sweep_examples=(50,),
-            sweep_horizon=(10,),
-            sweep_arms=(5,),
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_contexts=100,
-        ),
-        "cpu": Config(
-            horizon=50,
-            tokenizer="step",
-            model=TransformerConfig(num_layers=2, mixer=("relu",)),
-            training=cosine_training(2000, 1e-2, micro_batch=8),
-            num_contexts=1000,
-            soft_labels=True,
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            num_examples=80_000,
-            sweep_examples=(1000, 5000, 20_000, 80_000),
-            sweep_horizon=(50, 100, 200),
-            training=protocol.PAPER.training,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "20 min on 2 cores",
-        "paper": "hours on one GPU (10 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "20 min on 2 cores",
+    Config(
+        horizon=50,
+        tokenizer="step",
+        model=TransformerConfig(num_layers=2, mixer=("relu",)),
+        training=cosine_training(2000, 1e-2, micro_batch=8),
+        num_contexts=1000,
+        soft_labels=True,
+    ),
+)
+PAPER = study.Preset(
+    "hours on one GPU (10 billion tokens a seed and model)",
+    Config(
+        seeds=(0, 1, 2),
+        num_examples=lin2023.EXAMPLES,
+        sweep_examples=(1000, 5000, 20_000, 80_000),
+        sweep_horizon=(50, 100, 200),
+        training=lin2023.PAPER["training"],
+    ),
+)
+SMOKE = study.smoke(
+    CPU,
+    num_examples=50,
+    sweep_examples=(50,),
+    sweep_horizon=(10,),
+    sweep_arms=(5,),
+    num_contexts=100,
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    columns=2,
+    size=(5.0, 3.6),
     figure_name="scaling",
 )
-register(EXPERIMENT)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

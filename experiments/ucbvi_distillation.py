@@ -25,23 +25,41 @@ without the state that was left, AD ended at 33.
 
 import dataclasses
 
-from icrl import cli
+from icrl import cli, study
 from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
     DecisionPretrainingConfig,
-    ExperimentConfig,
-    TrainingConfig,
     TransformerConfig,
     cosine_training,
+    long_training,
 )
-from icrl.experiment import Experiment, register
+from icrl.panels import Curves
 
 FAMILY = "RandomMDP-Small-v0"
 
 
+def _top(arrays) -> float:
+    """Uniform play leaves the frame: what matters lies far below it."""
+    return 2.2 * float(arrays["online/ucb_vi/mean"][-1])
+
+
+PANELS = [
+    Curves(
+        name=name,
+        title=title,
+        reference="ucb_vi",
+        xlabel="episodes",
+        bottom=0,
+        top=_top,
+    )
+    for name, title in (
+        ("online", "regret in unseen MDPs"),
+        ("bonus", "UCB-VI by the scale of its bonus, training MDPs"),
+    )
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(study.DecisionConfig):
     """Sizes of the experiment.
 
     Raises:
@@ -51,11 +69,6 @@ class Config(ExperimentConfig):
     num_episodes: int = 50
     bonus_scale: float = 3e-4  # of the UCB-VI that is distilled
     bonus_scales: tuple[float, ...] = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1.0)
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
     num_tasks: int = 2000
 
     def __post_init__(self):
@@ -67,26 +80,18 @@ class Config(ExperimentConfig):
             )
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Trains both transformers and plays them beside the algorithms."""
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
-    from icrl.evaluation import panels
-    from icrl.keys import evaluation_key
-    from icrl.pretraining import dataset, methods
-    from icrl.training import train_models
+    from icrl import algorithms
+    from icrl.pretraining import methods
 
-    recipe = Recipe(
-        family=FAMILY,
-        num_episodes=config.num_episodes,
-        tokenizer="step_whole",
-        model=config.model,
+    recipe = study.make_recipe(
+        config, FAMILY, num_episodes=config.num_episodes, tokenizer="step_whole"
     )
     family = recipe.make_family()
     ucb_vi = _ucb_vi(family, config, config.bonus_scale)
     psrl = algorithms.psrl(family, prior=_prior(family))
-    data = algorithms.mixture([psrl, algorithms.uniform(family)], [0.5, 0.5])
-    choices = {
+    pretrainings = {
         "ad_transformer": methods.algorithm_distillation(
             recipe,
             ucb_vi,
@@ -95,51 +100,39 @@ def run(run, config: Config) -> None:
         ),
         "dpt": methods.decision_pretraining(
             recipe,
-            lambda task: data,
+            algorithms.mixture([psrl, algorithms.uniform(family)], [0.5, 0.5]),
             config.pretraining,
             behaviour="psrl (0.5), uniform",
         ),
     }
-    dataset.check(*choices.values())
-    agents, learned, tokens = {}, {}, 0
-    for name, pretraining in choices.items():
-        trained = train_models(run, recipe, pretraining, config.training, name=name)
-        for suffix, greedy in (("", False), ("_argmax", True)):
-            agents[name + suffix] = evaluation.trained(
-                trained.models, pretraining.tokenizer, greedy=greedy
-            )
-            learned[name + suffix] = len(trained.seeds)
-        tokens += trained.train_tokens
-    agents |= {
-        "ucb_vi": evaluation.fixed(ucb_vi),
-        "psrl": evaluation.fixed(psrl),
-        "posterior_mean_greedy": evaluation.fixed(
-            algorithms.posterior_mean_greedy(family, prior=_prior(family))
+    trained = study.train_each(run, pretrainings, config.training)
+    agents = {
+        "ucb_vi": ucb_vi,
+        "psrl": psrl,
+        "posterior_mean_greedy": algorithms.posterior_mean_greedy(
+            family, prior=_prior(family)
         ),
-        "uniform": evaluation.fixed(algorithms.uniform(family)),
-        "optimal": evaluation.of_task(algorithms.optimal),
+        "uniform": algorithms.uniform(family),
+        "optimal": algorithms.optimal,
     }
-    key, test = evaluation_key(config.root_seed), family.split().test
-    scores = evaluation.online(
-        key, test, agents, num_tasks=config.num_tasks, num_episodes=config.num_episodes
-    )
+    for name, models in trained.items():
+        agents |= models.agents(name)
     scales = {
-        f"ucb_vi_{scale:g}": evaluation.fixed(_ucb_vi(family, config, scale))
+        f"ucb_vi_{scale:g}": _ucb_vi(family, config, scale)
         for scale in config.bonus_scales
     }
-    tuned = evaluation.online(  # on training tasks: the choice must not see the test
-        key,
-        family.split().train,
-        scales,
-        num_tasks=config.num_tasks,
-        num_episodes=config.num_episodes,
-    )
-    parts = [
-        _by_episode("online", scores, config, learned),
-        _by_episode("bonus", tuned, config, {}),
-    ]
-    rows, arrays = panels.join(parts)
-    run.finish(rows, arrays, train_tokens=tokens)
+
+    def by_episode(tasks, played):
+        test, last = study.Test(config, tasks), slice(family.horizon - 1, None)
+        scores = test.online(played, num_episodes=config.num_episodes)
+        return scores.map(lambda regret: regret[..., last][..., :: family.horizon])
+
+    split = family.split()
+    return {
+        "online": by_episode(split.test, agents),
+        # on training tasks: the choice of a scale must not see the test
+        "bonus": by_episode(split.train, scales),
+    }
 
 
 def _ucb_vi(family, config: Config, scale: float):
@@ -168,76 +161,32 @@ def _prior(family):
     )
 
 
-def _by_episode(panel: str, scores, config: Config, learned):
-    """Regret after every episode."""
-    from icrl.evaluation import panels
-
-    ends = {
-        name: score.reshape(*score.shape[:2], config.num_episodes, -1)[..., -1]
-        for name, score in scores.items()
-    }
-    return panels.curve_panel(
-        panel, ends, metric="final_regret", learned=learned, reference="ucb_vi"
-    )
-
-
-def figure(summary, arrays):
-    """Regret over episodes, of the learners and of UCB-VI with other bonuses."""
-    del summary
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(2, 1, width=5.4, height=4.2)
-    for ax, panel, title in (
-        (axes[0, 0], "online", "regret in unseen MDPs"),
-        (axes[0, 1], "bonus", "UCB-VI by the scale of its bonus"),
-    ):
-        figures.draw_curves(
-            ax,
-            arrays,
-            panel,
-            title=title,
-            xlabel="episodes",
-            ylabel="cumulative regret (reward units)",
-        )
-        # uniform play leaves the frame: what matters lies far below it
-        ax.set_ylim(0, 2.2 * arrays["online/ucb_vi/mean"][-1])
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="ucbvi_distillation",
-    question="Can a transformer distil UCB-VI on random MDPs, and can DPT beat it?",
-    presets={
-        "smoke": Config(
-            num_episodes=3,
-            bonus_scales=(3e-4, 1.0),
-            model=SMOKE_MODEL,
-            training=SMOKE_TRAINING,
-            num_tasks=50,
-        ),
-        "cpu": Config(
-            model=TransformerConfig(num_layers=3),
-            training=cosine_training(3000, 3e-3, micro_batch=4),
-            pretraining=DecisionPretrainingConfig(num_examples=20_000),
-        ),
-        "paper": Config(
-            seeds=(0, 1, 2),
-            model=TransformerConfig(width=64, num_layers=6),
-            training=cosine_training(
-                200_000, 1e-3, warmup_steps=2000, checkpoint_every=5000
-            ),
-            num_tasks=20_000,
-        ),
-    },
-    costs={
-        "smoke": "1 min on 2 cores",
-        "cpu": "30 min on 2 cores",
-        "paper": "hours on one GPU (3.2 billion tokens a seed and model)",
-    },
-    run=run,
-    figure=figure,
+CPU = study.Preset(
+    "30 min on 2 cores",
+    Config(
+        model=TransformerConfig(num_layers=3),
+        training=cosine_training(3000, 3e-3, micro_batch=4),
+        pretraining=DecisionPretrainingConfig(num_examples=20_000),
+    ),
 )
-register(EXPERIMENT)
+PAPER = study.Preset(
+    "hours on one GPU (3.2 billion tokens a seed and model)",
+    Config(
+        seeds=(0, 1, 2),
+        model=TransformerConfig(width=64, num_layers=6),
+        training=long_training(200_000),
+        num_tasks=20_000,
+    ),
+)
+SMOKE = study.smoke(CPU, num_episodes=3, bonus_scales=(3e-4, 1.0))
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    columns=2,
+    size=(5.4, 4.2),
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -85,12 +85,12 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Summaries side by side: RUN..., each a folder or an experiment's name."""
+    """Summaries side by side and paired differences: RUN..., folders or names."""
 
     runs: Annotated[tuple[str, ...], Positional, arg(metavar="RUN...")]
 
     def __call__(self) -> None:
-        """Prints the table."""
+        """Prints the table; then every run less the first, task by task."""
         from icrl import runs
         from icrl.runs import saved, tables
 
@@ -99,6 +99,15 @@ class Compare:
         folders = [saved.find(run, runs.results_root()) for run in self.runs]
         summaries = {_label(f): saved.read_summary(f) for f in folders}
         print(tables.compare_table(summaries))
+        from icrl.evaluation import comparison  # imports jax
+
+        for folder in folders[1:]:
+            rows, reasons = comparison.compare(folder, folders[0])
+            print(f"\n{_label(folder)} less {_label(folders[0])}")
+            if rows:
+                print(tables.rows_table(rows))
+            for reason in reasons:
+                print(reason)
 
 
 @dataclasses.dataclass(frozen=True)

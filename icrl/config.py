@@ -247,6 +247,13 @@ def cosine_training(
     )
 
 
+def long_training(num_steps: int, learning_rate: float = 1e-3) -> TrainingConfig:
+    """What the paper presets train with on a GPU: `cosine_training` for hours."""
+    return cosine_training(
+        num_steps, learning_rate, warmup_steps=2000, checkpoint_every=5000
+    )
+
+
 # The decoder of Lin, Bai and Mei 2023 (arXiv 2310.08566, Section 5: 8 layers, 4 heads,
 # width 32), and the one that their code makes of it: it ignores the number of heads.
 LIN2023_MODEL = TransformerConfig(

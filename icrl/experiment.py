@@ -28,6 +28,7 @@ class Experiment:
             matplotlib figure; None where there is nothing to draw.
         figure_name: stem of the figure's files.
         default_preset: the one that runs when none is named.
+        source: the module that it is written in; that of `run` if empty.
 
     Raises:
         ValueError: if a preset has no cost, or the default is not a preset.
@@ -41,8 +42,11 @@ class Experiment:
     figure: Callable[..., Any] | None = None
     figure_name: str = "regret"
     default_preset: str = "cpu"
+    source: str = ""
 
     def __post_init__(self):
+        if not self.source:
+            object.__setattr__(self, "source", self.run.__module__)
         if set(self.costs) != set(self.presets):
             raise ValueError(
                 f"each preset of {self.name} needs a cost, and no other does: "
@@ -53,11 +57,6 @@ class Experiment:
                 f"the default preset of {self.name} must be one of "
                 f"{sorted(self.presets)}, got {self.default_preset!r}"
             )
-
-    @property
-    def source(self) -> str:
-        """The module that it was written in."""
-        return self.run.__module__
 
     def preset(self, name: str) -> ExperimentConfig:
         """Returns the config of a preset.

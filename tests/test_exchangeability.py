@@ -18,8 +18,8 @@ UNIFORM = fixed(algorithms.uniform(FAMILY))
 
 def moved(agent, **options):
     return order_sensitivity(
-        jax.random.key(0), TASKS, agent, UNIFORM, num_tasks=20, **options
-    )
+        jax.random.key(0), TASKS, {"agent": agent}, UNIFORM, num_tasks=20, **options
+    )["agent"]
 
 
 def test_a_posterior_does_not_depend_on_the_order():

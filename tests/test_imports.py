@@ -36,8 +36,10 @@ ROOMS = {
     "diagnostics": ("evaluation",),
     "theory": ("diagnostics",),
     "drawing": ("rollout",),
-    "protocol": ("theory", "training", "drawing"),
-    "cli": ("protocol",),
+    "panels": ("evaluation", "drawing"),
+    "study": ("theory", "training", "panels"),
+    "lin2023": ("study",),
+    "cli": ("study",),
     "__init__": ("agents", "gymnasium_ids"),
 }
 

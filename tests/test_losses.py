@@ -8,7 +8,7 @@ import pytest
 from icrl import algorithms, evaluation
 from icrl.agents import Recipe
 from icrl.config import DecisionPretrainingConfig, TransformerConfig
-from icrl.evaluation.scores import CONTEXTS
+from icrl.evaluation.playing import CONTEXTS
 from icrl.pretraining import imitation_loss, methods, sample
 
 

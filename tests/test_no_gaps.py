@@ -18,7 +18,7 @@ from icrl.config import (
     TransformerConfig,
 )
 from icrl.drawing import figures
-from icrl.evaluation import panels
+from icrl.evaluation.numbers import of_curves
 from icrl.pretraining import methods, sample
 
 RECIPE = Recipe(
@@ -49,7 +49,7 @@ def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
     pretraining = methods.algorithm_distillation(
         RECIPE, uniform, PretrainingConfig(), behaviour="uniform"
     )
-    trained, _ = train_throwaway(tmp_path, RECIPE, pretraining, TRAINING)
+    trained, _ = train_throwaway(tmp_path, pretraining, TRAINING)
     scores = evaluation.online(
         jax.random.key(0),
         FAMILY.split().test,
@@ -66,16 +66,14 @@ def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
         assert 0.6 < returns[..., -1].mean() < 1.4  # half of the episodes pay 1
     assert evaluation.metric_of(FAMILY) == "return"
     assert evaluation.metric_of(envs.family("DarkRoom-DPT-v0")) == "final_regret"
-    rows, arrays = panels.curve_panel(
-        "online",
-        scores,
-        metric=evaluation.metric_of(FAMILY),
-        learned={"ad": 1},
-        reference="uniform",
+    numbers = of_curves(
+        "online", scores, metric=evaluation.metric_of(FAMILY), reference="uniform"
     )
-    assert {row["metric"] for row in rows} == {"return", "return_minus_uniform"}
+    assert {row["metric"] for row in numbers.rows} == {"return", "return_minus_uniform"}
     drawn, axes = figures.new_figure(1, 1)
-    figures.draw_curves(axes[0, 0], arrays, "online", title="", xlabel="", ylabel="")
+    figures.draw_curves(
+        axes[0, 0], numbers.arrays, "online", title="", xlabel="", ylabel=""
+    )
     assert len(axes[0, 0].lines) >= 2
     del drawn
 

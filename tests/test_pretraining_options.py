@@ -9,7 +9,7 @@ import pytest
 
 from icrl import cli, training
 from icrl.config import DecisionPretrainingConfig, PretrainingConfig
-from icrl.evaluation import scores
+from icrl.evaluation import playing
 from icrl.experiment import EXPERIMENTS
 from icrl.pretraining import sample
 from icrl.training import Trained
@@ -42,7 +42,7 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
     config = changed(EXPERIMENTS[name].presets["smoke"])
     seen = {}
 
-    def note(run, recipe, pretraining, settings, *, name=""):
+    def note(run, pretraining, settings, *, name=""):
         seen[name] = pretraining
         return Trained(models=None, seeds=(0,), train_tokens=0)
 
@@ -50,8 +50,8 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
         raise RuntimeError("only the training is looked at")
 
     monkeypatch.setattr(training, "train_models", note)
-    monkeypatch.setattr(scores, "over_seeds_and_tasks", stop)
-    run = types.SimpleNamespace(config=config, folder=tmp_path)
+    monkeypatch.setattr(playing, "over_seeds_and_tasks", stop)
+    run = types.SimpleNamespace(config=config, folder=tmp_path, train_tokens=0)
     with contextlib.suppress(Exception):  # there is no model to evaluate
         EXPERIMENTS[name].run(run, config)
     assert seen

@@ -39,7 +39,8 @@ def finish(run):
             tasks=8,
         )
     ]
-    run.finish(rows, {"curve": np.arange(3.0)}, train_tokens=7)
+    run.train_tokens = 7
+    run.finish(rows, {"curve": np.arange(3.0)}, {"online/dpt/final_regret": [[2.0]]})
 
 
 def test_a_finished_run_leaves_its_config_versions_numbers_and_figure(tmp_path):
@@ -48,7 +49,7 @@ def test_a_finished_run_leaves_its_config_versions_numbers_and_figure(tmp_path):
         finish(run)
     left = {path.name for path in run.folder.iterdir()} - {".lock"}
     assert left == {
-        *("config.json", "env.json", "summary.json", "figure.npz"),
+        *("config.json", "env.json", "summary.json", "figure.npz", "scores.npz"),
         *("regret.png", "regret.pdf", "DONE"),
     }
     summary = json.loads((run.folder / "summary.json").read_text())

@@ -1,14 +1,15 @@
 """Intervals: the right unit, the right width."""
 
 import numpy as np
+import pytest
 
-from icrl.evaluation.statistics import interval, standard_error
+from icrl.evaluation.statistics import by_distinct_task, interval
 
 
 def test_one_row_gives_the_interval_over_tasks():
     values = np.random.default_rng(0).normal(3.0, 2.0, (1, 4000))
     found = interval(values)
-    half = 1.96 * standard_error(values[0])
+    half = 1.96 * values.std(ddof=1) / np.sqrt(4000)
     assert np.isclose(found.mean, values.mean())
     assert abs((found.high - found.low) / 2 - half) < 0.1 * half
 
@@ -19,22 +20,55 @@ def test_the_training_seed_is_the_unit():
     values = random.normal(0, 1, (5, 1)) + random.normal(0, 1, (5, 10_000))
     found = interval(values)
     of_seeds = values.mean(1).std(ddof=1) / np.sqrt(5)
-    assert 0.7 * 1.96 * of_seeds < (found.high - found.low) / 2 < 1.3 * 1.96 * of_seeds
+    assert np.isclose((found.high - found.low) / 2, 2.776 * of_seeds, rtol=1e-2)
 
 
-def test_intervals_cover_at_about_their_level():
-    """Of 300 crossed tables of 8 seeds x 40 tasks, about 95 % hold the true mean."""
-    random = np.random.default_rng(2)
-    hits = 0
-    for number in range(300):
-        table = (
-            random.normal(0, 1, (8, 1))
-            + random.normal(0, 2, (1, 40))
-            + random.normal(0, 3, (8, 40))
-        )
-        found = interval(table, resamples=400, seed=number)
-        hits += found.low <= 0 <= found.high
-    assert 0.89 < hits / 300 <= 1.0
+def table_of(random, seeds, tasks, repeats, of_seed, of_task, of_rest):
+    """Tables [seeds, tasks, repeats] of crossed random effects with mean 0."""
+    return (
+        of_seed * random.normal(size=(seeds, 1, repeats))
+        + of_task * random.normal(size=(1, tasks, repeats))
+        + of_rest * random.normal(size=(seeds, tasks, repeats))
+    )
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+@pytest.mark.parametrize(
+    ("effects", "least", "most"),
+    [
+        ((1.0, 0.3, 0.5), 0.93, 0.98),  # seeds dominate
+        ((0.02, 1.0, 0.5), 0.93, 0.98),  # tasks dominate
+        ((0.0, 0.0, 1.0), 0.93, 0.99),  # neither
+    ],
+)
+def test_intervals_cover_the_mean_over_new_seeds_and_tasks(seeds, effects, least, most):
+    table = table_of(np.random.default_rng(2), seeds, 100, 8000, *effects)
+    found = interval(table)
+    covered = np.mean((found.low <= 0) & (found.high >= 0))
+    error = np.sqrt(0.05 * 0.95 / 8000)
+    assert least - 2 * error < covered < most + 2 * error
+
+
+def test_one_seed_gives_the_interval_given_this_seed():
+    table = table_of(np.random.default_rng(3), 1, 50, 8000, 0.0, 1.0, 0.0)
+    found = interval(table)
+    assert 0.94 < np.mean((found.low <= 0) & (found.high >= 0)) < 0.96
+
+
+def test_the_distinct_task_is_the_unit():
+    """20 goals, each met 20 times: 400 trajectories are no 400 tasks."""
+    random = np.random.default_rng(4)
+    goals = random.normal(size=(1, 20, 4000))
+    met = np.tile(goals, (1, 20, 1)) + 0.1 * random.normal(size=(1, 400, 4000))
+    ids = np.arange(400) % 20
+    right, naive = interval(by_distinct_task(met, ids)), interval(met)
+    covers = [np.mean((i.low <= 0) & (i.high >= 0)) for i in (right, naive)]
+    assert 0.94 < covers[0] < 0.96 and covers[1] < 0.5
+
+
+def test_trajectories_are_the_units_in_a_single_task():
+    values = np.random.default_rng(5).normal(size=(2, 30))
+    assert by_distinct_task(values, np.zeros(30, int)).shape == (2, 30)
 
 
 def test_paired_differences_are_narrower_than_two_intervals():

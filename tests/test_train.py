@@ -49,10 +49,10 @@ def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
         DecisionPretrainingConfig(),
         behaviour="uniform",
     )
-    return train_throwaway(folder, recipe, choices, training, seeds)
+    return train_throwaway(folder, choices, training, seeds)
 
 
-def train_throwaway(folder, recipe, pretraining, training, seeds=(0,)):
+def train_throwaway(folder, pretraining, training, seeds=(0,)):
     """Opens a run of a throw-away experiment and trains its models."""
     config = ExperimentConfig(seeds=seeds)
     experiment = Experiment(
@@ -63,7 +63,7 @@ def train_throwaway(folder, recipe, pretraining, training, seeds=(0,)):
         run=lambda run, config: None,
     )
     with runs.open_run(experiment, "cpu", config, root=folder) as run:
-        trained = train_models(run, recipe, pretraining, training)
+        trained = train_models(run, pretraining, training)
         return trained, run
 
 

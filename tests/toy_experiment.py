@@ -45,7 +45,8 @@ def run(run, config):
         seeds=len(config.seeds),
         tasks=4,
     )
-    run.finish([row], {"curve": np.arange(3.0)}, train_tokens=3)
+    run.train_tokens = 3
+    run.finish([row], {"curve": np.arange(3.0)})
 
 
 def train(run, config, cohort):

@@ -43,6 +43,11 @@ class Agent(NamedTuple):
         leaves = jax.tree.leaves(self.models)
         return leaves[0].shape[0] if leaves else 1
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has models, whose seeds are its rows in a table of scores."""
+        return bool(jax.tree.leaves(self.models))
+
     def law(self, model: Any, task: Task, trajectory: Trajectory) -> Law:
         """What it would do after every prefix of a trajectory, as probabilities.
 
@@ -59,6 +64,13 @@ class Agent(NamedTuple):
 def fixed(algorithm: Algorithm) -> Agent:
     """An algorithm that does not depend on the task."""
     return Agent(lambda model, task: algorithm)
+
+
+def as_agent(agent: Agent | Algorithm | Callable[[Task], Algorithm]) -> Agent:
+    """An agent as it is, an algorithm as `fixed`, a function of a task as `of_task`."""
+    if isinstance(agent, Agent):
+        return agent
+    return fixed(agent) if isinstance(agent, Algorithm) else of_task(agent)
 
 
 def of_task(make: Callable[[Task], Algorithm]) -> Agent:

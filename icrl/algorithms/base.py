@@ -62,6 +62,15 @@ class Algorithm(NamedTuple):
     interface: Interface | None = None
 
 
+def of_any_task(
+    algorithm: Algorithm | Callable[[Task], Algorithm],
+) -> Callable[[Task], Algorithm]:
+    """How an algorithm is made from a task, where one may be given as it is."""
+    if isinstance(algorithm, Algorithm):
+        return lambda task: algorithm
+    return algorithm
+
+
 def require_family(algorithm: str, family: Family, *kinds: type) -> None:
     """Raises `ValueError` unless `family` is of a kind that `algorithm` plays."""
     if not isinstance(family, kinds):

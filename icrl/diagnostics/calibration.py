@@ -88,7 +88,7 @@ def calibration(
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
     sums = found.reshape(*found.shape[:2], 3, num_bins).astype(np.float64)
     predicted, best, count = sums.mean((0, 1))
-    _, of_best, of_count = np.moveaxis(resampled_means(sums, stretched=False), 1, 0)
+    _, of_best, of_count = np.moveaxis(resampled_means(sums), 1, 0)
     # a bin that few tasks reach may be empty in a resample
     frequencies = _ratio(of_best, of_count)
     low, high = np.nanpercentile(

@@ -9,9 +9,10 @@ from envs.splits import TaskSet
 from icrl import algorithms
 from icrl.agents import Agent, fixed, load_agent
 from icrl.diagnostics.calibration import calibration
-from icrl.diagnostics.divergence import divergence_panel, divergences
+from icrl.diagnostics.divergence import distances
 from icrl.diagnostics.exchangeability import order_sensitivity
 from icrl.diagnostics.recognition import candidates, recognise
+from icrl.evaluation.numbers import of_distances
 from icrl.evaluation.statistics import interval
 from icrl.keys import evaluation_key
 from icrl.runs.saved import row
@@ -55,10 +56,10 @@ def diagnose(
     key, seeds = evaluation_key(0), len(loaded.seeds)
     rows = []
     for panel, histories in (("own_histories", None), ("uniform_histories", uniform)):
-        found = divergences(key, tasks, agent, exact, histories, num_tasks=num_tasks)
-        rows += divergence_panel(
-            f"{panel}: from {target}", {"agent": found}, learned={"agent": seeds}
-        )[0]
+        found = distances(
+            key, tasks, {"agent": agent}, exact, histories, num_tasks=num_tasks
+        )
+        rows += of_distances(f"{panel}: from {target}", *found).rows
     rows += _of_predictions(key, tasks, agent, uniform, seeds, num_tasks)
     return rows + _of_actions(key, tasks, agent, family, seeds, num_tasks)
 
@@ -73,8 +74,10 @@ def _of_predictions(
 ) -> list[dict[str, Any]]:
     """Calibration over the best arm, and what the order of a history changes."""
     error = calibration(key, tasks, agent, None, num_tasks=num_tasks)
-    order = order_sensitivity(key, tasks, agent, uniform, num_tasks=num_tasks)
-    mean, low, high = interval(order.mean(-1))
+    orders = order_sensitivity(
+        key, tasks, {"agent": agent}, uniform, num_tasks=num_tasks
+    )
+    mean, low, high = interval(orders.by_task("agent").mean(-1))
     common = {"agent": "agent", "seeds": seeds, "tasks": num_tasks}
     return [
         row(

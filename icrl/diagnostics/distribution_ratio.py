@@ -134,7 +134,7 @@ def measured_departure(
         ValueError: if `factor` is not above 1.
     """
     require(factor > 1, "factor must be above 1", factor)
-    resampled = [resampled_means(values, stretched=False) for values in (tv, yardstick)]
+    resampled = [resampled_means(values) for values in (tv, yardstick)]
     means = [values.mean((0, 1))[None] for values in (tv, yardstick)]
     step = float(_first_of_the_rest(means[0] > factor * means[1])[0])
     steps = _first_of_the_rest(resampled[0] > factor * resampled[1])

@@ -10,12 +10,12 @@ from jaxtyping import Array, Float
 
 from envs.base import Key, require
 from envs.splits import TaskSet
-from icrl.agents import Agent
+from icrl.agents import Agent, as_agent
+from icrl.algorithms.base import Algorithm
 from icrl.evaluation import over_seeds_and_tasks, play
-from icrl.evaluation.panels import Panel
-from icrl.evaluation.statistics import interval
+from icrl.evaluation.playing import task_ids, tasks_hash
+from icrl.evaluation.scores import Scores
 from icrl.rollout import Trajectory
-from icrl.runs.saved import row
 
 LEAST_PROBABILITY = 1e-30  # float32 has no logarithm, and no quotient, far below
 
@@ -144,47 +144,57 @@ def _measures(p: Array, q: Array, life: Trajectory) -> Measures:
     return jnp.concatenate([jnp.where(valid, of(p, q), 0.0) for of in measures])
 
 
-def divergence_panel(
-    panel: str, measured: Mapping[str, Divergences], *, learned: Mapping[str, int]
-) -> Panel:
-    """Rows of how far agents are from their target, and the curves behind them.
+class Distances(NamedTuple):
+    """Of several agents from one target, at every decision that is carried out."""
 
-    `kl_mean` (nats) and `tv_mean` are means over the decisions that are carried out, so
-    not the last; `tv_max` is the largest of the mean over tasks at any of them.
+    kl: Scores  # nats
+    tv: Scores  # in [0, 1]
 
-    Args:
-        panel: name of the panel.
-        measured: by agent.
-        learned: training seeds of each agent that has some.
 
-    Returns:
-        Rows, and the arrays of two panels of curves, `<panel>_kl` and `<panel>_tv`.
+def distances(
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent | Algorithm],
+    target: Agent | Algorithm,
+    histories: Agent | Algorithm | None,
+    *,
+    num_tasks: int,
+) -> Distances:
+    """How far agents are from their target, on the same histories: see `divergences`.
+
+    The decision after the last step is left out: it is not carried out.
     """
-    rows, arrays = [], {}
-    for agent, divergences in measured.items():
-        for name in ("kl", "tv"):
-            values = getattr(divergences, name)[..., :-1]
-            curve = interval(values)
-            arrays[f"{panel}_{name}/steps"] = np.arange(values.shape[-1])
-            for part, line in curve._asdict().items():
-                arrays[f"{panel}_{name}/{agent}/{part}"] = line.astype(np.float32)
-            found = {f"{name}_mean": interval(values.mean(-1))}
-            if name == "tv":
-                found["tv_max"] = interval(values[..., curve.mean.argmax()])
-            rows += [
-                row(
-                    panel=panel,
-                    agent=agent,
-                    metric=metric,
-                    mean=float(mean),
-                    low=float(low),
-                    high=float(high),
-                    seeds=learned.get(agent, 0),
-                    tasks=values.shape[1],
-                )
-                for metric, (mean, low, high) in found.items()
-            ]
-    return rows, arrays
+    played = None if histories is None else as_agent(histories)
+    made = {name: as_agent(agent) for name, agent in agents.items()}
+    found = {
+        name: divergences(
+            key, tasks, agent, as_agent(target), played, num_tasks=num_tasks
+        )
+        for name, agent in made.items()
+    }
+    learned = frozenset(name for name, agent in made.items() if agent.is_trained)
+    return as_distances(key, tasks, found, learned, num_tasks)
+
+
+def as_distances(
+    key: Key,
+    tasks: TaskSet,
+    found: Mapping[str, Divergences],
+    learned: frozenset[str],
+    num_tasks: int,
+) -> Distances:
+    """Measured divergences as tables of scores, by agent."""
+    names = task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
+    return Distances(
+        *(
+            Scores(
+                {name: getattr(one, measure)[..., :-1] for name, one in found.items()},
+                learned,
+                *names,
+            )
+            for measure in Distances._fields
+        )
+    )
 
 
 def require_algorithm(what: str, agent: Agent) -> None:

@@ -8,9 +8,10 @@ from jaxtyping import Array, Float
 
 from envs.base import Key, require
 from envs.splits import TaskSet
-from icrl.agents import Agent
+from icrl.agents import Agent, as_agent
+from icrl.algorithms.base import Algorithm
 from icrl.diagnostics.divergence import require_algorithm, total_variation
-from icrl.evaluation import Regrets, key_for, over_seeds_and_tasks, play
+from icrl.evaluation import Agents, Scores, key_for, play, score_agents
 from icrl.keys import Purpose
 from icrl.rollout import Trajectory
 
@@ -18,13 +19,13 @@ from icrl.rollout import Trajectory
 def order_sensitivity(
     key: Key,
     tasks: TaskSet,
-    agent: Agent,
-    context: Agent,
+    agents: Agents,
+    context: Agent | Algorithm,
     *,
     num_tasks: int,
     num_orders: int = 4,
     tasks_at_once: int = 500,
-) -> Regrets:
+) -> Scores:
     """Total variation that a reordering of the history makes in the last decision.
 
     That is the last one which is carried out: it knows all steps but the last.
@@ -41,24 +42,28 @@ def order_sensitivity(
     Args:
         key: draws tasks, noise, choices and orders.
         tasks: bandits whose arms and observations stay the same.
-        agent: trained models, or an algorithm.
+        agents: by name.
         context: who collects the histories.
         num_tasks: histories, one a task.
         num_orders: random orders of each.
         tasks_at_once: tasks side by side; bounds memory.
 
     Returns:
-        [seeds, tasks, orders], in [0, 1]; 0 wherever the order makes no difference.
+        [seeds, tasks, orders] of each, in [0, 1]; 0 wherever the order makes no
+        difference.
 
     Raises:
         ValueError: if the context algorithm is a trained model, or there is no order.
     """
-    require_algorithm("who collects the histories", context)
+    collector = as_agent(context)
+    require_algorithm("who collects the histories", collector)
     require(num_orders >= 1, "num_orders must be at least 1", num_orders)
 
-    def score(model: Any, index: Array, seed: Array) -> Float[Array, " orders"]:
+    def score(
+        agent: Agent, model: Any, index: Array, seed: Array
+    ) -> Float[Array, " orders"]:
         first = jnp.zeros_like(seed)
-        task, life = play(key, tasks, context, None, index, first)
+        task, life = play(key, tasks, collector, None, index, first)
         as_it_was = agent.law(model, task, life)[-2]
 
         def distance(key_order: Key) -> Float[Array, ""]:
@@ -68,7 +73,7 @@ def order_sensitivity(
         key_orders = key_for(key, Purpose.ORDERS, index)
         return jax.vmap(distance)(jax.random.split(key_orders, num_orders))
 
-    return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+    return score_agents(key, tasks, agents, score, num_tasks, tasks_at_once)
 
 
 def _reordered(key: Key, life: Trajectory) -> Trajectory:

@@ -48,7 +48,7 @@ def interval(
     """
     num_lives = table[0].size
     totals = np.moveaxis(table, 0, -1)
-    scores = num_lives * resampled_means(totals, stretched=False)
+    scores = num_lives * resampled_means(totals)
     # values that are equally likely: from the first of them to the last
     first = likeliest(values, scores)
     last = 1 / likeliest(1 / values[::-1], scores[:, ::-1])

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from icrl.drawing.styles import LABELS, STYLE
 
-Marks = Mapping[str, Sequence[tuple[int, float]]]  # agent -> (step, published value)
+Marks = Mapping[str, Mapping[int, float]]  # agent -> step -> published value
 
 
 def new_figure(
@@ -33,6 +33,50 @@ def new_figure(
         ax.grid(alpha=0.25, linewidth=0.6)
         ax.set_axisbelow(True)
     return figure, axes
+
+
+def finish(
+    figure: Figure, axes: Sequence[Axes], num_panels: int, summary: Mapping[str, Any]
+) -> None:
+    """Letters the panels, hides empty axes, and says what bands and bars are.
+
+    Args:
+        figure: whose panels are drawn.
+        axes: in reading order.
+        num_panels: the axes that hold something.
+        summary: of the run.
+    """
+    for place, ax in enumerate(axes):
+        if place >= num_panels:
+            ax.set_axis_off()
+        elif num_panels > 1:
+            title = ax.get_title(loc="left")
+            ax.set_title(f"({'abcdefghijkl'[place]})  {title}", loc="left", fontsize=10)
+    figure.supxlabel(units_of(summary), fontsize=8, color="0.35")
+
+
+def units_of(summary: Mapping[str, Any]) -> str:
+    """What the intervals of a summary are over, in one line."""
+    rows = summary["rows"]
+    seeds = sorted({row["seeds"] for row in rows if row["seeds"]})
+    tasks = sorted({row["tasks"] for row in rows if row["tasks"]})
+    kind = "bootstrap " if summary.get("interval") == "bootstrap" else ""
+    said = f"bands and bars: 95 % {kind}intervals"
+    if tasks:
+        said += f" over {_counted(tasks, 'task')}"
+    played = {row.get("trajectories", row["tasks"]) for row in rows}
+    if played - {row["tasks"] for row in rows}:
+        said += f" ({_counted(sorted(played - {0}), 'trajectory')})"
+    if seeds:
+        given = ", given this one" if seeds == [1] else ""
+        said += f" and {_counted(seeds, 'training seed')}{given}"
+    return said
+
+
+def _counted(numbers: Sequence[int], noun: str) -> str:
+    several = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    said = " or ".join(f"{number:,}" for number in numbers)
+    return f"{said} {noun if list(numbers) == [1] else several}"
 
 
 def draw_curves(
@@ -100,7 +144,7 @@ def draw_marks(ax: Axes, marks: Marks, limit: float) -> None:
     """Draws published values up to step `limit`, and says so once in the legend."""
     drawn = False
     for agent, points in marks.items():
-        inside = [(step, value) for step, value in points if step <= limit]
+        inside = [(step, value) for step, value in points.items() if step <= limit]
         if inside:
             color = STYLE.get(agent, {}).get("color", "black")
             ax.plot(*zip(*inside, strict=True), "D", mfc="none", mec=color, ms=5)
@@ -137,6 +181,7 @@ def draw_bars(
     agents: Sequence[str],
     title: str,
     ylabel: str,
+    yscale: str = "linear",
 ) -> None:
     """Draws one group of bars for each panel, with intervals and published values.
 
@@ -148,6 +193,7 @@ def draw_bars(
         agents: one bar each, in this order.
         title: above the panel.
         ylabel: name and unit of the vertical axis.
+        yscale: "linear" or "log".
     """
     width = 0.8 / len(agents)
     for place, agent in enumerate(agents):
@@ -172,7 +218,9 @@ def draw_bars(
     ax.set_xticks(range(len(panels)), list(panels.values()))
     ax.set_title(title, loc="left", fontsize=10)
     ax.set_ylabel(ylabel)
-    ax.set_ylim(top=1.3 * ax.get_ylim()[1])  # room for the legend
+    ax.set_yscale(yscale)
+    bottom, top = ax.get_ylim()  # room for the legend
+    ax.set_ylim(top=top * (top / bottom) ** 0.3 if yscale == "log" else 1.3 * top)
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
 
 
@@ -237,12 +285,7 @@ def draw_loss(
 
 
 def draw_laws(
-    ax: Axes,
-    law: np.ndarray,
-    target: np.ndarray,
-    *,
-    title: str,
-    names: tuple[str, str],
+    ax: Axes, law: np.ndarray, target: np.ndarray, names: tuple[str, str]
 ) -> None:
     """Draws the probability of every action along one history, twice.
 
@@ -250,7 +293,6 @@ def draw_laws(
         ax: where.
         law: [decisions, actions] of a model, drawn as lines.
         target: the same of what it imitates, drawn dashed in the same colours.
-        title: above the panel.
         names: of the two agents.
     """
     for action in range(law.shape[1]):
@@ -259,7 +301,6 @@ def draw_laws(
         ax.plot(target[:, action], color=color, linewidth=1, linestyle=(0, (3, 2)))
     for name, style in zip(names, ("-", (0, (3, 2))), strict=True):
         ax.plot([], [], color="black", linestyle=style, label=LABELS.get(name, name))
-    ax.set_title(title, loc="left", fontsize=10)
     ax.set(xlabel="transitions known", ylabel="probability", ylim=(0, 1.02))
     ax.set_xlim(0, law.shape[0] - 1)
     ax.legend(frameon=False, fontsize=8)

@@ -1,10 +1,10 @@
 """Agents on the same tasks with the same noise, and their exact scores."""
 
 from icrl.agents import Agent, fixed, of_task, trained
-from icrl.evaluation.scores import (
+from icrl.evaluation.playing import (
     AGENTS,
     TASKS,
-    Regrets,
+    Agents,
     key_for,
     losses,
     metric_of,
@@ -12,14 +12,18 @@ from icrl.evaluation.scores import (
     online,
     over_seeds_and_tasks,
     play,
+    score_agents,
     task_at,
 )
+from icrl.evaluation.scores import Regrets, Scores
 
 __all__ = [
     "AGENTS",
     "TASKS",
     "Agent",
+    "Agents",
     "Regrets",
+    "Scores",
     "fixed",
     "key_for",
     "losses",
@@ -29,6 +33,7 @@ __all__ = [
     "online",
     "over_seeds_and_tasks",
     "play",
+    "score_agents",
     "task_at",
     "trained",
 ]

@@ -5,8 +5,8 @@ from typing import Any
 
 from envs import registry
 from envs.base import Family
-from icrl.agents import fixed
 from icrl.evaluation import metric_of, online
+from icrl.evaluation.numbers import of_curves
 from icrl.keys import evaluation_key
 
 
@@ -42,7 +42,6 @@ def evaluate_run(
     """
     from icrl import algorithms
     from icrl.agents import load_agent
-    from icrl.evaluation import panels
 
     agent = load_agent(run, which)
     num_episodes, trained_horizon = agent.recipe.num_episodes, agent.family.horizon
@@ -56,13 +55,13 @@ def evaluate_run(
         agent = load_agent(run, which, num_steps=num_episodes * horizon)
     tested = registry.family(family, horizon=horizon)
     _require_same_interface(tested, agent.family)
-    agents = {
+    agents: dict[str, Any] = {
         "agent": agent.agent(),
         "agent_argmax": agent.agent(greedy=True),
     }
     for other in ("exact_posterior_sampling", "thompson_sampling", "ucb", "uniform"):
         with contextlib.suppress(ValueError):  # not every algorithm plays every family
-            agents[other] = fixed(algorithms.make(other, agent.family))
+            agents[other] = algorithms.make(other, agent.family)
     scores = online(
         evaluation_key(0),
         tested.split().test,
@@ -70,14 +69,7 @@ def evaluate_run(
         num_tasks=num_tasks,
         num_episodes=num_episodes,
     )
-    seeds = len(agent.seeds)
-    rows, _ = panels.curve_panel(
-        tested.name,
-        scores,
-        metric=metric_of(tested),
-        learned={"agent": seeds, "agent_argmax": seeds},
-    )
-    return rows
+    return of_curves(tested.name, scores, metric=metric_of(tested)).rows
 
 
 def _require_same_interface(tested: Family, trained_on: Family) -> None:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from envs.base import Key, Task, gaps_of, require, require_gaps
 from envs.splits import TaskSet
+from icrl.agents import Recipe
 from icrl.algorithms.base import Algorithm, require_law
 from icrl.config import PretrainingConfig
 from icrl.keys import Purpose, fold
@@ -56,6 +57,7 @@ class Pretraining(NamedTuple):
         options: of the data: how many examples there are, or where they lie.
         description: the same choices in plain values, by which a frozen data set is
             matched; `methods` writes it.
+        recipe: of the models that learn from it.
     """
 
     tasks: TaskSet
@@ -67,6 +69,7 @@ class Pretraining(NamedTuple):
     query: Callable[[Key, Trajectory], Any] | None = None
     options: PretrainingConfig = PretrainingConfig()
     description: Mapping[str, Any] = MappingProxyType({})
+    recipe: Recipe | None = None
 
 
 def sample(pretraining: Pretraining, key: Key) -> Example:

@@ -15,10 +15,11 @@ Section 2; Laskin et al. 2022, arXiv 2210.14215 (AD); Lee et al. 2023, arXiv 230
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from envs.base import Task, require
 from icrl.agents import Recipe
-from icrl.algorithms.base import Algorithm
+from icrl.algorithms.base import Algorithm, of_any_task
 from icrl.algorithms.uniform import uniform
 from icrl.config import DecisionPretrainingConfig, PretrainingConfig
 from icrl.pretraining.collection import (
@@ -36,7 +37,8 @@ from icrl.pretraining.examples import (
     taken_actions_expert,
 )
 
-Context = Callable[[Task], Algorithm]  # who acts; most ignore the task
+# Who acts: an algorithm, or one made from each task.
+Context: TypeAlias = Algorithm | Callable[[Task], Algorithm]
 
 
 def choices(
@@ -75,12 +77,13 @@ def choices(
     }
     return Pretraining(
         tasks=split.train,
-        context=context,
+        context=of_any_task(context),
         expert=expert,
         tokenizer=recipe.make_tokenizer(),
         num_episodes=recipe.num_episodes,
         options=options,
         description=description,
+        recipe=recipe,
     )
 
 
@@ -152,7 +155,7 @@ def state_query_pretraining(
         collect = independent_pairs(family, num_steps)
     plain = decision_pretraining(
         recipe,
-        lambda task: uniform(family),
+        uniform(family),
         options,
         behaviour=behaviour,
         posterior=posterior,
@@ -196,7 +199,7 @@ def algorithm_distillation(
     expert = law_expert(algorithm) if soft_labels else taken_actions_expert
     plain = choices(
         recipe,
-        lambda task: algorithm,
+        algorithm,
         expert,
         options,
         behaviour=behaviour if every == 1 else f"{behaviour}, 1 episode of {every}",

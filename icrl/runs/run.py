@@ -5,7 +5,7 @@
         env.json       versions and devices
         metrics.jsonl  one line per logged chunk of training
         checkpoints/   newest and best; weights/ holds a safetensors file per seed
-        summary.json, figure.npz, regret.png, regret.pdf
+        summary.json, figure.npz, scores.npz, regret.png, regret.pdf
         DONE           last of all: the seeds that the summary covers
 
 Files are written whole or not at all, one process writes at a time, and a finished
@@ -41,6 +41,7 @@ class Run:
     _lock: Any
     _earlier_seconds: float  # of sessions before this one
     _started: float
+    train_tokens: int = 0  # trained on in this run, over all seeds
 
     @property
     def wall_seconds(self) -> float:
@@ -89,17 +90,15 @@ class Run:
         self,
         rows: Sequence[Mapping[str, Any]],
         arrays: Mapping[str, Any],
-        *,
-        train_tokens: int = 0,
-        **extra: Any,
+        finals: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes the numbers, then the figure from them, then `DONE`.
 
         Args:
             rows: made by `saved.row`.
             arrays: small arrays that the figure is drawn from.
-            train_tokens: tokens trained on, over all seeds.
-            extra: further entries of the summary.
+            finals: the values [seeds, tasks] behind the rows, and their tasks' hashes,
+                from which runs are compared.
 
         Raises:
             ValueError: if a row lacks an entry.
@@ -110,11 +109,10 @@ class Run:
             "preset": self.preset,
             "config_hash": serialization.config_hash(self.config),
             "wall_seconds": self.wall_seconds,
-            "train_tokens": train_tokens,
-            **extra,
+            "train_tokens": self.train_tokens,
             "rows": list(rows),
         }
-        saved.write_numbers(self.folder, summary, arrays)
+        saved.write_numbers(self.folder, summary, arrays, finals or {})
         saved.draw(self.experiment, self.folder)
         files.write_json(self.folder / "DONE", {"seeds": self.config.seeds})
         self.done = True

@@ -11,7 +11,7 @@ from icrl.experiment import EXPERIMENTS, Experiment
 from icrl.runs import files, serialization
 
 REQUIRED = {"panel", "agent", "metric", "mean", "low", "high"}
-REQUIRED |= {"seeds", "tasks", "published", "exact"}
+REQUIRED |= {"seeds", "tasks", "trajectories", "published", "exact"}
 
 
 def row(
@@ -24,6 +24,7 @@ def row(
     high: float | None,
     seeds: int,
     tasks: int,
+    trajectories: int | None = None,
     published: float | None = None,
     exact: float | None = None,
     **extra: Any,
@@ -38,19 +39,25 @@ def row(
         low: lower end of the 95 % interval; None where there is none.
         high: upper end.
         seeds: training seeds that entered; 0 for an algorithm that is not trained.
-        tasks: tasks that entered, per seed.
+        tasks: distinct tasks that entered, per seed.
+        trajectories: in these tasks, per seed; as many as tasks if None.
         published: the paper's value, where it states one.
-        exact: the true value, where it is known.
+        exact: the value of what a perfectly trained model equals, where it is known;
+            where it was measured itself, `exact_error` is its standard error.
         extra: further entries.
     """
     known = {name: value for name, value in locals().items() if name != "extra"}
+    known["trajectories"] = tasks if trajectories is None else trajectories
     return {**known, **extra}
 
 
 def write_numbers(
-    folder: pathlib.Path, summary: Mapping[str, Any], arrays: Mapping[str, Any]
+    folder: pathlib.Path,
+    summary: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    finals: Mapping[str, Any],
 ) -> None:
-    """Writes `summary.json` and `figure.npz`.
+    """Writes `summary.json`, `figure.npz` and `scores.npz`.
 
     Raises:
         ValueError: if a row of the summary lacks an entry.
@@ -64,10 +71,11 @@ def write_numbers(
                 f"a row needs {sorted(REQUIRED)}, got one without "
                 f"{sorted(REQUIRED - one.keys())}: {dict(one)}"
             )
-    buffer = io.BytesIO()
-    named: dict[str, Any] = {k: np.asarray(v) for k, v in arrays.items()}
-    np.savez_compressed(buffer, **named)
-    files.write_atomic(folder / "figure.npz", buffer.getvalue())
+    for stem, content in (("figure", arrays), ("scores", finals)):
+        buffer = io.BytesIO()
+        named: dict[str, Any] = {k: np.asarray(v) for k, v in content.items()}
+        np.savez_compressed(buffer, **named)
+        files.write_atomic(folder / f"{stem}.npz", buffer.getvalue())
     files.write_json(folder / "summary.json", summary)
 
 
@@ -80,8 +88,12 @@ def read_summary(folder: pathlib.Path) -> dict[str, Any]:
     return files.read_json(folder / "summary.json")
 
 
-def read_arrays(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the numpy arrays that a run's figure is drawn from.
+def read_arrays(folder: pathlib.Path, stem: str = "figure") -> dict[str, Any]:
+    """Returns the numpy arrays that a run's figure is drawn from, or its scores.
+
+    Args:
+        folder: of the run.
+        stem: "figure", or "scores" for the values behind the rows.
 
     Raises:
         RunError: if there are none, or the file is broken.
@@ -90,7 +102,7 @@ def read_arrays(folder: pathlib.Path) -> dict[str, Any]:
 
     import numpy as np
 
-    path = folder / "figure.npz"
+    path = folder / f"{stem}.npz"
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
             return dict(arrays)

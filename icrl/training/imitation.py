@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from envs.base import Key
-from icrl.agents import Recipe, save_recipe
+from icrl.agents import save_recipe
 from icrl.config import PretrainingConfig, TrainingConfig
 from icrl.pretraining import Example, Pretraining, imitation_loss
 from icrl.pretraining.dataset import Draw, source
@@ -30,7 +30,6 @@ class ImitationState(NamedTuple):
 
 def train_models(
     run: Run,
-    recipe: Recipe,
     pretraining: Pretraining,
     config: TrainingConfig,
     *,
@@ -40,11 +39,17 @@ def train_models(
 
     Args:
         run: whose folder holds them.
-        recipe: family, tokenizer and model; saved beside the weights.
-        pretraining: who acts, who labels, and how many examples there are.
+        pretraining: who acts, who labels, and how many examples there are; its recipe
+            (family, tokenizer and model) is saved beside the weights.
         config: how they are fitted.
         name: tells models apart where a run trains several.
+
+    Raises:
+        ValueError: if the pretraining has no recipe.
     """
+    recipe = pretraining.recipe
+    if recipe is None:
+        raise ValueError("a pretraining needs a recipe to train its models, got None")
     if all(run.is_trained(cohort, name) for cohort in run.cohorts):
         # what is there is only loaded: no need to make its data again
         pretraining = pretraining._replace(options=PretrainingConfig())

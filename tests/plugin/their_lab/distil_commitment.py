@@ -8,101 +8,54 @@ Expect: regret near that of explore_then_commit.
 
 import dataclasses
 
-from icrl import cli
-from icrl.config import (
-    ExperimentConfig,
-    PretrainingConfig,
-    TrainingConfig,
-    TransformerConfig,
-)
-from icrl.experiment import Experiment, register
+from icrl import cli, study
+from icrl.config import TrainingConfig, TransformerConfig
+from icrl.panels import Curves
 
 MODEL = TransformerConfig(width=16, num_layers=1, num_heads=2, mixer=("fading",))
+PANELS = [Curves(name="online", title="regret", reference="explore_then_commit")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
+class Config(study.Config):
     """Sizes."""
 
     tokenizer: str = "with_goodbye"
     model: TransformerConfig = MODEL
-    training: TrainingConfig
-    pretraining: PretrainingConfig = dataclasses.field(
-        default_factory=PretrainingConfig
-    )
     num_tasks: int = 50
 
 
-def run(run, config: Config) -> None:
+def run(run, config: Config):
     """Distils, plays, scores."""
-    import jax
+    from icrl.algorithms import make
+    from icrl.pretraining.methods import algorithm_distillation
 
-    from icrl import algorithms, evaluation
-    from icrl.agents import Recipe
-    from icrl.evaluation import panels
-    from icrl.pretraining import methods
-    from icrl.training import train_models
-
-    recipe = Recipe(
-        family="LeaningBandit-v0", tokenizer=config.tokenizer, model=config.model
-    )
+    recipe = study.make_recipe(config, "LeaningBandit-v0")
     family = recipe.make_family()
-    expert = algorithms.make("explore_then_commit", family)
-    pretraining = methods.algorithm_distillation(
+    expert = make("explore_then_commit", family)
+    pretraining = algorithm_distillation(
         recipe, expert, config.pretraining, behaviour="explore_then_commit"
     )
-    trained = train_models(run, recipe, pretraining, config.training)
-    scores = evaluation.online(
-        jax.random.key(config.root_seed),
-        family.split().test,
-        {
-            "ad": evaluation.trained(trained.models, pretraining.tokenizer),
-            "explore_then_commit": evaluation.fixed(expert),
-        },
-        num_tasks=config.num_tasks,
-    )
-    rows, arrays = panels.curve_panel(
-        "online",
-        scores,
-        metric="final_regret",
-        learned={"ad": len(trained.seeds)},
-        reference="explore_then_commit",
-    )
-    run.finish(rows, arrays, train_tokens=trained.train_tokens)
+    ad = study.train(run, pretraining, config.training)
+    test = study.Test(config, family.split().test)
+    return {"online": test.online({"ad": ad.agent(), "explore_then_commit": expert})}
 
 
-def figure(summary, arrays):
-    """Regret after each pull."""
-    del summary
-    from icrl.drawing import figures
-
-    drawn, axes = figures.new_figure(1, width=6.4, height=4.4)
-    figures.draw_curves(
-        axes[0, 0], arrays, "online", title="regret", xlabel="pulls", ylabel="regret"
-    )
-    return drawn
-
-
-EXPERIMENT = Experiment(
-    name="distil_commitment",
-    question="Does a model that watches an algorithm commit itself commit itself?",
-    presets={
-        "smoke": Config(
-            training=TrainingConfig(
-                num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
-            )
-        ),
-        "cpu": Config(
-            training=TrainingConfig(
-                num_steps=2000, batch_size=64, steps_per_call=10, checkpoint_every=10
-            )
-        ),
-    },
-    costs={"smoke": "seconds", "cpu": "a minute"},
-    run=run,
-    figure=figure,
+SMALL = TrainingConfig(
+    num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
 )
-register(EXPERIMENT)
+LARGE = TrainingConfig(
+    num_steps=2000, batch_size=64, steps_per_call=10, checkpoint_every=10
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    {
+        "smoke": study.Preset("seconds", Config(training=SMALL)),
+        "cpu": study.Preset("a minute", Config(training=LARGE)),
+    },
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

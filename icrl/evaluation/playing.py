@@ -1,0 +1,288 @@
+"""Playing agents on the same tasks with the same noise, and scoring them exactly.
+
+Every number here is a gap of the task (exact mean rewards), never a noisy reward; but
+for tasks without gaps, which are scored by return.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from envs.base import Family, Key, Task, require_gaps
+from envs.splits import FiniteTasks, TaskSet, digest
+from icrl.agents import Agent, as_agent, fixed, trained
+from icrl.algorithms.base import Algorithm, of_any_task
+from icrl.evaluation.scores import Scores
+from icrl.keys import Purpose, fold
+from icrl.pretraining.examples import Pretraining, ask_and_label, gather
+from icrl.rollout import Trajectory, answers, replay, rollout
+from icrl.tokenizers.encoding import decisions, encode
+
+Law = Float[Array, "decisions actions"]
+# By name; an algorithm plays as it is, or is made from each task.
+Agents: TypeAlias = Mapping[str, Agent | Algorithm | Callable[[Task], Algorithm]]
+TASKS, AGENTS, CONTEXTS = Purpose.TASKS, Purpose.AGENTS, Purpose.CONTEXTS
+
+
+def play(
+    key: Key,
+    tasks: TaskSet,
+    agent: Agent,
+    model: Any,
+    index: Array,
+    seed: Array,
+    *,
+    num_episodes: int = 1,
+) -> tuple[Task, Trajectory]:
+    """Task `index` and the life of an agent in it.
+
+    The task and its noise depend on `key` and `index` alone: whoever is played with the
+    same two meets the same ones, in `online` as in every diagnostic. Of finitely many
+    tasks every one is played in turn.
+    """
+    key_sample, key_noise = jax.random.split(key_for(key, TASKS, index))
+    task = task_at(tasks, key_sample, index)
+    key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+    algorithm = agent.make(model, task)
+    return task, rollout(
+        key_noise, key_agent, task, algorithm, num_episodes=num_episodes
+    )
+
+
+def metric_of(family: Family) -> str:
+    """What the last of the scores of `online` is in a family's tasks."""
+    return "final_regret" if family.has_gaps else "return"
+
+
+def online(
+    key: Key,
+    tasks: TaskSet,
+    agents: Agents,
+    *,
+    num_tasks: int,
+    num_episodes: int = 1,
+    tasks_at_once: int = 500,
+) -> Scores:
+    """Cumulative regret of every agent on the same tasks with the same noise.
+
+    Cumulative reward where tasks have no gaps: what `metric_of` their family names.
+
+    Args:
+        key: draws tasks, noise and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        For every agent the regret, or return, after each step, in reward units.
+    """
+
+    def regret(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
+        _, trajectory = play(
+            key, tasks, agent, model, index, seed, num_episodes=num_episodes
+        )
+        return jnp.cumsum(_scored(trajectory))
+
+    return score_agents(key, tasks, agents, regret, num_tasks, tasks_at_once)
+
+
+def _scored(trajectory: Trajectory) -> Float[Array, " time"]:
+    """What every step costs, or pays where the task has no gaps."""
+    if trajectory.gap is not None:
+        return trajectory.gap
+    return jnp.where(trajectory.valid, trajectory.timestep.reward, 0.0)
+
+
+def offline(
+    key: Key,
+    tasks: TaskSet,
+    context: Algorithm | Callable[[Task], Algorithm],
+    agents: Agents,
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> Scores:
+    """Suboptimality of every agent's decision, given the same data sets.
+
+    Args:
+        key: draws tasks, data sets and the agents' choices, each for itself.
+        tasks: where tasks come from.
+        context: collects the data set, one episode of it: an algorithm, or
+            `task -> Algorithm`.
+        agents: by name.
+        num_tasks: data sets, one a task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        For every agent the gap of its decision with n transitions known, for n from 0
+        to the horizon.
+    """
+
+    def suboptimality(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
+        keys = jax.random.split(key_for(key, TASKS, index), 3)
+        key_sample, key_noise, key_data = keys
+        task = task_at(tasks, key_sample, index)
+        data = rollout(key_noise, key_data, task, of_any_task(context)(task))
+        key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+        actions = replay(key_agent, agent.make(model, task), data)
+        gaps = functools.partial(require_gaps, "offline suboptimality", task)
+        gaps = jnp.concatenate(
+            [jax.vmap(gaps)(data.state), gaps(data.final_state)[None]]
+        )
+        return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
+
+    return score_agents(key, tasks, agents, suboptimality, num_tasks, tasks_at_once)
+
+
+def losses(
+    key: Key,
+    pretraining: Pretraining,
+    models: Any,
+    exact: Algorithm,
+    *,
+    num_tasks: int,
+    tasks_at_once: int = 500,
+) -> Scores:
+    """Cross-entropy to the expert after every prefix: the models' and its floor.
+
+    Args:
+        key: draws fresh contexts; the pretraining's task set decides which half.
+        pretraining: contexts, expert and tokenizer.
+        models: stacked over seeds.
+        exact: the algorithm whose action probabilities are the exact posterior over the
+            expert's action; its loss is the least that is possible.
+        num_tasks: contexts.
+        tasks_at_once: contexts side by side; bounds memory.
+
+    Returns:
+        `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
+        0 where a decision has no label. Where the pretraining asks about states, both
+        answer the same questions, drawn as for training.
+    """
+    tokenizer = pretraining.tokenizer
+
+    def answers_of_model(model: Any, trajectory: Trajectory, query: Any) -> Law:
+        return jax.nn.softmax(
+            decisions(tokenizer, model(encode(tokenizer, trajectory, query)))
+        )
+
+    def answers_of_exact(model: Any, trajectory: Trajectory, query: Any) -> Law:
+        del model
+        return answers(exact, trajectory, query)
+
+    def loss(agent: Agent, answer: Callable[[Any, Trajectory, Any], Law]) -> Any:
+        def score(model: Any, index: Array, seed: Array) -> Array:
+            key_context = key_for(key, CONTEXTS, index)
+            key_sample, key_noise, key_agent = jax.random.split(key_context, 3)
+            task = task_at(pretraining.tasks, key_sample, index)
+            trajectory = gather(pretraining, key_noise, key_agent, task)
+            query, labels, weights = ask_and_label(
+                pretraining, key_context, task, trajectory
+            )
+            law = (
+                agent.law(model, task, trajectory)
+                if query is None
+                else answer(model, trajectory, query)
+            )
+            log_law = jnp.log(jnp.maximum(law, 1e-30))
+            return -weights * jnp.sum(labels * log_law, axis=-1)
+
+        return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
+
+    found = {
+        "loss": loss(trained(models, tokenizer), answers_of_model),
+        "loss_floor": loss(fixed(exact), answers_of_exact),
+    }
+    tasks = pretraining.tasks
+    names = task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
+    return Scores(found, frozenset({"loss"}), *names)
+
+
+def score_agents(
+    key: Key,
+    tasks: TaskSet,
+    agents: Agents,
+    score: Callable[[Agent, Any, Array, Array], Array],
+    num_tasks: int,
+    tasks_at_once: int,
+) -> Scores:
+    """The table of several agents, each scored on trajectories 0, 1, ...
+
+    Args:
+        key: that the score draws from.
+        tasks: where tasks come from.
+        agents: by name.
+        score: `(agent, model, task index, seed) -> values`.
+        num_tasks: trajectories of each training seed.
+        tasks_at_once: side by side; bounds memory.
+    """
+    made = {name: as_agent(agent) for name, agent in agents.items()}
+    values = {
+        name: over_seeds_and_tasks(
+            agent, functools.partial(score, agent), num_tasks, tasks_at_once
+        )
+        for name, agent in made.items()
+    }
+    learned = frozenset(name for name, agent in made.items() if agent.is_trained)
+    names = task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
+    return Scores(values, learned, *names)
+
+
+def task_ids(tasks: TaskSet, num_tasks: int) -> Int[np.ndarray, " trajectories"]:
+    """Which task each trajectory is in: one of a list in turn, or a fresh draw."""
+    ids = np.arange(num_tasks)
+    return ids % len(tasks) if isinstance(tasks, FiniteTasks) else ids
+
+
+def tasks_hash(key: Key, tasks: TaskSet, num_tasks: int) -> str:
+    """Names the tasks and the noise that agents meet: 16 hex digits."""
+    drawn = np.asarray(jax.random.key_data(key)).tobytes()
+    parts = drawn, digest(tasks).encode(), str(num_tasks).encode()
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def over_seeds_and_tasks(
+    agent: Agent, score: Callable[..., Any], num_tasks: int, tasks_at_once: int
+) -> Any:
+    """`score(model, task index, seed)` for all of both, in one compiled call.
+
+    Args:
+        agent: whose models are scored.
+        score: its result, an array or a pytree of them, has the same shapes for all.
+        num_tasks: task indices 0, 1, ...
+        tasks_at_once: side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, ...].
+    """
+
+    @jax.jit
+    def run(models: Any) -> Any:
+        def of_task(index: Array) -> Any:
+            def of_seed(model: Any, seed: Array) -> Any:
+                return score(model, index, seed)
+
+            return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
+
+        batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
+        return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
+
+    return jax.tree.map(lambda x: np.asarray(x).swapaxes(0, 1), run(agent.models))
+
+
+def task_at(tasks: TaskSet, key: Key, index: Array) -> Task:
+    """Task `index`: one after another of a list, or a fresh draw."""
+    return tasks.at(index) if isinstance(tasks, FiniteTasks) else tasks.sample(key)
+
+
+def key_for(key: Key, purpose: Purpose, index: Array) -> Key:
+    """The key of one purpose (`TASKS`, `AGENTS`, ...) for task `index`."""
+    return jax.random.fold_in(fold(key, purpose), index)

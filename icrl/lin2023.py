@@ -1,0 +1,244 @@
+"""What the experiments of Lin, Bai and Mei 2023 share: sizes, panels and scores.
+
+A transformer imitates an algorithm, its target, and is drawn beside it: cumulative
+regret and suboptimality of each step, as they print, and what they do not: the loss
+against its floor, the distance from the target, and one history with the action
+probabilities of both. Source: arXiv 2310.08566, Section 5. Like experiments, this does
+not import jax before something runs.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from icrl import study
+from icrl.config import (
+    LIN2023_MODEL,
+    LIN2023_RELEASED_MODEL,
+    DecisionPretrainingConfig,
+    TransformerConfig,
+    cosine_training,
+)
+from icrl.panels import Curves, Distances, Drawing, Loss, Panel, Published
+from icrl.tokenizers import TOKENIZERS
+
+AGENT = "transformer"
+STEPS = (10, 25, 50, 100, 150, 200)  # where the paper's curves were read
+
+
+def at_steps(*values: float) -> dict[int, float]:
+    """Published regret at `STEPS`, as marks of a figure."""
+    return dict(zip(STEPS, values, strict=True))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(study.Config):
+    """Sizes of one experiment."""
+
+    horizon: int = 200
+    tokenizer: str = "interleaved"
+    model: TransformerConfig = LIN2023_MODEL
+    num_tasks: int = 4000  # unseen bandits that every agent plays
+    num_contexts: int = 2000  # fresh contexts on which the loss is measured
+    soft_labels: bool = False  # the expert's probabilities instead of its actions
+
+    def __post_init__(self):
+        super().__post_init__()
+        TOKENIZERS.require(self.tokenizer)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecisionConfig(Config):
+    """The same for decision pretraining, which may leave out the empty context."""
+
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
+
+
+PAPER: dict[str, Any] = {  # its sizes; the optimiser is ours, theirs a constant 1e-3
+    "seeds": (0, 1, 2),
+    "training": cosine_training(
+        200_000, 1e-3, warmup_steps=2000, batch_size=128, checkpoint_every=5000
+    ),
+    "num_tasks": 20_000,
+}
+EXAMPLES = 80_000  # of the paper's data set
+
+
+def presets(kind: type[Config], cpu: study.Preset) -> dict[str, study.Preset]:
+    """The presets of an experiment with one model.
+
+    Args:
+        kind: of the config.
+        cpu: its own preset.
+    """
+    options = type(cpu.config.pretraining)  # pyright: ignore[reportAttributeAccessIssue]
+    paper = kind(**PAPER, pretraining=options(num_examples=EXAMPLES))
+    return {
+        "smoke": study.smoke(cpu),
+        "cpu": cpu,
+        "paper": study.Preset("hours on one GPU (10 billion tokens a seed)", paper),
+        "released": study.Preset(
+            "as paper, with the one head of the released code",
+            # one head, whatever its configuration says
+            dataclasses.replace(paper, model=LIN2023_RELEASED_MODEL),
+        ),
+    }
+
+
+def regret_panels(
+    reference: str,
+    published: Published | None = None,
+    *,
+    title: str = "regret in unseen tasks",
+    bernoulli_arms: int | None = None,
+) -> list[Panel]:
+    """The two panels of each of the paper's figures.
+
+    Args:
+        reference: the agent that the model should equal.
+        published: values read out of the paper's figures.
+        title: above the first.
+        bernoulli_arms: how many arms with a uniform prior there are, to draw the
+            asymptote of the least Bayes regret.
+    """
+
+    def draw_asymptote(ax: Any, summary: Any, arrays: Mapping[str, Any]) -> None:
+        from icrl.theory.lai_robbins import bayes_regret_asymptote
+
+        del summary
+        pulls = arrays["online/steps"]
+        bound = bayes_regret_asymptote(bernoulli_arms or 0, pulls)
+        label = "Lai–Robbins, averaged: c ln² t (t → ∞)"
+        ax.plot(pulls, bound, ":", color="0.4", linewidth=1, label=label)
+
+    return [
+        Curves(
+            name="online",
+            title=title,
+            reference=reference,
+            published=published or {},
+            before=draw_asymptote if bernoulli_arms else None,
+        ),
+        Curves(
+            name="suboptimality",
+            title="suboptimality of each pull",
+            metric="final_suboptimality",
+            reference=reference,
+            xlabel="pulls",
+            ylabel="gap of the arm pulled (reward units)",
+            first_step=1,
+            bottom=0,
+        ),
+    ]
+
+
+def distance_panels(reference: str, *, prefix: str = "") -> list[Panel]:
+    """How far the models are from their target, on two kinds of histories."""
+    from icrl.drawing.styles import LABELS
+
+    return [
+        Distances(
+            name=f"{prefix}on_{histories}_histories",
+            title=f"distance on {whose} histories",
+            target=LABELS[reference],
+        )
+        for histories, whose in (
+            ("own", "the model's own"),
+            ("context", "the context algorithm's"),
+        )
+    ]
+
+
+def panels(
+    reference: str,
+    published: Published,
+    *,
+    bernoulli_arms: int | None = None,
+    draws_at_random: bool = True,
+    title_of_loss: str = "loss against its floor",
+) -> list[Panel]:
+    """All panels of an experiment with one model.
+
+    Args:
+        reference: the target.
+        published: values read out of the paper's figures.
+        bernoulli_arms: as in `regret_panels`.
+        draws_at_random: whether the target does, so that its probabilities along one
+            history are worth drawing.
+        title_of_loss: empty where it is not worth drawing.
+    """
+
+    def draw_history(ax: Any, summary: Any, arrays: Mapping[str, Any]) -> None:
+        from icrl.drawing import figures
+
+        del summary
+        names = AGENT, reference
+        figures.draw_laws(ax, *(arrays[f"history/{name}"] for name in names), names)
+
+    title = "probabilities of the arms along one history" if draws_at_random else ""
+    return [
+        *regret_panels(reference, published, bernoulli_arms=bernoulli_arms),
+        Loss(title=title_of_loss, agent=AGENT, reference=reference),
+        *distance_panels(reference),
+        Drawing(name="history", title=title, function=draw_history),
+    ]
+
+
+def scores(
+    test: study.Test, trained: study.Trained, reference: str, baselines: Any
+) -> dict[str, Any]:
+    """What the panels of an experiment with one model show.
+
+    Args:
+        test: unseen tasks.
+        trained: the model.
+        reference: the target's name among the baselines.
+        baselines: algorithms by name.
+    """
+    from icrl.agents import of_task
+
+    target, model = baselines[reference], {AGENT: trained.agent()}
+    context = of_task(trained.pretraining.context)
+    losses = test.losses(trained, target)
+    return {
+        **regrets(test.online({**trained.agents(AGENT), **baselines})),
+        # the decision after the last step is not carried out, and has no label in AD
+        "loss": losses.map(lambda loss: loss[..., :-1]),
+        "on_own_histories": test.distances(model, target),
+        "on_context_histories": test.distances(model, target, context),
+        "history": _history(test, model[AGENT], target, reference),
+    }
+
+
+def regrets(online: Any) -> dict[str, Any]:
+    """Cumulative regrets, and those of each step."""
+    import numpy as np
+
+    steps = online.map(lambda regret: np.diff(regret, axis=-1, prepend=0.0))
+    return {"online": online, "suboptimality": steps}
+
+
+def _history(test: study.Test, agent: Any, target: Any, reference: str) -> Any:
+    """Probabilities of the first seed's model and of its target along one history."""
+    import jax
+
+    from icrl.evaluation.numbers import Numbers
+    from icrl.keys import Purpose, fold
+    from icrl.rollout import predictions, rollout
+
+    @jax.jit
+    def probabilities(models):
+        key_task, key_noise, key_agent = jax.random.split(
+            fold(test.key, Purpose.HISTORY), 3
+        )
+        task = test.tasks.sample(key_task)
+        played = rollout(key_noise, key_agent, task, target)
+        model = jax.tree.map(lambda leaf: leaf[0], models)
+        return {
+            f"history/{AGENT}": agent.law(model, task, played),
+            f"history/{reference}": predictions(target, played),
+        }
+
+    return Numbers(arrays=jax.device_get(probabilities(agent.models)))

@@ -1,0 +1,350 @@
+"""What an experiment's script calls: train, and an `Experiment` made of panels.
+
+A script has a header, its published numbers, `PANELS`, a `run` that returns scores by
+panel, and `PRESETS`. Its name and question come from the module; seeds, tokens, rows,
+intervals, paired differences and the figure from the scores. Like scripts, this does
+not import jax before something runs.
+"""
+
+import dataclasses
+import math
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    DecisionPretrainingConfig,
+    ExperimentConfig,
+    PretrainingConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
+from icrl.experiment import Experiment, register
+from icrl.panels import Panel
+
+SMOKE_SIZES = {  # by the name of a config's field
+    "horizon": 10,
+    "num_episodes": 2,
+    "num_tasks": 50,
+    "num_datasets": 50,
+    "num_contexts": 50,
+}
+SMOKE_EXAMPLES = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """What the config of an experiment with a model has; scripts add their sizes."""
+
+    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+    training: TrainingConfig
+    pretraining: PretrainingConfig = dataclasses.field(
+        default_factory=PretrainingConfig
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecisionConfig(Config):
+    """The same for decision pretraining (DPT)."""
+
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
+
+
+class Preset(NamedTuple):
+    """A config, and what it takes."""
+
+    cost: str  # for the reader: "15 min on 2 cores"
+    config: ExperimentConfig
+
+
+def smoke(preset: Preset, **changes: Any) -> Preset:
+    """The preset of seconds that shows that everything works: a small copy of another.
+
+    Args:
+        preset: whose sizes are made small, by the fields' names and types.
+        changes: what the rule does not know.
+    """
+    config = preset.config
+    small: dict[str, Any] = {"seeds": (0,)}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, TransformerConfig):
+            small[field.name] = SMOKE_MODEL
+        elif isinstance(value, TrainingConfig):
+            small[field.name] = SMOKE_TRAINING
+        elif isinstance(value, PretrainingConfig) and value.num_examples is not None:
+            small[field.name] = dataclasses.replace(value, num_examples=SMOKE_EXAMPLES)
+        elif field.name in SMOKE_SIZES and value is not None:
+            small[field.name] = SMOKE_SIZES[field.name]
+    return Preset(
+        "under 1 min on 2 cores", dataclasses.replace(config, **{**small, **changes})
+    )
+
+
+def experiment(
+    module: str,
+    run: Callable[[Any, Any], Mapping[str, Any]],
+    panels: Sequence[Panel],
+    presets: Mapping[str, Preset],
+    *,
+    columns: int = 3,
+    size: tuple[float, float] = (4.6, 3.6),
+    figure_name: str = "regret",
+) -> Experiment:
+    """Registers the experiment that a script describes, and returns it.
+
+    Args:
+        module: `__name__` of the script. Its file names the experiment, and the first
+            line of its header is the question.
+        run: `(run, config) -> {panel: scores}`; trains by `train`, plays, scores.
+        panels: what the scores become, in the order in which they are drawn.
+        presets: by name: smoke (seconds), cpu (minutes), paper (GPU).
+        columns: of the figure.
+        size: of one panel, inches.
+        figure_name: stem of the figure's files.
+
+    Raises:
+        ValueError: if the header does not begin with a question, or another experiment
+            holds the name.
+    """
+    script = sys.modules[module]
+    question = (script.__doc__ or "").partition("\n")[0]
+    if not question.endswith("?"):
+        raise ValueError(
+            f"the header of {module} must begin with a question, got {question!r}"
+        )
+
+    def compute(opened: Any, config: Any) -> None:
+        finish(opened, panels, run(opened, config))
+
+    def figure(summary: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
+        return draw(panels, summary, arrays, columns=columns, size=size)
+
+    return register(
+        Experiment(
+            name=pathlib.Path(str(script.__file__)).stem,
+            question=question,
+            presets={name: preset.config for name, preset in presets.items()},
+            costs={name: preset.cost for name, preset in presets.items()},
+            run=compute,
+            figure=figure,
+            figure_name=figure_name,
+            source=module,
+        )
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Models of one pretraining, stacked over the seeds that did not diverge."""
+
+    models: Any
+    seeds: tuple[int, ...]
+    pretraining: Any
+
+    def agent(self, **options: Any) -> Any:
+        """Returns the agent that plays them; options as in `evaluation.trained`."""
+        from icrl import evaluation
+
+        how = {"agent": self.pretraining.recipe.agent, **options}
+        return evaluation.trained(self.models, self.pretraining.tokenizer, **how)
+
+    def agents(self, name: str, **options: Any) -> dict[str, Any]:
+        """Returns the agent that samples and its argmax twin, by name."""
+        greedy = self.agent(greedy=True, **options)
+        return {name: self.agent(**options), f"{name}_argmax": greedy}
+
+
+def make_recipe(config: Any, family: str, **options: Any) -> Any:
+    """Returns what a config's models are trained for.
+
+    Args:
+        config: has the `model`, and may have a `horizon` and a `tokenizer`.
+        family: registered name.
+        options: other fields of the recipe.
+    """
+    from icrl.agents import Recipe
+
+    if hasattr(config, "horizon"):
+        options = {"changes": {"horizon": config.horizon}, **options}
+    if hasattr(config, "tokenizer"):
+        options = {"tokenizer": config.tokenizer, **options}
+    return Recipe(family=family, model=config.model, **options)
+
+
+def train(
+    run: Any, pretraining: Any, training: TrainingConfig, *, name: str = ""
+) -> Trained:
+    """Trains the models of a run's seeds by imitation, or loads them.
+
+    Args:
+        run: whose folder holds them; it counts their tokens.
+        pretraining: who acts and who labels.
+        training: how they are fitted.
+        name: tells models apart where a run trains several.
+    """
+    from icrl.training import train_models
+
+    found = train_models(run, pretraining, training, name=name)
+    run.train_tokens += found.train_tokens
+    return Trained(found.models, found.seeds, pretraining)
+
+
+def train_each(
+    run: Any, pretrainings: Mapping[str, Any], training: TrainingConfig
+) -> dict[str, Trained]:
+    """Trains the models of several pretrainings, by name.
+
+    Raises:
+        RunError: if they cannot share the data set that was asked for, before any work.
+    """
+    from icrl.pretraining import dataset
+
+    dataset.check(*pretrainings.values())
+    return {
+        name: train(run, pretraining, training, name=name)
+        for name, pretraining in pretrainings.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """Unseen tasks, the same in every panel, and how many of them a config asks for.
+
+    Agents are given by name, as an `Agent` or as an `Algorithm`.
+    """
+
+    config: Any
+    tasks: Any
+
+    @property
+    def key(self) -> Any:
+        """The key above tasks, noise and choices."""
+        from icrl.keys import evaluation_key
+
+        return evaluation_key(self.config.root_seed)
+
+    def online(self, agents: Mapping[str, Any], **options: Any) -> Any:
+        """Returns the regret of agents that play; see `evaluation.online`."""
+        from icrl import evaluation
+
+        options = {"num_tasks": self.config.num_tasks, **options}
+        return evaluation.online(self.key, self.tasks, agents, **options)
+
+    def offline(self, context: Any, agents: Mapping[str, Any], **options: Any) -> Any:
+        """Returns suboptimality given data sets; see `evaluation.offline`."""
+        from icrl import evaluation
+
+        options = {"num_tasks": self.config.num_datasets, **options}
+        return evaluation.offline(self.key, self.tasks, context, agents, **options)
+
+    def losses(self, trained: Trained, exact: Any) -> Any:
+        """Returns the loss on fresh contexts and its floor; see `evaluation.losses`."""
+        from icrl import evaluation
+
+        return evaluation.losses(
+            self.key,
+            trained.pretraining._replace(tasks=self.tasks),
+            trained.models,
+            exact,
+            num_tasks=self.config.num_contexts,
+        )
+
+    def distances(
+        self, agents: Mapping[str, Any], target: Any, histories: Any = None
+    ) -> Any:
+        """Returns how far agents are from a target; see `divergence.distances`.
+
+        Args:
+            agents: by name.
+            target: what they should equal.
+            histories: who plays; each agent itself if None.
+        """
+        from icrl.diagnostics.divergence import distances
+
+        number = self.config.num_contexts
+        return distances(
+            self.key, self.tasks, agents, target, histories, num_tasks=number
+        )
+
+    def returns(self, agents: Mapping[str, Any], **options: Any) -> Any:
+        """Returns what every episode pays; see `returns.online`."""
+        from icrl.evaluation import returns
+
+        sizes = {"num_tasks": self.config.num_tasks}
+        options = {**sizes, "num_episodes": self.config.num_episodes, **options}
+        return returns.online(self.key, self.tasks, agents, **options)
+
+    def returns_given(
+        self, collect: Any, agents: Mapping[str, Any], **options: Any
+    ) -> Any:
+        """Returns what one episode pays after a data set; see `returns.offline`."""
+        from icrl.evaluation import returns
+
+        options = {"num_tasks": self.config.num_datasets, **options}
+        return returns.offline(self.key, self.tasks, collect, agents, **options)
+
+
+def finish(run: Any, panels: Sequence[Panel], scores: Mapping[str, Any]) -> None:
+    """Writes what a run leaves behind, from its scores by panel.
+
+    Raises:
+        ValueError: if scores have no panel.
+    """
+    from icrl.evaluation import numbers
+
+    known = {panel.name: panel for panel in reversed(panels)}  # the first of a name
+    if scores.keys() - known.keys():
+        raise ValueError(
+            f"scores need a panel each, got {sorted(scores.keys() - known.keys())} "
+            f"beside {sorted(known)}"
+        )
+    found = numbers.join(
+        table if isinstance(table, numbers.Numbers) else known[name].numbers(table)
+        for name, table in scores.items()
+    )
+    given = _left_out(run.config)
+    for row in found.rows:
+        if row["seeds"]:
+            row["given"] = ["one training seed"] * (row["seeds"] == 1) + given
+    run.finish(found.rows, found.arrays, found.finals)
+
+
+def _left_out(config: ExperimentConfig) -> list[str]:
+    """Returns what the seeds of a run share, so that intervals leave it out."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, PretrainingConfig) and (
+            value.num_examples is not None or value.dataset is not None
+        ):
+            return ["one data set"]
+    return []
+
+
+def draw(
+    panels: Sequence[Panel],
+    summary: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    *,
+    columns: int,
+    size: tuple[float, float],
+) -> Any:
+    """Returns the figure of the panels that a run has numbers for."""
+    from icrl.drawing import figures
+
+    shown = [p for p in panels if p.title and p.has(summary, arrays)]
+    columns = min(columns, len(shown))
+    drawn, axes = figures.new_figure(
+        columns, math.ceil(len(shown) / columns), width=size[0], height=size[1]
+    )
+    for ax, panel in zip(axes.flat, shown, strict=False):
+        for draws in (panel.before, panel.draw, panel.after):
+            if draws is not None:
+                draws(ax, summary, arrays)
+    figures.finish(drawn, list(axes.flat), len(shown), summary)
+    return drawn

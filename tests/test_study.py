@@ -1,0 +1,182 @@
+"""A study: rows, units and the figure follow from the scores."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from icrl import study
+from icrl.config import (
+    SMOKE_MODEL,
+    SMOKE_TRAINING,
+    PretrainingConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
+from icrl.drawing import figures
+from icrl.evaluation import Scores
+from icrl.evaluation.numbers import at_largest, of_curves, of_losses
+from icrl.experiment import EXPERIMENTS
+from icrl.panels import Curves, Loss
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(study.Config):
+    """Sizes."""
+
+    horizon: int = 100
+    num_tasks: int = 4000
+    num_orders: int = 7
+
+
+LARGE = Config(
+    seeds=(3, 4),
+    model=TransformerConfig(num_layers=2),
+    training=TrainingConfig(num_steps=1000),
+    pretraining=PretrainingConfig(num_examples=20_000),
+)
+
+
+class Opened:
+    """A run that keeps what it is given."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def finish(self, rows, arrays, finals):
+        self.rows, self.arrays, self.finals = rows, arrays, finals
+
+
+def scores(seeds=2, trajectories=40, goals=20, time=6):
+    random = np.random.default_rng(0)
+    return Scores(
+        {
+            "dpt": random.normal(size=(seeds, trajectories, time)),
+            "exact_posterior_sampling": random.normal(size=(1, trajectories, time)),
+        },
+        frozenset({"dpt"}),
+        np.arange(trajectories) % goals,
+        "a hash",
+    )
+
+
+ONLINE = Curves(name="online")
+
+
+def finished(config=LARGE, panels=(ONLINE,), **options):
+    opened = Opened(config)
+    study.finish(opened, panels, {"online": scores(**options)})
+    return opened
+
+
+def test_rows_know_their_seeds_tasks_and_trajectories():
+    rows = {(r["agent"], r["metric"]): r for r in finished().rows}
+    assert len(rows) == 3
+    mine = rows["dpt", "final_regret"]
+    assert (mine["seeds"], mine["tasks"], mine["trajectories"]) == (2, 20, 40)
+    exact = rows["exact_posterior_sampling", "final_regret"]
+    assert (exact["seeds"], exact["tasks"], exact["trajectories"]) == (0, 20, 40)
+    assert np.isclose(mine["exact"], exact["mean"])
+    assert 0 < mine["exact_error"] < exact["high"] - exact["low"]
+
+
+def test_the_values_behind_each_row_are_kept_with_the_hash_of_their_tasks():
+    opened = finished()
+    assert opened.finals["online/tasks_hash"] == "a hash"
+    kept = opened.finals["online/dpt/final_regret"]
+    assert kept.shape == (2, 20) and kept.dtype == np.float32
+    last = scores()["dpt"][..., -1].reshape(2, 2, 20).mean(1)
+    np.testing.assert_allclose(kept, last, rtol=1e-6)
+
+
+def test_a_row_says_what_its_interval_leaves_out():
+    of_one_seed = finished(dataclasses.replace(LARGE, seeds=(0,)), seeds=1).rows[0]
+    assert of_one_seed["given"] == ["one training seed", "one data set"]
+    fresh = dataclasses.replace(LARGE, pretraining=PretrainingConfig())
+    assert finished(fresh).rows[0]["given"] == []
+    not_trained = finished().rows[-1]
+    assert not_trained["seeds"] == 0 and "given" not in not_trained
+
+
+def test_scores_without_a_panel_are_refused():
+    with pytest.raises(ValueError, match=r"a panel each, got \['online'\] beside"):
+        finished(panels=(Curves(name="other"),))
+
+
+def test_published_values_stand_in_the_row_of_their_step():
+    numbers = of_curves(
+        "online", scores(), metric="final_regret", published={"dpt": {6: 1.5, 5: 9.0}}
+    )
+    assert numbers.rows[0]["published"] == 1.5
+    shifted = {"metric": "final_regret", "published": {"dpt": {6: 1.5, 5: 9.0}}}
+    numbers = of_curves("online", scores(), first_step=0, **shifted)
+    assert numbers.rows[0]["published"] == 9.0
+    assert list(numbers.arrays["online/steps"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_loss_stands_beside_its_floor_and_their_paired_difference():
+    random = np.random.default_rng(1)
+    floor = random.normal(size=(1, 30, 4))
+    table = Scores(
+        {"loss": floor + np.array([[[0.1]], [[0.3]]]), "loss_floor": floor},
+        frozenset({"loss"}),
+        np.arange(30),
+    )
+    rows = {row["metric"]: row for row in of_losses("loss", table, agent="dpt").rows}
+    gap = rows["loss_minus_floor"]
+    assert np.isclose(gap["mean"], 0.2) and gap["low"] < 0.2 < gap["high"]
+    assert np.isclose(gap["high"] - gap["low"], 2 * 12.706 * 0.1, rtol=1e-3)
+    assert (rows["loss"]["seeds"], rows["loss_floor"]["seeds"]) == (2, 0)
+
+
+def test_the_largest_mean_is_not_chosen_where_it_is_measured():
+    noise = np.random.default_rng(2).normal(size=(1, 4000, 300))
+    assert noise.mean(1).max() > 0.04
+    assert abs(at_largest(noise).mean()) < 0.035
+
+
+def test_the_smoke_preset_is_a_small_copy():
+    small = study.smoke(study.Preset("hours", LARGE), num_orders=2).config
+    assert (small.horizon, small.num_tasks, small.num_orders) == (10, 50, 2)
+    assert (small.model, small.training) == (SMOKE_MODEL, SMOKE_TRAINING)
+    assert small.seeds == (0,) and small.pretraining.num_examples == 100
+
+
+def test_name_and_question_are_those_of_the_script():
+    from experiments import quickstart
+
+    assert quickstart.EXPERIMENT.name == "quickstart"
+    assert quickstart.__doc__.startswith(quickstart.EXPERIMENT.question + "\n")
+    assert EXPERIMENTS["quickstart"] is quickstart.EXPERIMENT
+
+
+def test_a_script_without_a_question_is_refused():
+    with pytest.raises(ValueError, match="must begin with a question, got 'A study:"):
+        study.experiment(__name__, lambda run, config: {}, [], {})
+
+
+def drawn(panels, opened):
+    summary = {"rows": opened.rows}
+    return study.draw(panels, summary, opened.arrays, columns=2, size=(4.0, 3.0))
+
+
+def test_a_figure_letters_its_panels_and_says_its_units():
+    panels = [Curves(name="online", title="regret"), Curves(name="online", title="two")]
+    figure = drawn(panels, finished(panels=panels))
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["(a)  regret", "(b)  two"]
+    said = figure.get_supxlabel()
+    assert "20 tasks" in said and "2 training seeds" in said
+    assert "40 trajectories" in said and "95 %" in said
+
+
+def test_what_a_run_has_no_numbers_for_is_not_drawn():
+    panels = [Curves(name="online", title="regret"), Loss(), Curves(name="silent")]
+    assert len(drawn(panels, finished(panels=panels)).axes) == 1
+
+
+def test_old_references_are_said_to_be_bootstrapped():
+    rows = finished().rows
+    summary = {"rows": rows, "interval": "bootstrap"}
+    assert "bootstrap" in figures.units_of(summary)
+    assert "bootstrap" not in figures.units_of({"rows": rows})
