@@ -20,7 +20,7 @@ training 11.0; Q-learning, whose every sixth episode it saw, 2.3 and 14.6; publi
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from icrl import cli, study
 from icrl.config import PretrainingConfig, TransformerConfig, cosine_training
@@ -145,7 +145,7 @@ def _references(family):
 
     if not isinstance(family, DarkRoomFamily):
         return {}
-    found = {
+    found: dict[str, Any] = {
         EXACT: exact_goal_posterior(family),
         "snake_sweep": algorithms.snake_sweep(family),
     }
@@ -184,9 +184,7 @@ PRESETS = {
     ),
 }
 PRESETS["smoke"] = study.smoke(PRESETS["cpu"], every=2, num_tasks=20)
-EXPERIMENT = study.experiment(
-    __name__, run, PANELS, PRESETS, columns=2, size=(5.4, 4.2), figure_name="return"
-)
+EXPERIMENT = study.experiment(__name__, run, PANELS, PRESETS, figure_name="return")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

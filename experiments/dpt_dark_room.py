@@ -14,25 +14,30 @@ one episode costs 14 of 90.9 in return.
 Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where `dpt` differs: a
 cell is shown by one-hot coordinates beside the two numbers (theirs: the numbers alone);
 every token asks about a state, so that a context teaches 501 answers and not one, about
-data of every length; two contexts in three are cut out of lives of the exact posterior,
+data of every length; two contexts in three are cut out of what the exact posterior played,
 most of them in a room where nothing pays, so that its search has not ended; half of the
-questions are about states in them; and the label is not the goal's best action but its
-law given the context, with the same expectation if any cell may be the goal. No reward
-at a test goal is ever seen in training; that a goal may be there is known. With one-hot
-coordinates alone, a model takes the corner (0, 9), which no rewarded context is about,
-for its neighbour. `dpt_query_first` is the published tokens with one-hot coordinates,
-one question a context, and learns hard labels from 100 independent transitions alone.
+questions are about states in them; and the label is not the goal's best action but the
+probabilities of the best action given the context.
+
+What labels know of the test: those of `dpt` have the prior that any cell may be the
+goal (`prior_all_goals`), so that test goals are known to be possible, though no reward
+at one is ever seen in training. `dpt_optimal_labels` has the published labels, the best
+action for the training goal; it says what that knowledge is worth. The exact posterior
+has the prior of all goals in every panel. With one-hot coordinates alone, a model takes
+the corner (0, 9), which no rewarded context is about, for its neighbour.
+`dpt_query_first` is the published tokens with one-hot coordinates, one question a
+context, and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
-Cost: 82 minutes on 2 slow cores (cpu, 2 models of 1 seed).
-Expect (cpu): online, at episode 40, 79.3 with the last episode in context (exact 78.5)
+Cost: about 140 minutes on 2 slow cores (cpu, 3 models of 1 seed).
+Expect (cpu; no run of `dpt_optimal_labels` yet): online, at episode 40, 79.3 with the last episode in context (exact 78.5)
 and 86.1 with the last five (exact 88.2), the published tokens 59.8. Offline,
 56.0 on random data (published tokens 55.6, exact 56.9), and 90.9 on an
-expert's (82.0; 90.9). On paired lives, minus the exact posterior: 0.8 [-1.2, 2.8] with
+expert's (82.0; 90.9). On paired trajectories, minus the exact posterior: 0.8 [-1.2, 2.8] with
 the last episode, -2.1 [-3.5, -0.8] with the last five.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from icrl import cli, study
 from icrl.config import (
@@ -127,6 +132,12 @@ class Config(study.DecisionConfig):
     search_share: float = 0.7  # of the others: in a room where nothing pays
     life: int = 20  # episodes; a played context is cut out of one
     visited_share: float = 0.5  # of the questions: about states of the context
+    # of `dpt`: the exact posterior's, whose prior is that the goal may be in any cell,
+    # also where no training goal is; and the published one, as `dpt_optimal_labels`
+    labels: tuple[Literal["prior_all_goals", "optimal"], ...] = (
+        "prior_all_goals",
+        "optimal",
+    )
     num_episodes: int = 40  # online
     num_tasks: int = 400  # lives online: the test goals in turn
     num_query_first_tasks: int = 40  # the same for the published tokens, which is slow
@@ -138,6 +149,10 @@ class Config(study.DecisionConfig):
             raise ValueError(
                 f"num_remembered must lie in [2, life={self.life}], "
                 f"got {self.num_remembered}"
+            )
+        if self.labels[:1] != ("prior_all_goals",):
+            raise ValueError(
+                f"labels must begin with prior_all_goals, got {self.labels}"
             )
 
 
@@ -154,9 +169,10 @@ def run(run, config: Config):
 
     choices = _choices(config)
     dataset.check(*(pretraining for pretraining, _ in choices.values()))
-    dpt, query_first = (
-        study.train(run, *choice, name=name) for name, choice in choices.items()
-    )
+    trained = {
+        name: study.train(run, *choice, name=name) for name, choice in choices.items()
+    }
+    dpt, query_first = trained["dpt"], trained["dpt_query_first"]
     family, long = envs.family(FAMILY), config.num_remembered
     exact = functools.partial(exact_goal_posterior, family, in_episode=False)
     test, train = (
@@ -173,7 +189,12 @@ def run(run, config: Config):
         known["snake_sweep"] = algorithms.snake_sweep(family)
         return tasks.returns({**agents, **known}, **options)
 
-    last, several = ({"dpt": dpt.agent(num_episodes=n)} for n in (1, long))
+    last = {
+        name: models.agent(num_episodes=1)
+        for name, models in trained.items()
+        if models is not query_first
+    }
+    several = {"dpt": dpt.agent(num_episodes=long)}
     offline = {
         "dpt": dpt.agent(greedy=True),
         "dpt_sampled": dpt.agent(),
@@ -187,7 +208,7 @@ def run(run, config: Config):
         "offline_expert": test.returns_given(straight_walk(family), offline),
         "online_last_episode": online(test, last, 1),
         "online_long_context": online(test, several, long),
-        "online_train_goals": online(train, last, 1),
+        "online_train_goals": online(train, {"dpt": last["dpt"]}, 1),
         "online_query_first": online(
             test,
             {"dpt_query_first": query_first.agent()},
@@ -238,27 +259,27 @@ def _choices(config: Config):
         f"episodes of {config.life} ({config.played_share}: short memory "
         f"{config.short_share}, else searches {config.search_share}), independent_pairs"
     )
-    return {
-        "dpt": (
+    posteriors = {"dpt": exact_goal_posterior(family), "dpt_optimal_labels": None}
+    choices = {
+        name: (
             methods.state_query_pretraining(
                 several,
                 config.pretraining,
                 contexts,
                 behaviour=behaviour,
-                posterior=exact_goal_posterior(family),
+                posterior=posterior,
                 visited=config.visited_share,
             ),
             config.training,
-        ),
-        "dpt_query_first": (
-            methods.state_query_pretraining(one, config.query_first_pretraining),
-            config.query_first_training,
-        ),
+        )
+        for name, posterior in list(posteriors.items())[: len(config.labels)]
     }
+    published = methods.state_query_pretraining(one, config.query_first_pretraining)
+    return {**choices, "dpt_query_first": (published, config.query_first_training)}
 
 
 CPU = study.Preset(
-    "80 min on 2 slow cores",
+    "140 min on 2 slow cores",
     Config(
         model=TransformerConfig(width=128, num_layers=3),
         training=cosine_training(3900, 3e-3, batch_size=24, micro_batch=4),
@@ -287,8 +308,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.2, 3.6),
     figure_name="return",
 )
 

@@ -8,7 +8,11 @@ second episode on. The released code has the environment and no data for it.
 Source: Lee et al. 2023, arXiv 2306.14892, appendix (Dark Room, permuted); online, the
 last episode is the context, as in the released code. As in `dpt_dark_room`, every token
 asks about a state, half of the training contexts are episodes that the exact posterior
-played, and its law of the best action is the label.
+played, and its probabilities of the best action are the label.
+
+What labels and lines know of the test: the posterior that labels, collects and is drawn
+knows the 100 orders of training and no other; a held-out order surprises it as it does
+the model. `exact_posterior_all_orders` knows that there are 120.
 Command: icrl run dpt_dark_room_permuted cpu
 Cost: 8 minutes on 2 cores (cpu, 1 training seed).
 Expect (cpu): on held-out orders 78.7 at episode 5 (exact posterior 77.9, published
@@ -62,23 +66,29 @@ def run(run, config: Config):
         config, FAMILY, tokenizer="query_each", agent="query_table"
     )
     family = recipe.make_family()
-    exact = exact_permutation_posterior(family, episodes=1, in_episode=False)
+    known, every = (
+        exact_permutation_posterior(
+            family, episodes=1, in_episode=False, permutations=orders
+        )
+        for orders in ("train", "all")
+    )
     pretraining = state_query_pretraining(
         recipe,
         config.pretraining,
         either(
-            some_of_life(exact, num_episodes=1, life=config.life),
+            some_of_life(known, num_episodes=1, life=config.life),
             independent_pairs(family, family.horizon),
             0.5,
         ),
         behaviour=f"1 episode of {config.life}, or independent_pairs",
-        posterior=exact_permutation_posterior(family),
+        posterior=exact_permutation_posterior(family, permutations="train"),
         visited=0.5,
     )
     dpt = study.train(run, pretraining, config.training)
     agents = {
         **dpt.agents("dpt"),
-        EXACT: exact,
+        EXACT: known,
+        "exact_posterior_all_orders": every,
         "optimal": algorithms.optimal,
         "uniform": algorithms.uniform(family),
     }
@@ -105,8 +115,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": study.smoke(CPU, num_tasks=20), "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.4, 4.2),
     figure_name="return",
 )
 

@@ -143,7 +143,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER},
-    columns=2,
     figure_name="suboptimality",
 )
 

@@ -67,7 +67,7 @@ def _draw_sweep(sweep: str):
         ax.set_ylabel("return of an episode, offline")
         ax.set_xticks(values, [f"{v:,}" for v in values])
         ax.minorticks_off()
-        ax.legend(frameon=False, fontsize=8, loc="lower right")
+        figures.beside(ax)
 
     return draw
 
@@ -180,8 +180,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    columns=4,
-    size=(3.6, 3.4),
     figure_name="sensitivity",
 )
 

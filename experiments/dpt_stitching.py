@@ -79,7 +79,9 @@ def _draw_optimum(setting: str):
         best = find_row(summary, f"{setting}_both", "optimal", "return")["mean"]
         ax.axhline(best, color="black", linestyle=":", linewidth=1.2)
         ax.annotate(f"optimum {best:.1f}", (1, best + 0.3), ha="center", fontsize=8)
-        ax.set_xlabel("demonstrations in the context")
+        ax.set_xlabel(
+            "demonstrations in the context (A goes right, B goes up to the goal)"
+        )
 
     return draw
 
@@ -245,7 +247,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": study.smoke(CPU, num_datasets=20), "cpu": CPU, "paper": PAPER},
-    size=(4.4, 4.0),
     figure_name="return",
 )
 

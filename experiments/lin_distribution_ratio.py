@@ -73,7 +73,7 @@ def _draw_ratios(ax, summary, arrays) -> None:
     ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
     _draw_step(ax, arrays["departure/predicted"], "alpha 0 should leave at")
     ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", ylim=(0, None))
-    ax.legend(frameon=False, fontsize=8)
+    figures.beside(ax)
 
 
 PANELS = [
@@ -213,8 +213,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.4, 3.6),
 )
 
 if __name__ == "__main__":

@@ -148,8 +148,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.4, 3.6),
 )
 
 if __name__ == "__main__":

@@ -204,6 +204,7 @@ def expected_returns(config: Config, family, agents):
     """
     import jax.numpy as jnp
 
+    from envs.tabular_mdp import TabularMDP
     from icrl import evaluation
     from icrl.keys import evaluation_key
 
@@ -214,6 +215,8 @@ def expected_returns(config: Config, family, agents):
         task, played = evaluation.play(
             key, test, agent, model, index, seed, num_episodes=number
         )
+        assert isinstance(task, TabularMDP)
+        assert played.gap is not None  # for type checkers
         gaps = played.gap.reshape(number, family.horizon).sum(-1)
         return jnp.cumsum(task.optimal_return - gaps)
 
@@ -273,8 +276,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.2, 4.2),
     figure_name="returns",
 )
 

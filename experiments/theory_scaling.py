@@ -58,13 +58,16 @@ def _draw_sweep(start, xlabel, slope, shape, ax, summary, arrays) -> None:
         bound.plot(at, line, "k:", label=f"the theorem's shape, ${shape}$")
     bound.set_ylabel("bounds (reward units)", color="#0072B2")
     bound.set_ylim(bottom=0)
-    lines = [*ax.get_lines()[:1], *bound.get_lines()]
-    ax.legend(lines, [line.get_label() for line in lines], frameon=False, fontsize=8)
+    handles, labels = ax.get_legend_handles_labels()
+    more = bound.get_legend_handles_labels()
+    ax.legend(handles + more[0], labels + more[1], frameon=False, fontsize=8)
 
 
 def _draw_departures(ax, summary, arrays) -> None:
     """Where models of uniform data leave their target, against the prediction."""
     del summary
+    from icrl.drawing import figures
+
     n = arrays["departure/num_examples"]
     step, low, high = arrays["departure/measured"].T
     errors = [step - low, high - step]
@@ -74,7 +77,7 @@ def _draw_departures(ax, summary, arrays) -> None:
     ax.set_ylim(bottom=0)
     ax.set_xticks(n, [f"{x:,}" for x in n])
     ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
+    figures.beside(ax)
 
 
 PANELS = [
@@ -251,8 +254,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.0, 3.6),
     figure_name="scaling",
 )
 

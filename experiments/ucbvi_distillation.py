@@ -184,8 +184,6 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    columns=2,
-    size=(5.4, 4.2),
 )
 
 if __name__ == "__main__":

@@ -174,8 +174,8 @@ def panels(
         from icrl.drawing import figures
 
         del summary
-        names = AGENT, reference
-        figures.draw_laws(ax, *(arrays[f"history/{name}"] for name in names), names)
+        model, target = (arrays[f"history/{name}"] for name in (AGENT, reference))
+        figures.draw_laws(ax, model, target, (AGENT, reference))
 
     title = "probabilities of the arms along one history" if draws_at_random else ""
     return [

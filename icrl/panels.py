@@ -62,6 +62,8 @@ class Curves(Panel):
         reference: the agent to which others are compared, task by task.
         published: published values, drawn as marks; that of the last step is compared.
         agents: those that are drawn, in this order; all if None.
+        styles: of agents that the house style does not know: arguments of a matplotlib
+            line, and its `label`.
         xlabel: of the horizontal axis; as the metric has it if None.
         ylabel: likewise.
         first_step: likewise.
@@ -74,6 +76,7 @@ class Curves(Panel):
     reference: str = REFERENCE
     published: Published = dataclasses.field(default_factory=dict)
     agents: Sequence[str] | None = None
+    styles: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     xlabel: str | None = None
     ylabel: str | None = None
     first_step: int | None = None
@@ -110,6 +113,7 @@ class Curves(Panel):
             ylabel=ylabel if self.ylabel is None else self.ylabel,
             marks=self.published,
             agents=self.agents,
+            styles=self.styles,
         )
         ax.set_yscale(self.yscale)
         if self.bottom is not None:

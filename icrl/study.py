@@ -92,8 +92,8 @@ def experiment(
     panels: Sequence[Panel],
     presets: Mapping[str, Preset],
     *,
-    columns: int = 3,
-    size: tuple[float, float] = (4.6, 3.6),
+    columns: int = 2,
+    size: tuple[float, float] = (6.4, 3.4),
     figure_name: str = "regret",
 ) -> Experiment:
     """Registers the experiment that a script describes, and returns it.
@@ -105,7 +105,7 @@ def experiment(
         panels: what the scores become, in the order in which they are drawn.
         presets: by name: smoke (seconds), cpu (minutes), paper (GPU).
         columns: of the figure.
-        size: of one panel, inches.
+        size: of one panel with its legend, inches.
         figure_name: stem of the figure's files.
 
     Raises:

@@ -39,13 +39,14 @@ def agreement(
     pairs = {}
     for one, other in itertools.combinations(agents, 2):
         shared = [seed for seed in seeds[one] if seed in seeds[other]]
-        pairs[f"{one}_and_{other}"] = [
-            _of_seeds(agents[name], seeds[name], shared) for name in (one, other)
-        ]
+        pairs[f"{one}_and_{other}"] = (
+            _of_seeds(agents[one], seeds[one], shared),
+            _of_seeds(agents[other], seeds[other], shared),
+        )
     for name, known in seeds.items():
         if len(known) > 1:
             turned = _of_seeds(agents[name], known, [*known[1:], known[0]])
-            pairs[f"{name}_and_itself"] = [agents[name], turned]
+            pairs[f"{name}_and_itself"] = agents[name], turned
     found = {
         name: disagreement(key, tasks, *pair, as_agent(histories), num_tasks=num_tasks)
         for name, pair in pairs.items()

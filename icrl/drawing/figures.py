@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from icrl.drawing.styles import LABELS, STYLE
+from icrl.drawing.styles import LABELS, SPARE_COLORS, STYLE
 
+Styles = Mapping[str, Mapping[str, Any]]  # agent -> arguments of a line, and `label`
+LARGEST_BAND = 0.35  # of what the means of a panel span
 Marks = Mapping[str, Mapping[int, float]]  # agent -> step -> published value
 
 
@@ -61,7 +63,7 @@ def units_of(summary: Mapping[str, Any]) -> str:
     seeds = sorted({row["seeds"] for row in rows if row["seeds"]})
     tasks = sorted({row["tasks"] for row in rows if row["tasks"]})
     kind = "bootstrap " if summary.get("interval") == "bootstrap" else ""
-    said = f"bands and bars: 95 % {kind}intervals"
+    said = f"bands and error bars: 95 % {kind}intervals"
     if tasks:
         said += f" over {_counted(tasks, 'task')}"
     played = {row.get("trajectories", row["tasks"]) for row in rows}
@@ -70,6 +72,8 @@ def units_of(summary: Mapping[str, Any]) -> str:
     if seeds:
         given = ", given this one" if seeds == [1] else ""
         said += f" and {_counted(seeds, 'training seed')}{given}"
+    if max(seeds, default=0) > 1:
+        said += "; thin lines: single seeds, where a band would hide the panel"
     return said
 
 
@@ -89,8 +93,12 @@ def draw_curves(
     ylabel: str,
     marks: Marks | None = None,
     agents: Sequence[str] | None = None,
+    styles: Styles | None = None,
 ) -> None:
     """Draws every agent of a panel: mean, 95 % band, and its name with its last value.
+
+    A band that would hide the panel is drawn as thin lines instead, one for each
+    training seed, where the run has saved them.
 
     Args:
         ax: where.
@@ -101,60 +109,85 @@ def draw_curves(
         ylabel: name and unit of the vertical axis.
         marks: published values, drawn as open diamonds in the agent's colour.
         agents: which, and in which order; all if None.
+        styles: of agents that the house style does not know, as matplotlib has them.
     """
     steps = arrays[f"{panel}/steps"]
     agents = panel_agents(arrays, panel) if agents is None else agents
-    for agent in agents:
-        style = STYLE.get(agent, {})
-        mean = arrays[f"{panel}/{agent}/mean"]
-        label = f"{LABELS.get(agent, agent)}  {mean[-1]:#.3g}"
-        (line,) = ax.plot(steps, mean, **{"linewidth": 1.6, **style}, label=label)
+    agents = [agent for agent in agents if f"{panel}/{agent}/mean" in arrays]
+    means = {agent: arrays[f"{panel}/{agent}/mean"] for agent in agents}
+    extent = np.ptp(np.concatenate(list(means.values()))) if means else 0.0
+    for agent, style in styles_of(agents, styles).items():
+        mean = means[agent]
+        label = f"{label_of(agent, style)}  {mean[-1]:#.3g}"
+        drawn = {k: v for k, v in style.items() if k != "label"}
+        (line,) = ax.plot(steps, mean, **{"linewidth": 1.6, **drawn}, label=label)
         low, high = arrays[f"{panel}/{agent}/low"], arrays[f"{panel}/{agent}/high"]
-        ax.fill_between(
-            steps, low, high, color=line.get_color(), alpha=0.18, linewidth=0
-        )
-    draw_marks(ax, marks or {}, limit=float(steps[-1]))
+        by_seed = arrays.get(f"{panel}/{agent}/by_seed")
+        if by_seed is not None and np.median(high - low) > LARGEST_BAND * extent:
+            for one in by_seed:
+                ax.plot(steps, one, color=line.get_color(), linewidth=0.6, alpha=0.6)
+        else:
+            color = line.get_color()
+            ax.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
     ax.set_title(title, loc="left", fontsize=10)
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(steps[0], steps[-1]))
+    draw_marks(ax, marks or {}, limit=float(steps[-1]))
     order_legend(ax)
 
 
-def draw_returns(
-    ax: Axes,
-    arrays: Mapping[str, np.ndarray],
-    panel: str,
-    *,
-    title: str,
-    marks: Marks | None = None,
-) -> None:
-    """Draws every agent's return by episode, from zero on, as `draw_curves` does."""
-    draw_curves(
-        ax,
-        arrays,
-        panel,
-        title=title,
-        xlabel="episodes",
-        ylabel="return of the episode",
-        marks=marks,
-    )
-    ax.set_ylim(bottom=0)
+def styles_of(
+    agents: Sequence[str], styles: Styles | None = None
+) -> dict[str, dict[str, Any]]:
+    """The style of each agent: as given, else the house's, else one of its own.
+
+    Colours of agents that the house does not know are none of its own.
+    """
+    spare = iter(SPARE_COLORS * len(agents))
+    found = {}
+    for agent in agents:
+        style = {**STYLE.get(agent, {}), **(styles or {}).get(agent, {})}
+        found[agent] = style if "color" in style else {"color": next(spare), **style}
+    return found
+
+
+def label_of(agent: str, style: Mapping[str, Any] | None = None) -> str:
+    """How an agent is called in a figure: as its style says, or as the house does."""
+    return str((style or {}).get("label", LABELS.get(agent, agent)))
 
 
 def draw_marks(ax: Axes, marks: Marks, limit: float) -> None:
-    """Draws published values up to step `limit`, and says so once in the legend."""
+    """Draws published values up to step `limit`, and says so once in the legend.
+
+    The curves decide what the axis shows: a value above it is an arrow with a number.
+    """
+    bottom, top = ax.get_ylim()
     drawn = False
     for agent, points in marks.items():
-        inside = [(step, value) for step, value in points.items() if step <= limit]
-        if inside:
-            color = STYLE.get(agent, {}).get("color", "black")
-            ax.plot(*zip(*inside, strict=True), "D", mfc="none", mec=color, ms=5)
-            drawn = True
+        color = STYLE.get(agent, {}).get("color", "black")
+        inside = {step: value for step, value in points.items() if step <= limit}
+        shown = {step: value for step, value in inside.items() if value <= top}
+        style = {"mfc": "none", "mec": color, "ms": 5, "clip_on": False, "zorder": 6}
+        ax.plot(list(shown), list(shown.values()), "D", **style)
+        for step in sorted(inside.keys() - shown.keys())[-1:]:
+            ax.annotate(
+                f"{inside[step]:g}",
+                xy=(step, 1.0),
+                xytext=(step, 0.9),
+                xycoords=("data", "axes fraction"),
+                textcoords=("data", "axes fraction"),
+                arrowprops={"arrowstyle": "->", "color": color},
+                color=color,
+                fontsize=8,
+                ha="right",
+            )
+        drawn = drawn or bool(inside)
+    ax.set_ylim(bottom, top)
     if drawn:
         ax.plot([], [], "D", mfc="none", mec="black", ms=5, label="published")
 
 
 def order_legend(ax: Axes) -> None:
-    """Lists the curves as they stand at the right edge, from top to bottom."""
+    """Lists the curves beside the axes, as they stand at its right edge."""
     handles, labels = ax.get_legend_handles_labels()
 
     def height(index: int) -> float:
@@ -163,13 +196,15 @@ def order_legend(ax: Axes) -> None:
         return -values[-1] if values.size else np.inf
 
     order = sorted(range(len(handles)), key=height)
-    ax.legend(
-        [handles[i] for i in order],
-        [labels[i] for i in order],
-        framealpha=0.7,  # curves may pass behind it
-        edgecolor="none",
-        fontsize=8,
-    )
+    beside(ax, [handles[i] for i in order], [labels[i] for i in order])
+
+
+def beside(ax: Axes, handles: Any = None, labels: Any = None) -> None:
+    """Puts the legend to the right of the axes, where it hides nothing."""
+    if handles is None:
+        handles, labels = ax.get_legend_handles_labels()
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0}
+    ax.legend(handles, labels, frameon=False, fontsize=8, **place)
 
 
 def draw_bars(
@@ -196,6 +231,7 @@ def draw_bars(
         yscale: "linear" or "log".
     """
     width = 0.8 / len(agents)
+    styles, published = styles_of(agents), False
     for place, agent in enumerate(agents):
         found = [find_row(summary, panel, agent, metric) for panel in panels]
         at = np.arange(len(panels)) + (place - (len(agents) - 1) / 2) * width
@@ -208,20 +244,21 @@ def draw_bars(
             means,
             width * 0.92,
             yerr=np.maximum(errors, 0),
-            color=STYLE.get(agent, {}).get("color"),
-            label=LABELS.get(agent, agent),
+            color=styles[agent]["color"],
+            label=label_of(agent),
             error_kw={"linewidth": 1},
         )
         for x, row in zip(at, found, strict=True):
             if row["published"] is not None:
                 ax.plot(x, row["published"], "D", mfc="white", mec="black", ms=5)
+                published = True
     ax.set_xticks(range(len(panels)), list(panels.values()))
     ax.set_title(title, loc="left", fontsize=10)
     ax.set_ylabel(ylabel)
+    if published:
+        ax.plot([], [], "D", mfc="white", mec="black", ms=5, label="published")
     ax.set_yscale(yscale)
-    bottom, top = ax.get_ylim()  # room for the legend
-    ax.set_ylim(top=top * (top / bottom) ** 0.3 if yscale == "log" else 1.3 * top)
-    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
+    beside(ax)
 
 
 def find_row(
@@ -281,7 +318,7 @@ def draw_loss(
     ax.set_title(title, loc="left", fontsize=10)
     ax.set(xlabel="transitions known", ylabel="cross-entropy (nats)")
     ax.set_xlim(steps[0], steps[-1])
-    ax.legend(frameon=False, fontsize=8)
+    beside(ax)
 
 
 def draw_laws(
@@ -303,4 +340,4 @@ def draw_laws(
         ax.plot([], [], color="black", linestyle=style, label=LABELS.get(name, name))
     ax.set(xlabel="transitions known", ylabel="probability", ylim=(0, 1.02))
     ax.set_xlim(0, law.shape[0] - 1)
-    ax.legend(frameon=False, fontsize=8)
+    beside(ax)

@@ -4,6 +4,7 @@ from typing import Any
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers. Learned agents are
 # warm and thick, the exact reference is black.
+SPARE_COLORS = ("#1B9E77", "#7570B3", "#A6761D", "#E7298A", "#66A61E", "#1F3B73")
 STYLE: dict[str, dict[str, Any]] = {
     "dpt": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
     "ad": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
@@ -32,6 +33,8 @@ STYLE: dict[str, dict[str, Any]] = {
     "transformer_alpha_0.5": {"color": "#E69F00", "linewidth": 1.8},
     "transformer_alpha_1.0": {"color": "#F0C75E", "linewidth": 1.8},
     "exact_posterior_sampling": {"color": "#000000", "linestyle": (0, (4, 2))},
+    "exact_posterior_all_orders": {"color": "#7F7F7F", "linestyle": (0, (4, 2))},
+    "dpt_optimal_labels": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
     "exact_posterior_argmax": {"color": "#000000", "linestyle": (0, (4, 2))},
     "thompson_sampling": {"color": "#0072B2"},
     "ucb": {"color": "#009E73"},
@@ -43,6 +46,12 @@ STYLE: dict[str, dict[str, Any]] = {
     "linear_thompson": {"color": "#0072B2"},
     "ridge_greedy": {"color": "#8C6D31"},
     "ucb_vi": {"color": "#009E73"},
+    "ucb_vi_0": {"color": "#440154"},  # by the scale of the bonus, dark to light
+    "ucb_vi_0.0001": {"color": "#414487"},
+    "ucb_vi_0.0003": {"color": "#2A788E", "linewidth": 2.2},
+    "ucb_vi_0.001": {"color": "#22A884"},
+    "ucb_vi_0.003": {"color": "#7AD151"},
+    "ucb_vi_1": {"color": "#D8C91E"},
     "psrl": {"color": "#0072B2"},
     "psrl_mu0": {"color": "#0072B2"},
     "optimistic_psrl": {"color": "#56B4E9"},
@@ -100,6 +109,8 @@ LABELS = {
     "transformer_alpha_0.5": "alpha 0.5",
     "transformer_alpha_1.0": "alpha 1",
     "exact_posterior_sampling": "exact posterior sampling",
+    "exact_posterior_all_orders": "exact posterior, all orders",
+    "dpt_optimal_labels": "DPT, optimal labels",
     "exact_posterior_argmax": "exact posterior, argmax",
     "thompson_sampling": "Thompson sampling",
     "ucb": "UCB",

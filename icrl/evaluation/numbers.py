@@ -65,7 +65,8 @@ def of_curves(
         first_step: where the curves begin on the horizontal axis.
 
     Returns:
-        Arrays `<panel>/steps` and `<panel>/<agent>/{mean,low,high}`.
+        Arrays `<panel>/steps` and `<panel>/<agent>/{mean,low,high}`, and `by_seed`
+        [seeds, time] where there are several seeds.
     """
     numbers = Numbers(finals={f"{panel}/tasks_hash": scores.tasks_hash})
     tables = {agent: scores.by_task(agent) for agent in scores}
@@ -75,7 +76,7 @@ def of_curves(
     for agent, table in tables.items():
         _add_curve(numbers, f"{panel}/{agent}", table)
         points = (published or {}).get(agent, {})
-        known = {"published": points.get(int(steps[-1]))}
+        known: dict[str, Any] = {"published": points.get(int(steps[-1]))}
         if agent in scores.learned and reference in tables:
             known |= _known(tables[reference][..., -1])
         add_row(numbers, panel, agent, metric, table[..., -1], scores, **known)
@@ -103,7 +104,9 @@ def of_losses(
     table = {"loss": loss, "loss_floor": floor, "loss_minus_floor": loss - floor}
     for metric, values in table.items():
         _add_curve(numbers, f"{panel}/{metric}", values)
-        known = _known(floor.mean(-1)) if metric == "loss" else {}
+        known: dict[str, Any] = {}
+        if metric == "loss":
+            known = _known(floor.mean(-1))
         whose = reference if metric == "loss_floor" else agent
         seeds = 0 if metric == "loss_floor" else loss.shape[0]
         values = values.mean(-1)
@@ -199,8 +202,11 @@ def add_estimate(
 
 
 def _add_curve(numbers: Numbers, name: str, table: Any) -> None:
+    """Adds a curve: mean and band, and each seed's where there are several."""
     for part, values in interval(table)._asdict().items():
         numbers.arrays[f"{name}/{part}"] = values.astype(np.float32)
+    if len(table) > 1:
+        numbers.arrays[f"{name}/by_seed"] = table.mean(1).astype(np.float32)
 
 
 def _known(values: Float[np.ndarray, "seeds tasks"]) -> dict[str, float]:

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from envs import grid
+from envs.base import Family
 from envs.dark_room import DarkRoomFamily
+from icrl.algorithms.base import require_family
 from icrl.algorithms.dark_room.goal_posterior import best_actions
 from icrl.pretraining.collection import demonstration, in_either_order
 from icrl.pretraining.examples import Collect
@@ -15,11 +17,13 @@ from icrl.pretraining.examples import Collect
 RIGHT, UP, STAY = 0, 2, 4  # moves
 
 
-def straight_walk(family: DarkRoomFamily) -> Collect:
+def straight_walk(family: Family) -> Collect:
     """An episode from the start to the goal: along x, along y, then it stays.
 
     Source: the expert of the released code of Lee et al. 2023, arXiv 2306.14892.
     """
+    require_family("straight_walk", family, DarkRoomFamily)
+    assert isinstance(family, DarkRoomFamily)  # for type checkers
     best = best_actions(family)
     start = grid.cell_at(jnp.asarray(family.start), family.size)
 
