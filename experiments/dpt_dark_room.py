@@ -14,10 +14,10 @@ one episode costs 14 of 90.9 in return.
 Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where `dpt` differs: a
 cell is shown by one-hot coordinates beside the two numbers (theirs: the numbers alone);
 every token asks about a state, so that a context teaches 501 answers and not one, about
-data of every length; two contexts in three are cut out of what the exact posterior played,
-most of them in a room where nothing pays, so that its search has not ended; half of the
-questions are about states in them; and the label is not the goal's best action but the
-probabilities of the best action given the context.
+data of every length; two contexts in three are cut out of what the exact posterior
+played, most of them in a room where nothing pays, so that its search has not ended;
+half of the questions are about states in them; and the label is not the goal's best
+action but the probabilities of the best action given the context.
 
 What labels know of the test: those of `dpt` have the prior that any cell may be the
 goal (`prior_all_goals`), so that test goals are known to be possible, though no reward
@@ -29,11 +29,11 @@ the corner (0, 9), which no rewarded context is about, for its neighbour.
 context, and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
 Cost: about 140 minutes on 2 slow cores (cpu, 3 models of 1 seed).
-Expect (cpu; no run of `dpt_optimal_labels` yet): online, at episode 40, 79.3 with the last episode in context (exact 78.5)
-and 86.1 with the last five (exact 88.2), the published tokens 59.8. Offline,
-56.0 on random data (published tokens 55.6, exact 56.9), and 90.9 on an
-expert's (82.0; 90.9). On paired trajectories, minus the exact posterior: 0.8 [-1.2, 2.8] with
-the last episode, -2.1 [-3.5, -0.8] with the last five.
+Expect (cpu; no run of `dpt_optimal_labels` yet): online, at episode 40, 79.3 with the
+last episode in context (exact 78.5) and 86.1 with the last five (exact 88.2), the
+published tokens 59.8. Offline, 56.0 on random data (published tokens 55.6, exact 56.9),
+and 90.9 on an expert's (82.0; 90.9). On paired trajectories, minus the exact posterior:
+0.8 [-1.2, 2.8] with the last episode, -2.1 [-3.5, -0.8] with the last five.
 """
 
 import dataclasses
