@@ -72,10 +72,10 @@ def _offline(name: str, title: str, published) -> Curves:
 
 
 PANELS = [
-    _offline("offline", "2a  offline", OFFLINE),
-    Curves(name="online", title="2b  online", published=ONLINE),
+    _offline("offline", "offline (Figure 2a)", OFFLINE),
+    Curves(name="online", title="online (Figure 2b)", published=ONLINE),
     Bars(
-        title="2c  noise shift: does the frozen prior predict it?",
+        title="noise shift (2c): does the frozen prior predict it?",
         groups={
             "online_noise_0.0": "noise 0",
             "online": "noise 0.3 (trained)",
@@ -91,10 +91,10 @@ PANELS = [
         ],
         ylabel="regret after the last pull",
     ),
-    _offline("offline_bernoulli", "appendix  Bernoulli, offline", BERNOULLI_OFFLINE),
+    _offline("offline_bernoulli", "Bernoulli, offline (appendix)", BERNOULLI_OFFLINE),
     Curves(
         name="online_bernoulli",
-        title="appendix  Bernoulli, online",
+        title="Bernoulli, online (appendix)",
         published=BERNOULLI_ONLINE,
     ),
     Loss(),

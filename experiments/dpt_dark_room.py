@@ -65,13 +65,14 @@ def coverage_ceiling(best: float) -> float:
 
 def _draw_ceiling(ax, summary, arrays) -> None:
     """The ceiling over the bars of random data."""
-    from icrl.drawing.figures import find_row
+    from icrl.drawing import figures
 
     del arrays
-    best = find_row(summary, "offline_random", "optimal", "return")["mean"]
+    best = figures.find_row(summary, "offline_random", "optimal", "return")["mean"]
     ceiling = coverage_ceiling(best)
-    ax.plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2)
-    ax.annotate(f"coverage ceiling {ceiling:.1f}", (0.12, ceiling + 1.5), fontsize=8)
+    label = f"coverage ceiling {ceiling:.1f}"
+    ax.plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2, label=label)
+    figures.beside(ax)
 
 
 def _online(name: str, title: str = "", published: Any = None) -> Curves:
@@ -84,7 +85,7 @@ def _online(name: str, title: str = "", published: Any = None) -> Curves:
 
 PANELS = [
     Bars(
-        title="4a  offline, test goals",
+        title="offline, test goals (Figure 4a)",
         groups={"offline_random": "random data", "offline_expert": "expert data"},
         metric="return",
         agents=["dpt", "dpt_query_first", EXACT, "uniform"],
@@ -93,7 +94,7 @@ PANELS = [
     ),
     _online(
         "online_last_episode",
-        "4b  online, the last episode in context",
+        "online, the last episode in context (4b)",
         PUBLISHED_ONLINE,
     ),
     _online("online_long_context", "online, more episodes in context"),

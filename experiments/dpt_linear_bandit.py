@@ -35,7 +35,7 @@ NODES = 128  # of the exact law's quadrature; the loss changes by less than 1e-4
 PANELS = [
     Curves(
         name="offline",
-        title="3a  offline, data from Thompson sampling",
+        title="offline, data from Thompson sampling (Figure 3a)",
         metric="final_suboptimality",
         reference="exact_posterior_argmax",
         published=OFFLINE,
@@ -43,7 +43,7 @@ PANELS = [
     ),
     Curves(
         name="online",
-        title="3b  online",
+        title="online (Figure 3b)",
         published=ONLINE,
         # argmax play gets stuck on one arm (its regret is in the table)
         agents=["dpt", "exact_posterior_sampling", "linucb", "thompson_sampling"],

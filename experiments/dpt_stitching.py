@@ -79,9 +79,7 @@ def _draw_optimum(setting: str):
         best = find_row(summary, f"{setting}_both", "optimal", "return")["mean"]
         ax.axhline(best, color="black", linestyle=":", linewidth=1.2)
         ax.annotate(f"optimum {best:.1f}", (1, best + 0.3), ha="center", fontsize=8)
-        ax.set_xlabel(
-            "demonstrations in the context (A goes right, B goes up to the goal)"
-        )
+        ax.set_xlabel("data (A goes right, B goes up to the goal)")
 
     return draw
 
@@ -89,7 +87,7 @@ def _draw_optimum(setting: str):
 PANELS = [
     Drawing(
         name="ways",
-        title="5a  known moves, both (A, then B); the goal is green",
+        title="known moves, both (5a); the goal is green",
         function=_draw_room,
     ),
     *(
@@ -247,6 +245,8 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     {"smoke": study.smoke(CPU, num_datasets=20), "cpu": CPU, "paper": PAPER},
+    columns=3,
+    size=(5.4, 4.0),
     figure_name="return",
 )
 

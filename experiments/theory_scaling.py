@@ -86,6 +86,7 @@ PANELS = [
             name="gaps",
             title=f"gap against the {xlabel}",
             function=functools.partial(_draw_sweep, start, xlabel, slope, shape),
+            needs=start,
         )
         for start, xlabel, slope, shape in (
             ("mixed_n", "number of trajectories n", -0.5, "n^{-1/2}"),

@@ -114,12 +114,10 @@ class Curves(Panel):
             marks=self.published,
             agents=self.agents,
             styles=self.styles,
+            yscale=self.yscale,
+            bottom=self.bottom,
+            top=self.top(arrays) if callable(self.top) else self.top,
         )
-        ax.set_yscale(self.yscale)
-        if self.bottom is not None:
-            ax.set_ylim(bottom=self.bottom)
-        if self.top is not None:
-            ax.set_ylim(top=self.top(arrays) if callable(self.top) else self.top)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,9 +236,17 @@ class Drawing(Panel):
 
     Args:
         function: `(ax, summary, arrays)`.
+        needs: how the arrays that it draws begin; `<name>/` if empty.
     """
 
     function: More
+    needs: str = ""
+
+    def has(self, summary: Summary, arrays: Arrays) -> bool:
+        """Tells whether a run has what this draws."""
+        del summary
+        start = self.needs or f"{self.name}/"
+        return any(key.startswith(start) for key in arrays)
 
     def draw(self, ax: Any, summary: Summary, arrays: Arrays) -> None:
         """Calls the function, and writes the title."""

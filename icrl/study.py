@@ -93,7 +93,7 @@ def experiment(
     presets: Mapping[str, Preset],
     *,
     columns: int = 2,
-    size: tuple[float, float] = (6.4, 3.4),
+    size: tuple[float, float] = (6.4, 3.8),
     figure_name: str = "regret",
 ) -> Experiment:
     """Registers the experiment that a script describes, and returns it.

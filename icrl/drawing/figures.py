@@ -72,7 +72,7 @@ def units_of(summary: Mapping[str, Any]) -> str:
     if seeds:
         given = ", given this one" if seeds == [1] else ""
         said += f" and {_counted(seeds, 'training seed')}{given}"
-    if max(seeds, default=0) > 1:
+    if max(seeds, default=0) > 1 and not kind:
         said += "; thin lines: single seeds, where a band would hide the panel"
     return said
 
@@ -94,6 +94,9 @@ def draw_curves(
     marks: Marks | None = None,
     agents: Sequence[str] | None = None,
     styles: Styles | None = None,
+    yscale: str = "linear",
+    bottom: float | None = None,
+    top: float | None = None,
 ) -> None:
     """Draws every agent of a panel: mean, 95 % band, and its name with its last value.
 
@@ -110,6 +113,9 @@ def draw_curves(
         marks: published values, drawn as open diamonds in the agent's colour.
         agents: which, and in which order; all if None.
         styles: of agents that the house style does not know, as matplotlib has them.
+        yscale: "linear" or "log".
+        bottom: of the vertical axis; what the curves need if None.
+        top: likewise.
     """
     steps = arrays[f"{panel}/steps"]
     agents = panel_agents(arrays, panel) if agents is None else agents
@@ -130,7 +136,8 @@ def draw_curves(
             color = line.get_color()
             ax.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
     ax.set_title(title, loc="left", fontsize=10)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(steps[0], steps[-1]))
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(steps[0], steps[-1]), yscale=yscale)
+    ax.set_ylim(bottom, top)
     draw_marks(ax, marks or {}, limit=float(steps[-1]))
     order_legend(ax)
 
@@ -167,19 +174,21 @@ def draw_marks(ax: Axes, marks: Marks, limit: float) -> None:
         inside = {step: value for step, value in points.items() if step <= limit}
         shown = {step: value for step, value in inside.items() if value <= top}
         style = {"mfc": "none", "mec": color, "ms": 5, "clip_on": False, "zorder": 6}
-        ax.plot(list(shown), list(shown.values()), "D", **style)
+        if shown:
+            ax.plot(list(shown), list(shown.values()), "D", **style)
         for step in sorted(inside.keys() - shown.keys())[-1:]:
-            ax.annotate(
+            arrow = ax.annotate(
                 f"{inside[step]:g}",
                 xy=(step, 1.0),
-                xytext=(step, 0.9),
+                xytext=(-14, -14),
                 xycoords=("data", "axes fraction"),
-                textcoords=("data", "axes fraction"),
+                textcoords="offset points",
                 arrowprops={"arrowstyle": "->", "color": color},
                 color=color,
                 fontsize=8,
                 ha="right",
             )
+            arrow.set_in_layout(False)  # the layout collapses with arrows in it
         drawn = drawn or bool(inside)
     ax.set_ylim(bottom, top)
     if drawn:

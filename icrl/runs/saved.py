@@ -171,7 +171,8 @@ def draw(drawn: Experiment, folder: pathlib.Path) -> list[pathlib.Path]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 200}):
+    style = {"pdf.fonttype": 42, "savefig.dpi": 200, "axes.labelsize": 9}
+    with matplotlib.rc_context(style):
         figure = drawn.figure(summary, read_arrays(folder))
         stem = folder / drawn.figure_name
         paths = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
