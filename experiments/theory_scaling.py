@@ -60,7 +60,8 @@ def _draw_sweep(start, xlabel, slope, shape, ax, summary, arrays) -> None:
     bound.set_ylim(bottom=0)
     handles, labels = ax.get_legend_handles_labels()
     more = bound.get_legend_handles_labels()
-    ax.legend(handles + more[0], labels + more[1], frameon=False, fontsize=8)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.16, 1.0)}
+    ax.legend(handles + more[0], labels + more[1], frameon=False, fontsize=8, **place)
 
 
 def _draw_departures(ax, summary, arrays) -> None:
