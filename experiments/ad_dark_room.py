@@ -38,7 +38,7 @@ PANELS = [
         title=f"no weight update: return in {rooms}",
         metric="return_last_episode",
         reference="q_learning",
-        bottom=0,
+        bottom=0.0,
     )
     for half, rooms in (
         ("test", "unseen rooms"),
@@ -110,10 +110,12 @@ def run(run, config: Config):
     for half in ("test", "train"):
         test = study.Test(config, getattr(family.split(), half))
         history = test.returns(
-            {"q_learning": learner}, num_episodes=config.num_episodes * config.every
+            {"q_learning": learner},
+            num_episodes=config.num_episodes * config.every,
+            tasks_at_once=500,
         )
         kept = slice(config.every - 1, None, config.every)
-        scores[f"online_{half}"] = test.returns(agents).join(
+        scores[f"online_{half}"] = test.returns(agents, tasks_at_once=500).join(
             history.map(lambda episodes, kept=kept: episodes[..., kept])
         )
     if config.family in PUBLISHED:

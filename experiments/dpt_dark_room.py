@@ -79,7 +79,7 @@ def _online(name: str, title: str = "", published: Any = None) -> Curves:
     """A panel of returns by episode."""
     metric = "return_last_episode"
     return Curves(
-        name=name, title=title, metric=metric, published=published or {}, bottom=0
+        name=name, title=title, metric=metric, published=published or {}, bottom=0.0
     )
 
 

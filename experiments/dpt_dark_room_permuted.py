@@ -37,7 +37,7 @@ PANELS = [
         title=f"online, {orders}",
         metric="return_last_episode",
         published=published,
-        bottom=0,
+        bottom=0.0,
     )
     for half, orders, published in (
         ("test", "held-out orders of the actions", PUBLISHED),

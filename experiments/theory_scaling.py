@@ -57,7 +57,7 @@ def _draw_sweep(start, xlabel, slope, shape, ax, summary, arrays) -> None:
         line = bounds[-1] * (np.array(at) / at[-1]) ** slope
         bound.plot(at, line, "k:", label=f"the theorem's shape, ${shape}$")
     bound.set_ylabel("bounds (reward units)", color="#0072B2")
-    bound.set_ylim(bottom=0)
+    bound.set_ylim(bottom=0.0)
     handles, labels = ax.get_legend_handles_labels()
     more = bound.get_legend_handles_labels()
     place = {"loc": "upper left", "bbox_to_anchor": (1.16, 1.0)}
@@ -75,7 +75,7 @@ def _draw_departures(ax, summary, arrays) -> None:
     ax.errorbar(n, step, errors, fmt="o-", color="#D55E00", label="measured")
     ax.plot(n, arrays["departure/predicted"], "k:", label="KL_t = ln n")
     ax.set(xlabel="trajectories n", ylabel="step (pulls)", xscale="log")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=0.0)
     ax.set_xticks(n, [f"{x:,}" for x in n])
     ax.minorticks_off()
     figures.beside(ax)

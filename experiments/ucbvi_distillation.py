@@ -48,7 +48,7 @@ PANELS = [
         title=title,
         reference="ucb_vi",
         xlabel="episodes",
-        bottom=0,
+        bottom=0.0,
         top=_top,
     )
     for name, title in (

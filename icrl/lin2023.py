@@ -129,7 +129,7 @@ def regret_panels(
             xlabel="pulls",
             ylabel="gap of the arm pulled (reward units)",
             first_step=1,
-            bottom=0,
+            bottom=0.0,
         ),
     ]
 

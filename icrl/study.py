@@ -33,6 +33,7 @@ SMOKE_SIZES = {  # by the name of a config's field
     "num_contexts": 50,
 }
 SMOKE_EXAMPLES = 100
+RETURNS_AT_ONCE = 50  # tasks side by side; those that ask about states take much memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -276,8 +277,10 @@ class Test:
         """Returns what every episode pays; see `returns.online`."""
         from icrl.evaluation import returns
 
-        sizes = {"num_tasks": self.config.num_tasks}
-        options = {**sizes, "num_episodes": self.config.num_episodes, **options}
+        sizes = {
+            name: getattr(self.config, name) for name in ("num_tasks", "num_episodes")
+        }
+        options = {**sizes, "tasks_at_once": RETURNS_AT_ONCE, **options}
         return returns.online(self.key, self.tasks, agents, **options)
 
     def returns_given(
@@ -286,7 +289,8 @@ class Test:
         """Returns what one episode pays after a data set; see `returns.offline`."""
         from icrl.evaluation import returns
 
-        options = {"num_tasks": self.config.num_datasets, **options}
+        sizes = {"num_tasks": self.config.num_datasets}
+        options = {**sizes, "tasks_at_once": RETURNS_AT_ONCE, **options}
         return returns.offline(self.key, self.tasks, collect, agents, **options)
 
 
