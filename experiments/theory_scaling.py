@@ -186,19 +186,13 @@ def _measure(run, config: Config, name: str, share, num_examples, horizon, arms)
 
 def _rows(gaps):
     """Rows and arrays of every setting."""
-    from icrl.evaluation.numbers import Numbers, add_estimate
+    from icrl.evaluation.numbers import Numbers, add_values
 
     numbers = Numbers()
     for name, gap in gaps.items():
-        seeds, tasks, _ = gap.tv_on_target.shape
-        for metric, values in (
-            ("regret_gap", gap.gap),
-            ("telescoping_bound", gap.telescoping_bound),
-            ("hellinger_squared", gap.hellinger_squared),
-            ("excess_loss", gap.excess_loss),
-        ):
-            units = {"seeds": seeds, "tasks": tasks}
-            add_estimate(numbers, name, "transformer", metric, values, **units)
+        numbers.finals[f"{name}/tasks_hash"] = gap.tasks_hash
+        for metric, values in gap.by_task.items():
+            add_values(numbers, name, "transformer", metric, values)
         numbers.arrays[f"{name}/gap"] = [float(part) for part in gap.gap]
         bound = float(gap.telescoping_bound.mean)
         numbers.arrays[f"{name}/telescoping_bound"] = bound

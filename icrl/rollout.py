@@ -113,6 +113,8 @@ def play(
     parts = []
     rest = min(num_steps, -offset % task.horizon)
     whole, more = divmod(num_steps - rest, task.horizon)
+    if (whole, more) == (1, 0):  # one episode needs no loop over episodes
+        whole, more = 0, task.horizon
     if rest:
         carry, part = _play_steps(carry, task, algorithm, rest)
         parts.append(part)
@@ -375,10 +377,13 @@ def _ask_at_every_prefix(
         trajectory.action,
         trajectory.timestep,
     )
-    steps = jax.tree.map(lambda x: x.reshape(num_episodes, -1, *x.shape[1:]), steps)
-    numbers = jnp.arange(num_episodes)
-    agent, answers = jax.lax.scan(episode, algorithm.init(), (numbers, steps))
-    answers = answers.reshape(num_steps, *answers.shape[2:])
+    if num_episodes == 1:
+        agent, answers = episode(algorithm.init(), (jnp.zeros((), int), steps))
+    else:
+        steps = jax.tree.map(lambda x: x.reshape(num_episodes, -1, *x.shape[1:]), steps)
+        numbers = jnp.arange(num_episodes)
+        agent, answers = jax.lax.scan(episode, algorithm.init(), (numbers, steps))
+        answers = answers.reshape(num_steps, *answers.shape[2:])
     last_agent = begin(agent, jnp.asarray(num_episodes)) if num_episodes > 1 else agent
     _, last = ask(last_agent, jnp.asarray(num_steps), trajectory.final_obs)
     return jnp.concatenate([answers, last[None]])

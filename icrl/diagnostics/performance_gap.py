@@ -35,9 +35,11 @@ from icrl.agents import Agent
 from icrl.diagnostics.distribution_ratio import Ratio, log_ratios, ratio
 from icrl.diagnostics.divergence import Divergences, divergences, require_algorithm
 from icrl.evaluation import online
+from icrl.evaluation.playing import tasks_hash
 from icrl.evaluation.statistics import Interval, interval
 
 PerSeed = Float[np.ndarray, " seeds"]
+PerTask = Float[np.ndarray, "seeds tasks"]
 PerDecision = Float[np.ndarray, "seeds tasks decisions"]
 
 
@@ -61,6 +63,9 @@ class PerformanceGap(NamedTuple):
     hellinger_squared: Interval  # Σ_t E_C H_t², on the context algorithm's histories
     excess_loss: Interval  # Σ_t E_C KL_t, nats: loss above its floor on fresh contexts
     realizability: PerSeed  # ε, nats: a seed's excess loss is at most T ε
+
+    by_task: dict[str, PerTask]  # what the rows of a summary are made of, by metric
+    tasks_hash: str  # names the tasks, as that of `Scores`
 
 
 def performance_gap(
@@ -106,14 +111,18 @@ def performance_gap(
     of_target, of_context = distances(target), distances(context)
     horizon = of_target.tv.shape[-1]
     hellinger = np.sqrt(of_target.hellinger_squared).sum(-1)
-    hellinger_squared = interval(of_context.hellinger_squared.sum(-1))
+    by_task = {
+        "regret_gap": lost,
+        "telescoping_bound": reward_range * of_target.tv @ np.arange(horizon, 0, -1.0),
+        "hellinger_squared": of_context.hellinger_squared.sum(-1),
+        "excess_loss": of_context.kl.sum(-1),
+    }
+    hellinger_squared = interval(by_task["hellinger_squared"])
     found = ratio(log_ratios(key, tasks, target, context, **how_many)[0])
     return PerformanceGap(
         gap=interval(lost),
         absolute_gap=abs(lost.mean(1)),
-        telescoping_bound=interval(
-            reward_range * of_target.tv @ np.arange(horizon, 0, -1.0)
-        ),
+        telescoping_bound=interval(by_task["telescoping_bound"]),
         paper_bound=interval(reward_range * horizon * hellinger),
         tv_on_target=of_target.tv,
         hellinger=interval(hellinger),
@@ -121,6 +130,8 @@ def performance_gap(
         * math.sqrt(horizon * hellinger_squared.mean),
         ratio=found,
         hellinger_squared=hellinger_squared,
-        excess_loss=interval(of_context.kl.sum(-1)),
+        excess_loss=interval(by_task["excess_loss"]),
         realizability=np.log1p(of_context.chi_squared.mean(1)).max(-1),
+        by_task=by_task,
+        tasks_hash=tasks_hash(key, tasks, num_tasks),
     )

@@ -174,6 +174,29 @@ def add_row(
     """
     known |= {"tasks": scores.num_tasks, "trajectories": scores.num_trajectories}
     known["seeds"] = scores.seeds(agent) if seeds is None else seeds
+    add_values(numbers, panel, agent, metric, values, **known)
+
+
+def add_values(
+    numbers: Numbers,
+    panel: str,
+    agent: str,
+    metric: str,
+    values: Float[np.ndarray, "seeds tasks"],
+    **known: Any,
+) -> None:
+    """Adds a row of a mean over seeds and tasks, and keeps the values behind it.
+
+    Args:
+        numbers: to add to.
+        panel: of the row.
+        agent: of the row.
+        metric: of the row.
+        values: for each training seed and distinct task.
+        known: further entries; `seeds`, where there is no training.
+    """
+    units = dict(zip(("seeds", "tasks"), values.shape, strict=True))
+    known = {**units, **known}
     add_estimate(numbers, panel, agent, metric, interval(values), **known)
     numbers.finals[f"{panel}/{agent}/{metric}"] = np.asarray(values, np.float32)
 

@@ -270,6 +270,12 @@ def over_seeds_and_tasks(
             def of_seed(model: Any, seed: Array) -> Any:
                 return score(model, index, seed)
 
+            if (
+                agent.num_seeds == 1
+            ):  # one seed needs no loop, which takes long to trace
+                model = jax.tree.map(lambda leaf: leaf[0], models)
+                found = of_seed(model, jnp.zeros((), int))
+                return jax.tree.map(lambda x: x[None], found)
             return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
 
         batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
