@@ -84,8 +84,9 @@ def test_every_term_is_zero_when_the_agent_is_its_target():
     found = performance_gap(
         KEY, TASKS, fixed(target), fixed(target), half_uniform(target), num_tasks=100
     )
-    for name in set(found._fields) - {"ratio"}:
+    for name in set(found._fields) - {"ratio", "by_task", "tasks_hash"}:
         assert np.all(np.asarray(getattr(found, name)) == 0), name
+    assert not any(values.any() for values in found.by_task.values())
     assert found.ratio.value[-1] > 1.2
 
 
