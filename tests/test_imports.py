@@ -19,9 +19,10 @@ OURS = {"envs", "icrl", "experiments", "tests"}
 # The rooms of icrl: each may import those that it names, and theirs.
 ROOMS = {
     "errors": (),
+    "packages": (),
     "registries": (),
     "config": ("errors", "registries"),
-    "experiment": ("config",),
+    "experiment": ("config", "packages"),
     "gymnasium_ids": (),
     "runs": ("experiment",),
     "algorithms": ("errors",),
@@ -38,7 +39,7 @@ ROOMS = {
     "drawing": ("rollout",),
     "protocol": ("theory", "training", "drawing"),
     "cli": ("protocol",),
-    "__init__": ("agents", "gymnasium_ids"),
+    "__init__": ("agents", "gymnasium_ids", "packages"),
 }
 
 
