@@ -79,8 +79,8 @@ class Task(Protocol):
     def gaps(self, state: State) -> Float[Array, " actions"]:
         """V*(state) - Q*(state, action): exact, ≥ 0 and zero for an optimal action.
 
-        A task that cannot give them raises `NotImplementedError`, and its family says
-        so: `has_gaps = False`.
+        A task that cannot give them leaves this out, or raises `NotImplementedError`;
+        its family says so: `has_gaps = False`.
         """
         ...
 
@@ -88,7 +88,7 @@ class Task(Protocol):
         """The state of step `step` of an episode, for an observer who knows the task.
 
         The optimal policy plays from it. A task whose observations do not determine
-        its state raises `NotImplementedError`.
+        its state leaves this out, or raises `NotImplementedError`.
         """
         ...
 
@@ -178,10 +178,31 @@ def require(rule_holds: bool | Bool[Array, ""], rule: str, value: Any) -> None:
 
 def gaps_of(task: Task, state: State) -> Float[Array, " actions"] | None:
     """`task.gaps(state)`, or None of a task that cannot give them."""
+    gaps = getattr(task, "gaps", None)  # which a class may leave out
     try:
-        return task.gaps(state)
+        return None if gaps is None else gaps(state)
     except NotImplementedError:
         return None
+
+
+def rebuilt_state(task: Task, step: Any, obs: Observation) -> State | None:
+    """`task.state_from_obs(step, obs)`, or None of a task that hides its state."""
+    rebuild = getattr(task, "state_from_obs", None)
+    try:
+        return None if rebuild is None else rebuild(step, obs)
+    except NotImplementedError:
+        return None
+
+
+def require_state(who: str, task: Task, step: Any, obs: Observation) -> State:
+    """`task.state_from_obs(step, obs)`; raises `ValueError` where that is hidden."""
+    state = rebuilt_state(task, step, obs)
+    if state is None:
+        raise ValueError(
+            f"{who} needs tasks whose observations determine the state, got "
+            f"{type(task).__name__}"
+        )
+    return state
 
 
 def gap_of(task: Task, state: State, action: Array) -> Float[Array, ""] | None:

@@ -22,7 +22,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import registry, splits
-from envs.base import Family, Key, State, Task, TimeStep, gaps_of, require
+from envs.base import (
+    Family,
+    Key,
+    State,
+    Task,
+    TimeStep,
+    gaps_of,
+    rebuilt_state,
+    require,
+)
 from envs.observation import Discrete
 
 Gaps = np.ndarray | jax.Array  # [actions]
@@ -144,14 +153,6 @@ def _one_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
-def _or_none(call: Callable[..., Any], *args: Any) -> Any:
-    """The result, or None where a task says that it cannot give it."""
-    try:
-        return call(*args)
-    except NotImplementedError:
-        return None
-
-
 def _plain_scan(step: Callable[..., Any], carry: Any, times: jax.Array) -> Any:
     """`jax.lax.scan` as a loop in Python."""
     records = []
@@ -175,7 +176,7 @@ def _random_play(
         key_act, key_noise = jax.random.split(jax.random.fold_in(key_steps, time))
         action = jax.random.randint(key_act, (), 0, family.num_actions)
         gaps = gaps_of(task, state)
-        rebuilt = _or_none(task.state_from_obs, time, obs)
+        rebuilt = rebuilt_state(task, time, obs)
         gaps_from_obs = None if gaps is None or rebuilt is None else task.gaps(rebuilt)
         next_state, timestep = task.step(key_noise, state, action)
         record = (state, obs, action, timestep, gaps, gaps_from_obs)
@@ -384,7 +385,13 @@ def _check_split(subject: _Subject) -> str:
     drawn = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(7), 256))
     halves = [set(splits.fingerprints(tasks)) for tasks in drawn]
     both = len(halves[0] & halves[1])
-    require(both == 0, "no task may stand in both halves of the split", both)
+    require(
+        both == 0,
+        "no task may stand in both halves of the split: a family of finitely many "
+        "tasks needs a `split` of its own (envs.splits.split_tasks of a list of them; "
+        "a tabular family may be an envs.codes.CodedFamily)",
+        both,
+    )
     again = family.split().hash
     require(split.hash == again, f"the hash {split.hash} must be stable", again)
     other = family.replace(horizon=family.horizon + 1).split().hash

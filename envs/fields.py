@@ -6,6 +6,14 @@ import types
 import typing
 from typing import Any, Literal
 
+NUM_SEEDS = 2**32  # JAX keeps 32 bits of a seed: greater ones would repeat smaller ones
+
+
+def check_seed(name: str, seed: Any) -> None:
+    """Raises `ValueError` unless a seed is one that JAX takes as it is."""
+    if not 0 <= seed < NUM_SEEDS:
+        raise ValueError(f"{name} must lie in [0, {NUM_SEEDS}), got {seed}")
+
 
 def check_fields(record: Any) -> None:
     """Raises `ValueError` where a field's value is not what its annotation says.
@@ -35,6 +43,8 @@ def _check(name: str, kind: Any, value: Any) -> None:
         if arguments[-1] is ...:
             for entry in value:
                 _check(name, arguments[0], entry)
+    if origin is dict and not isinstance(value, dict):
+        raise ValueError(f"{name} must be a dictionary, got {value!r}")
     if kind is bool and not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false, got {value!r}")
     if kind is int and (isinstance(value, bool) or not isinstance(value, int)):

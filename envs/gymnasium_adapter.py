@@ -164,9 +164,9 @@ class Env(gymnasium.Env[Any, Any]):
             gymnasium.error.ResetNeeded: if no episode is running.
         """
         _require_running(not self._over)
-        _require_actions(self.action_space, action)
+        action = int(_whole_actions(self.action_space, action))
         now = (self._key, self._episode, self._time)
-        out = _step_one(*now, self.task, self._state, int(action))
+        out = _step_one(*now, self.task, self._state, action)
         self._state = out.state
         self._time += 1
         timestep, info = jax.device_get((out.timestep, out.info))
@@ -284,8 +284,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             gymnasium.error.ResetNeeded: before the first reset.
         """
         _require_running(self._key is not None)
-        actions = np.asarray(actions)
-        _require_actions(self.action_space, actions)
+        actions = _whole_actions(self.action_space, actions)
         key, over = self._key, self._over
         out = _step_all(key, self._episode, self._time, self.task, self._state, actions)
         self._time = np.where(over, 0, self._time + 1).astype(np.int32)
@@ -395,9 +394,22 @@ def _require_batch(task: Any, num_envs: int) -> None:
         )
 
 
-def _require_actions(space: spaces.Space[Any], action: Any) -> None:
-    if not space.contains(action):
+def _whole_actions(space: spaces.Space[Any], action: Any) -> np.ndarray:
+    """The action, or the actions of a vector, of whatever kind of whole numbers.
+
+    Raises:
+        ValueError: if there is no such action: it is not whole (true is no number), or
+            out of the space.
+    """
+    try:
+        actions = np.asarray(action)
+    except ValueError:  # rows of different lengths
+        actions = np.empty(0)
+    whole = np.issubdtype(actions.dtype, np.integer)
+    actions = actions.astype(np.int64) if whole else actions
+    if not whole or not space.contains(actions):
         raise ValueError(f"an action must lie in {space}, got {action}")
+    return actions
 
 
 def _require_running(running: bool) -> None:

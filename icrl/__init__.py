@@ -12,14 +12,25 @@ A newcomer reads six files, in this order:
 Nothing heavy is imported here: `icrl --help` must answer at once.
 """
 
+import pathlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from icrl.gymnasium_ids import register_ids_with_gymnasium
+from icrl.packages import ShadowedError, require_own
 
 if TYPE_CHECKING:
     from icrl.agents import load_agent
 
 __all__ = ["load_agent"]
+
+try:
+    require_own("envs", "register")
+except ShadowedError as error:
+    if pathlib.Path(sys.argv[0]).stem != "icrl":
+        raise
+    print(f"error: {error}", file=sys.stderr)  # the command shows no traceback
+    raise SystemExit(2) from None
 
 register_ids_with_gymnasium()  # `gymnasium.make("icrl/...")`; imports nothing now
 

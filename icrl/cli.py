@@ -7,6 +7,7 @@ or ICRL_DEBUG=1, shows the traceback of bad input too.
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import io
 import os
 import pathlib
@@ -18,8 +19,11 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional, arg
 
+from envs.fields import check_seed
+from icrl.config import require_positive
 from icrl.errors import RunError, unknown
 from icrl.experiment import EXPERIMENTS, Experiment
+from icrl.packages import ShadowedError
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy", "matplotlib")
 
@@ -34,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with _one_line_errors(words):
         if not words or words[0] in ("-h", "--help"):
             print(_overview())
+        elif words[0] == "--version":
+            print(f"icrl {importlib.metadata.version('icrl')}")
         elif words[0] == "run":
             _run_named(words[1:])
         elif words[0] in COMMANDS:
@@ -87,7 +93,9 @@ class Figure:
 class Compare:
     """Summaries side by side and paired differences: RUN..., folders or names."""
 
-    runs: Annotated[tuple[str, ...], Positional, arg(metavar="RUN...")]
+    runs: Annotated[
+        tuple[str, ...], Positional, arg(metavar="RUN...")
+    ]  # folders, or names
 
     def __call__(self) -> None:
         """Prints the table; then every run less the first, task by task."""
@@ -114,12 +122,15 @@ class Compare:
 class Evaluate:
     """Plays a trained run in other tasks: RUN --family NAME [--horizon N]."""
 
-    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder or experiment
+    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder, or an experiment
     family: str  # as icrl envs names it
     horizon: int | None = None  # steps of an episode; as trained if None
     extrapolate: bool = False  # play more steps than the model was trained on
     which: str = ""  # name of the model, where a run trained several
-    num_tasks: int = 1000  # per training seed
+    num_tasks: int = 1000  # that each training seed plays
+
+    def __post_init__(self):
+        require_positive(self, "num_tasks", "horizon")
 
     def __call__(self) -> None:
         """Prints the table."""
@@ -144,13 +155,15 @@ class Evaluate:
 class Diagnose:
     """Measures what a trained run has learnt: RUN [--target NAME] [--which MODEL]."""
 
-    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder or experiment
+    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder, or an experiment
     target: str = "exact_posterior_sampling"  # the algorithm it should equal
-    options: dict[str, float | str] = dataclasses.field(
-        default_factory=dict
-    )  # of the target
+    # of the target, each a name and a value: --options width 2.0
+    options: dict[str, float | str] = dataclasses.field(default_factory=dict)
     which: str = ""  # name of the model, where a run trained several
-    num_tasks: int = 1000  # per training seed
+    num_tasks: int = 1000  # that each training seed plays
+
+    def __post_init__(self):
+        require_positive(self, "num_tasks")
 
     def __call__(self) -> None:
         """Prints the table."""
@@ -182,7 +195,11 @@ class Freeze:
     context: str = "dirichlet_point_mass"  # algorithm that collects: the behaviour
     tokenizer: str = "query_first"  # how an interaction becomes tokens
     empty_context: bool = True  # whether decision 0 has a label
-    seed: int = 0
+    seed: int = 0  # of the examples: the same seed, the same bytes
+
+    def __post_init__(self):
+        require_positive(self, "num_examples", "horizon", "num_episodes")
+        check_seed("seed", self.seed)
 
     def __call__(self) -> None:
         """Writes it and prints its hash."""
@@ -322,7 +339,9 @@ def _shortened(box: str) -> str:
 
 @contextlib.contextmanager
 def _one_line_errors(words: list[str]) -> Iterator[None]:
-    """Turns bad input into one line and exit code 2."""
+    """Turns bad input, and what the machine lacks, into one line and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may know ASCII alone
     debug = os.environ.get("ICRL_DEBUG", "0") not in ("", "0")
     if "--debug" in words:
         words.remove("--debug")
@@ -335,16 +354,39 @@ def _one_line_errors(words: list[str]) -> Iterator[None]:
     except BrokenPipeError:  # the reader had enough: icrl list | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
-    except (RunError, ValueError, OSError) as error:
+    except (RunError, ShadowedError, ValueError, OSError) as error:
         if debug or _is_bug(error):
             raise
         print(f"error: {_message(error)}", file=sys.stderr)
         raise SystemExit(2) from None
+    except (RuntimeError, MemoryError) as error:
+        lack = _lack(error)
+        if debug or not lack:
+            raise
+        print(f"error: {lack}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _lack(error: BaseException) -> str | None:
+    """What the machine does not have, in one line; None where that is not the fault."""
+    text = _message(error)
+    text = text if len(text) <= 300 else f"{text[:300]}..."
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        return (
+            "out of memory: lower --training.micro-batch or --training.batch-size, the "
+            f"sizes of --model, or --num-tasks ({text})"
+        )
+    if "Unable to initialize backend" in text:
+        platforms = os.environ.get("JAX_PLATFORMS")
+        return (
+            f"JAX_PLATFORMS must name devices that are here, got {platforms!r}: {text}"
+        )
+    return None
 
 
 def _is_bug(error: BaseException) -> bool:
     """Tells a ValueError that a library raised inside our code from bad input."""
-    if isinstance(error, RunError | OSError):
+    if isinstance(error, RunError | ShadowedError | OSError):
         return False
     trace = error.__traceback__
     while trace and trace.tb_next:
@@ -361,7 +403,8 @@ def _message(error: BaseException) -> str:
 
 
 def _overview() -> str:
-    lines = ["usage: icrl COMMAND [--help] [--debug]", "", f"  run        {RUN}"]
+    usage = "usage: icrl COMMAND [--help] [--debug], or icrl --version"
+    lines = [usage, "", f"  run        {RUN}"]
     for name, command in COMMANDS.items():
         lines.append(f"  {name:10} {(command.__doc__ or '').splitlines()[0]}")
     return "\n".join([*lines, "", _names()])

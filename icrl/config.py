@@ -6,8 +6,16 @@ Nothing here imports jax, so that the command line answers at once.
 import dataclasses
 from typing import Any, Literal
 
-from envs.fields import check_fields
+from envs.fields import check_fields, check_seed
 from icrl.registries import JOINS, MIXERS
+
+
+def require_positive(record: Any, *names: str) -> None:
+    """Raises `ValueError` where one of these fields of a record is below 1."""
+    for name in names:
+        value = getattr(record, name)
+        if isinstance(value, int | float) and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,7 +23,8 @@ class ExperimentConfig:
     """What every experiment's config has.
 
     Raises:
-        ValueError: if there is no seed, a negative one, or one twice.
+        ValueError: if there is no seed, one twice, or one that JAX does not take; or if
+            a size (`horizon`, `num_...`) is below 1.
     """
 
     seeds: tuple[int, ...] = (0,)  # training seeds, one model each; more may follow
@@ -26,8 +35,12 @@ class ExperimentConfig:
         check_fields(self)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be given, each once, got {self.seeds}")
-        if min(self.seeds) < 0:
-            raise ValueError(f"seeds must be at least 0, got {self.seeds}")
+        for seed in self.seeds:
+            check_seed("seeds", seed)
+        check_seed("root_seed", self.root_seed)
+        names = [field.name for field in dataclasses.fields(self)]
+        sizes = (n for n in names if n == "horizon" or n.startswith("num_"))
+        require_positive(self, *sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +54,7 @@ class TransformerConfig:
 
     width: int = 32  # of the residual stream
     num_layers: int = 4  # blocks
-    num_heads: int = 4
+    num_heads: int = 4  # of attention; they divide the width
     hidden: int | None = None  # units of an MLP; None: four times the width
     mixer: tuple[str, ...] = ("softmax",)  # of block 0, 1, ..., repeated; see MIXERS
     join: str = "add"  # how a block adds to the stream; see JOINS
@@ -174,12 +187,12 @@ class TrainingConfig:
     batch_size: int = 64  # trajectories per step
     learning_rate: float = 1e-3  # at its peak
     warmup_steps: int = 0  # linear, from zero
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # after warm-up
     final_fraction: float = 0.0  # of the peak, where the schedule ends
     weight_decay: float = 1e-4  # decoupled, on all parameters, as in the DPT code
-    beta1: float = 0.9
-    beta2: float = 0.999
-    clip_norm: float | None = None  # of the gradient; None: not clipped
+    beta1: float = 0.9  # decay of Adam's mean of gradients
+    beta2: float = 0.999  # decay of Adam's mean of squared gradients
+    clip_norm: float | None = None  # largest norm of the gradient; None: not clipped
     micro_batch: int | None = None  # speed only: trajectories per backward pass
     steps_per_call: int = 50  # steps between two looks at the loss
     checkpoint_every: int = 1000  # steps

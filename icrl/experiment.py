@@ -12,6 +12,7 @@ from typing import Any
 from envs.registry import Registry
 from icrl.config import ExperimentConfig
 from icrl.errors import unknown
+from icrl.packages import require_own
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,15 @@ class Experiment:
         return self.presets[name]
 
 
-EXPERIMENTS: Registry[Experiment] = Registry(
+class _Scripts(Registry[Experiment]):
+    """The scripts in our `experiments`, not those in somebody else's folder."""
+
+    def _files(self) -> set[str]:
+        require_own("experiments")
+        return super()._files()
+
+
+EXPERIMENTS: Registry[Experiment] = _Scripts(
     "experiment", "icrl.experiments", "experiments", named_by_file=True
 )
 

@@ -10,6 +10,7 @@ import enum
 import jax
 
 from envs.base import Key
+from envs.fields import check_seed
 
 
 class Purpose(enum.IntEnum):
@@ -39,14 +40,24 @@ def fold(key: Key, purpose: Purpose) -> Key:
 
 def training_key(seed: int) -> Key:
     """The key above all that a training seed draws."""
-    return fold(jax.random.key(seed), Purpose.TRAINING)
+    return fold(_root(seed), Purpose.TRAINING)
 
 
 def dataset_key(seed: int) -> Key:
     """The key above the examples of a set that is made once."""
-    return fold(jax.random.key(seed), Purpose.DATASET)
+    return fold(_root(seed), Purpose.DATASET)
 
 
 def evaluation_key(root_seed: int) -> Key:
     """The key above tasks, noise and choices of an evaluation."""
-    return fold(jax.random.key(root_seed), Purpose.EVALUATION)
+    return fold(_root(root_seed), Purpose.EVALUATION)
+
+
+def _root(seed: int) -> Key:
+    """A seed's own key.
+
+    Raises:
+        ValueError: if another seed would have the same one.
+    """
+    check_seed("seed", seed)
+    return jax.random.key(seed)

@@ -21,8 +21,11 @@ class State(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recall:
-    """Naming the cue at the last step pays 1, or its opposite does: the task says."""
+class Bare:
+    """Naming the cue at the last step pays 1, or its opposite does: the task says.
+
+    It leaves out what it cannot give.
+    """
 
     flipped: Int[Array, "*batch"]
     horizon: int = dataclasses.field(metadata={"static": True})
@@ -46,6 +49,12 @@ class Recall:
             terminated=jnp.zeros((), bool),
             truncated=over,
         )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recall(Bare):
+    """The same; it says what it cannot give."""
 
     def gaps(self, state):
         raise NotImplementedError
@@ -77,4 +86,10 @@ class RecallFamily(Family):
         return splits.split_tasks(self, *halves)
 
 
+class BareFamily(RecallFamily):
+    def task(self, flipped):
+        return Bare(flipped=jnp.asarray(flipped), horizon=self.horizon)
+
+
+BARE = BareFamily(name="Recall-Bare-v0", source="this file", horizon=3)
 FAMILY = RecallFamily(name="Recall-v0", source="this file", horizon=3)

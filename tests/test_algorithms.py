@@ -9,6 +9,7 @@ import scipy.stats
 
 import envs
 from icrl import algorithms
+from icrl.algorithms import posteriors
 from icrl.algorithms.bandits.gittins import gittins_table
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
@@ -563,6 +564,19 @@ def test_exact_posterior_sampling_of_a_linear_bandit_has_its_prior():
     exact = algorithms.exact_posterior_sampling(LINEAR).init()
     covariance = LINEAR.noise_std**2 * exact.root @ exact.root.T
     np.testing.assert_allclose(covariance, np.eye(2) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mdp", "room"])
+@pytest.mark.parametrize(
+    "name", ["ucb", "lcb", "empirical_mean", "kl_ucb", "epsilon_greedy"]
+)
+def test_what_counts_pulls_of_arms_refuses_an_mdp(name, kind):
+    options = {"noise_std": 1.0} if name == "kl_ucb" else {}
+    with pytest.raises(ValueError, match=f"{name} needs a bandit, as it ignores stat"):
+        algorithms.make(name, FAMILIES[kind], **options)
+    for belief in (posteriors.gaussian, posteriors.uniform_prior):
+        with pytest.raises(ValueError, match="a posterior of arms needs a bandit"):
+            belief(FAMILIES[kind], noise_std=1.0)
 
 
 def test_an_unknown_name_or_option_is_refused_with_suggestions():

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import os
 import pathlib
 import re
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import toy_experiment
@@ -18,6 +20,8 @@ from icrl.runs.metrics import read_metrics
 
 TESTS = pathlib.Path(__file__).parent
 TOY = toy_experiment.EXPERIMENT.name
+HUGE = "99999999999999999999"
+NONE = ("--family", "GaussianBandit-DPT-v0", "--num-tasks", "0")
 
 
 @pytest.fixture(autouse=True)
@@ -100,15 +104,27 @@ def test_the_default_preset_is_cpu(folder):
         (["figure"], "Missing from icrl figure: NAME"),
         (["compare"], "icrl compare needs at least one run"),
         (["list", "more"], "Unrecognized options: more"),
+        (["run", TOY, "--seeds", "0", HUGE], "seeds must lie in [0, 4294967296), got"),
+        (["run", TOY, "--root-seed", HUGE], "root_seed must lie in [0, 4294967296)"),
+        (["run", TOY, "--num-steps", "0"], "num_steps must be at least 1, got 0"),
+        (["evaluate", TOY, *NONE], "num_tasks must be at least 1, got 0"),
+        (["diagnose", TOY, *NONE[2:]], "num_tasks must be at least 1, got 0"),
+        (
+            ["freeze", *NONE[:2], "--out", "x", "--num-examples", "0"],
+            "num_examples must be at least 1, got 0",
+        ),
     ],
 )
-def test_bad_input_is_one_line_that_names_it_and_exit_code_2(words, message, capsys):
+def test_bad_input_is_one_line_that_names_it_and_exit_code_2(
+    words, message, capsys, folder
+):
     with pytest.raises(SystemExit) as stop:
         cli.main(words)
     said = capsys.readouterr().err
     assert stop.value.code == 2
     assert message in said
     assert said.count("\n") == 1, said
+    assert not folder.exists()
 
 
 def broken_toy(monkeypatch, error):
@@ -125,6 +141,79 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
         cli.main(["run", TOY])
     assert stop.value.code == 2
     assert capsys.readouterr().err == "error: No space left on device: figure.npz\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 8 TB"), "lower --training"),
+        (MemoryError("Unable to allocate 8 TiB"), "lower --training.micro-batch"),
+        (RuntimeError("Unable to initialize backend 'foo': no"), "JAX_PLATFORMS must"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line_and_leaves_nothing(
+    monkeypatch, capsys, error, message, folder
+):
+    broken_toy(monkeypatch, error)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", TOY])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in said and str(error) in said and said.count("\n") == 1
+    assert not folder.exists()
+
+
+def test_a_batch_that_exhausts_memory_is_one_line(monkeypatch, capsys):
+    def run(run, config):
+        jax.numpy.zeros((10**6, 10**9)).block_until_ready()
+
+    broken = dataclasses.replace(toy_experiment.EXPERIMENT, run=run)
+    monkeypatch.setitem(EXPERIMENTS._entries, TOY, broken)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", TOY])
+    assert stop.value.code == 2
+    assert "out of memory: lower --training" in capsys.readouterr().err
+
+
+def test_devices_that_are_not_here_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "foo")
+    with script(tmp_path, "smoke") as process:
+        _, said = process.communicate()
+    assert process.returncode == 2
+    assert "JAX_PLATFORMS must name devices that are here, got 'foo'" in said
+    assert said.count("\n") == 1 and not (tmp_path / "results").exists()
+
+
+def test_another_runtime_error_is_a_bug(monkeypatch):
+    broken_toy(monkeypatch, RuntimeError("a shape does not fit"))
+    with pytest.raises(RuntimeError, match="shape"):
+        cli.main(["run", TOY])
+
+
+def test_the_version_is_told(capsys):
+    cli.main(["--version"])
+    assert re.fullmatch(r"icrl \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_folder_of_results_without_a_name_is_refused(name, monkeypatch, capsys):
+    monkeypatch.setenv("ICRL_RESULTS", name)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", TOY])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said == f"error: ICRL_RESULTS must name a folder, got {name!r}\n"
+
+
+def test_what_a_terminal_cannot_write_is_replaced(monkeypatch):
+    question = "Is σ² known?"
+    odd = dataclasses.replace(toy_experiment.EXPERIMENT, question=question)
+    monkeypatch.setitem(EXPERIMENTS._entries, TOY, odd)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    cli.main(["list"])
+    sys.stdout.flush()
+    assert b"Is ?? known?" in written.getvalue()
 
 
 def test_bad_input_shows_its_traceback_on_request(monkeypatch):

@@ -112,6 +112,12 @@ def test_a_state_of_any_shape_resumes_bit_for_bit(tmp_path, monkeypatch):
     assert losses(killed) == losses(quiet)
 
 
+def test_it_says_that_it_compiles_before_the_first_step(tmp_path, capsys):
+    train(tmp_path, reinforce(), num_steps=10)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "training: compiling" and last.startswith("training: 10/10 steps")
+
+
 def test_a_seed_that_diverges_is_left_out_and_the_others_go_on(tmp_path):
     plain = reinforce()
 

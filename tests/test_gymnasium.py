@@ -163,6 +163,43 @@ def test_bad_input_is_refused_in_one_line():
         VectorEnv("GaussianBandit-DPT-v0", 0)
 
 
+@pytest.mark.parametrize(
+    "one", [jnp.argmax, np.argmax, lambda x: np.uint8(np.argmax(x)), lambda x: [2][0]]
+)
+def test_an_action_may_be_of_any_kind_of_whole_number(one):
+    env = gymnasium.make(NAME, horizon=4)
+    env.reset(seed=0)
+    scores = jnp.array([0.0, 1.0, 2.0, 0.5, 0.5])
+    gaps = env.unwrapped.task.gaps(jnp.asarray(0))
+    assert env.step(one(scores))[4]["regret"] == gaps[2]
+    vector = gymnasium.make_vec(NAME, 2, horizon=4)
+    vector.reset(seed=0)
+    regret = vector.step(jnp.stack([jnp.asarray(one(scores))] * 2))[4]["regret"]
+    assert np.allclose(regret, [g[2] for g in map(np.asarray, _gaps(vector.task))])
+
+
+def _gaps(tasks):
+    return [
+        jax.tree.map(lambda leaf, i=i: leaf[i], tasks).gaps(jnp.asarray(0))
+        for i in range(2)
+    ]
+
+
+@pytest.mark.parametrize("dtype", [bool, float, jnp.bfloat16, object])
+def test_an_action_that_is_no_whole_number_is_refused(dtype):
+    env, vector = gymnasium.make(NAME).unwrapped, gymnasium.make_vec(NAME, 2)
+    env.reset(seed=0)
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match=r"an action must lie in Discrete\(5\), got"):
+        env.step(np.ones((), dtype))
+    with pytest.raises(ValueError, match=r"an action must lie in MultiDiscrete"):
+        vector.step(np.ones(2, dtype))
+    with pytest.raises(ValueError, match=r"must lie in Discrete\(5\), got True"):
+        env.step(True)
+    with pytest.raises(ValueError, match="must lie in MultiDiscrete"):
+        vector.step([[0], [1, 2]])
+
+
 def test_a_task_without_gaps_has_no_regret_in_its_info():
     class Silent:
         num_actions, horizon = 2, 3

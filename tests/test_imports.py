@@ -19,9 +19,10 @@ OURS = {"envs", "icrl", "experiments", "tests"}
 # The rooms of icrl: each may import those that it names, and theirs.
 ROOMS = {
     "errors": (),
+    "packages": (),
     "registries": (),
     "config": ("errors", "registries"),
-    "experiment": ("config",),
+    "experiment": ("config", "packages"),
     "gymnasium_ids": (),
     "runs": ("experiment",),
     "algorithms": ("errors",),
@@ -40,7 +41,7 @@ ROOMS = {
     "study": ("theory", "training", "panels"),
     "lin2023": ("study",),
     "cli": ("study",),
-    "__init__": ("agents", "gymnasium_ids"),
+    "__init__": ("agents", "gymnasium_ids", "packages"),
 }
 
 

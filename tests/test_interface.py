@@ -6,6 +6,7 @@ import shutil
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import pytest
 from flax import nnx
 from test_train import TRAINING, fit
@@ -154,6 +155,65 @@ def test_weights_that_are_not_numbers_are_refused(folder, tmp_path):
     assert jnp.isnan(jax.tree.leaves(load_weights(path, model))[0]).all()
     with pytest.raises(RunError, match="holds weights that are not finite"):
         icrl.load_agent(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "cannot be read: it must be an object, got []"),
+        ({"family": 3}, "cannot be read: family must be a text, got 3"),
+        ({"model": "x"}, "cannot be read: model must be an object, got 'x'"),
+        ({"model": {}}, "cannot be read: model.type is missing"),
+        ({"model": {"type": "Nonsense"}}, "no model 'Nonsense'"),
+        ({"model": {"type": "TransformerConfig", "width": "8"}}, "width must be a"),
+        ({"changes": []}, "changes must be a dictionary, got []"),
+        ({"changes": {"arms": 3}}, "has no field 'arms'"),
+        ({"num_episodes": "two"}, "num_episodes must be a whole number, got 'two'"),
+        ({"family": "GausianBandit-v0"}, "no family 'GausianBandit-v0'; did you"),
+    ],
+)
+def test_a_recipe_of_another_kind_is_one_line(
+    folder, tmp_path, change, message, monkeypatch
+):
+    # a user has no run-time checks of annotations
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    run = shutil.copytree(folder, tmp_path / "run")
+    path = run / "weights" / "recipe.json"
+    recipe = json.loads(path.read_text())
+    path.write_text(json.dumps([] if change is None else {**recipe, **change}))
+    with pytest.raises(RunError) as caught:
+        icrl.load_agent(run)
+    assert str(caught.value).startswith(str(path)) and message in str(caught.value)
+
+
+def test_one_of_several_models_is_asked_for_by_name(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    for path in list((run / "weights").iterdir()):
+        for name in ("one", "other"):
+            stem = f"recipe_{name}" if path.suffix == ".json" else f"{name}_{path.stem}"
+            shutil.copy(path, path.with_stem(stem))
+        path.unlink()
+    with pytest.raises(RunError, match=r"--which\) must name one .*: one, other"):
+        icrl.load_agent(run)
+    assert icrl.load_agent(run, "other").seeds == (0,)
+    with pytest.raises(RunError, match="'othr'; did you mean other"):
+        icrl.load_agent(run, "othr")
+
+
+def test_a_run_that_has_not_finished_training_is_one_line(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    for path in (run / "weights").glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(RunError, match="has not finished training: it has no weights"):
+        icrl.load_agent(run)
+
+
+def test_a_copy_beside_the_weights_is_no_seed(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    (path,) = (run / "weights").glob("*.safetensors")
+    for name in ("seed_0 (copy)", "seed_0.bak", "seed_00", "copy of seed_0", "seed_"):
+        shutil.copy(path, path.with_name(f"{name}.safetensors"))
+    assert icrl.load_agent(run).seeds == (0,)
 
 
 def test_an_unknown_name_in_a_recipe_file_is_one_line(folder, tmp_path):

@@ -1,9 +1,10 @@
 """A family that cannot give gaps: played, distilled, scored by return and drawn."""
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
-from recall import FAMILY
+from recall import BARE, FAMILY
 from test_train import train_throwaway
 
 import envs
@@ -17,9 +18,11 @@ from icrl.config import (
     TrainingConfig,
     TransformerConfig,
 )
+from icrl.diagnostics import diagnosis
 from icrl.drawing import figures
 from icrl.evaluation.numbers import of_curves
-from icrl.pretraining import methods, sample
+from icrl.pretraining import collection, methods, sample
+from icrl.rollout import rollout
 
 RECIPE = Recipe(
     family=FAMILY.name,
@@ -76,6 +79,56 @@ def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
     )
     assert len(axes[0, 0].lines) >= 2
     del drawn
+
+
+@pytest.fixture
+def as_users(monkeypatch):
+    """Without run-time checks of annotations, by which `Bare` is no `Task`."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def test_a_task_may_leave_out_what_it_cannot_give(as_users):
+    answers = check.check_env(BARE)
+    assert all(answer.passed for answer in answers), answers
+    assert [a.name for a in answers if "scored by return" in a.message]
+    uniform = algorithms.uniform(BARE)
+    agents = {"uniform": evaluation.fixed(uniform)}
+    scores = evaluation.online(
+        jax.random.key(0), BARE.split().test, agents, num_tasks=64, num_episodes=2
+    )
+    assert scores["uniform"].shape == (1, 64, 2 * BARE.horizon)
+    labelled = methods.decision_pretraining(
+        RECIPE,
+        lambda task: uniform,
+        DecisionPretrainingConfig(),
+        behaviour="uniform",
+        posterior=uniform,  # a teacher
+    )._replace(tasks=BARE.split().train)
+    example = jax.jit(lambda key: sample(labelled, key))(jax.random.key(0))
+    assert np.allclose(example.labels, 0.5) and example.weights.sum() == 2 * 3
+
+
+@pytest.mark.parametrize("family", [FAMILY, BARE], ids=["says so", "left out"])
+def test_what_needs_to_see_the_state_refuses_in_one_line(family, as_users):
+    def play(collect):
+        task = family.sample(jax.random.key(0))
+        jax.eval_shape(collect, jax.random.key(1), jax.random.key(2), task)
+
+    with pytest.raises(ValueError, match="optimal needs tasks whose observations det"):
+        play(lambda *keys: rollout(*keys, algorithms.optimal(keys[-1])))
+    pairs = collection.independent_pairs(family, 3)
+    with pytest.raises(ValueError, match="independent_pairs needs tasks whose observ"):
+        play(pairs)
+
+
+def test_it_is_diagnosed_as_far_as_that_goes(tmp_path):
+    pretraining = methods.algorithm_distillation(
+        RECIPE, algorithms.uniform(FAMILY), PretrainingConfig(), behaviour="uniform"
+    )
+    _, run = train_throwaway(tmp_path, RECIPE, pretraining, TRAINING)
+    rows = diagnosis.diagnose(str(run.folder), target="uniform", num_tasks=4)
+    assert {row["metric"] for row in rows} >= {"tv_mean", "kl_mean"}
+    assert "calibration" not in {row["panel"] for row in rows}
 
 
 def test_what_needs_gaps_refuses_in_one_line():

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import multiprocessing
+import zipfile
 
 import numpy as np
 import pytest
@@ -192,6 +193,103 @@ def test_a_broken_file_of_numbers_is_named(tmp_path):
     (tmp_path / "summary.json").write_text('{"rows": [')
     with pytest.raises(RunError, match=r"summary\.json cannot be read"):
         saved.read_summary(tmp_path)
+
+
+KINDS = [
+    ("config.json", "[]", "it must be an object, got []"),
+    ("config.json", '{"experiment": "toy"}', "preset is missing"),
+    (
+        "config.json",
+        '{"experiment": "toy", "preset": "smoke", "cohorts": [["0"]]}',
+        "cohorts[0][0] must be a whole number, got '0'",
+    ),
+    ("DONE", "3", "it must be an object, got 3"),
+    ("DONE", '{"seeds": 0}', "seeds must be a list, got 0"),
+    ("clock.json", '{"wall_seconds": "long"}', "wall_seconds must be a number"),
+    ("env.json", '["jax"]', "it must be an object, got ['jax']"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), KINDS)
+def test_a_file_of_another_kind_is_named_and_nothing_starts(
+    tmp_path, name, text, message
+):
+    with open_toy(tmp_path) as run:
+        (run.folder / "checkpoints" / "20").mkdir(parents=True)
+    path = run.folder / name
+    path.write_text(text)
+    with pytest.raises(RunError) as caught:
+        open_toy(tmp_path)
+    assert str(caught.value).startswith(f"{path} cannot be read: {message}")
+    assert path.read_text() == text
+
+
+ROW = dict.fromkeys(("panel", "agent", "metric"), "x") | dict.fromkeys(
+    ("mean", "low", "high", "seeds", "tasks", "published", "exact"), 1
+)
+
+
+@pytest.mark.parametrize(
+    ("summary", "message"),
+    [
+        ([], "it must be an object, got []"),
+        ({"experiment": "x"}, "rows is missing"),
+        ({"experiment": 3, "rows": []}, "experiment must be a text, got 3"),
+        ({"experiment": "x", "rows": [1]}, "rows[0] must be an object, got 1"),
+        ({"experiment": "x", "rows": [{"panel": "x"}]}, "rows[0].agent is missing"),
+        (
+            {"experiment": "x", "rows": [ROW, ROW | {"mean": "1.0"}]},
+            "rows[1].mean must be a number or null, got '1.0'",
+        ),
+        (
+            {"experiment": "x", "rows": [ROW | {"low": True}]},
+            "rows[0].low must be a number or null, got True",
+        ),
+    ],
+)
+def test_a_summary_of_another_kind_is_named(tmp_path, summary, message):
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(summary))
+    with pytest.raises(RunError) as caught:
+        saved.read_summary(tmp_path)
+    assert str(caught.value) == f"{path} cannot be read: {message}"
+
+
+def test_a_config_of_another_kind_is_named(tmp_path):
+    config = serialization.encode(TOY.presets["cpu"])
+    for change, message in (
+        ({"seeds": 3}, "a config has a list here, got 3"),
+        ({"model": 3}, "a config has the fields of Model here, got 3"),
+        ({"pause": "x"}, "a config has a number here, got 'x'"),
+        ({"layout": "x"}, "Config has no field 'layout'"),
+    ):
+        content = {"experiment": TOY.name, "config": config | change}
+        files.write_json(tmp_path / "config.json", content)
+        with pytest.raises(RunError) as caught:
+            saved.read_config(tmp_path)
+        said = str(caught.value)
+        assert said.startswith(f"{tmp_path / 'config.json'} cannot be read: {message}")
+
+
+def test_numbers_of_another_run_or_of_no_run_are_named(tmp_path, monkeypatch):
+    path = tmp_path / "figure.npz"
+    np.save(tmp_path / "one.npy", np.arange(3))
+    (tmp_path / "one.npy").rename(path)
+    with pytest.raises(RunError, match=r"figure\.npz cannot be read"):
+        saved.read_arrays(tmp_path)
+    with zipfile.ZipFile(path, "w") as parts:
+        parts.writestr("notes.txt", "nothing")
+    with pytest.raises(RunError, match=r"figure\.npz cannot be read \(notes.txt must"):
+        saved.read_arrays(tmp_path)
+    np.savez(path, odd=np.array([{}], dtype=object))
+    with pytest.raises(RunError, match=r"figure\.npz cannot be read"):
+        saved.read_arrays(tmp_path)
+    np.savez_compressed(path, curve=np.zeros(1000))
+    with pytest.raises(RunError, match=r"figure\.npz holds no array 'other'"):
+        saved.read_arrays(tmp_path)["other"]
+    monkeypatch.setattr(saved, "MOST_BYTES", 1000)
+    with pytest.raises(RunError, match=r"it must hold at most 1000 bytes, got 8\d\d\d"):
+        saved.read_arrays(tmp_path)
 
 
 def test_a_figure_drawn_twice_has_the_same_bytes(tmp_path):

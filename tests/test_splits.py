@@ -6,9 +6,11 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from recall import RecallFamily
 
 import envs
-from envs import splits
+from envs import check, splits
+from envs.base import Family
 from envs.gaussian_bandit import GaussianBanditFamily
 from envs.template import FAMILY as CORRIDOR
 
@@ -24,6 +26,17 @@ def test_a_task_in_both_halves_is_named():
     test = bandits([0.7, 0.8], [0.3, 0.4])
     with pytest.raises(ValueError, match="1 stand in both: train task 1 is test"):
         splits.split_tasks(BANDIT, train, test)
+
+
+def test_a_family_of_few_tasks_is_told_how_to_split_them():
+    class Unsplit(RecallFamily):
+        split = Family.split
+
+    unsplit = Unsplit(name="Unsplit-v0", source="this file", horizon=3)
+    (answer,) = check.check_env(unsplit, only=("split",))
+    assert not answer.passed
+    for word in ("needs a `split` of its own", "split_tasks", "CodedFamily"):
+        assert word in answer.message
 
 
 def test_the_halves_of_a_prior_share_no_task():

@@ -30,7 +30,7 @@ from icrl.algorithms.mdp.beb import beb, ucb_vi_posterior
 from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy, posterior_mean_greedy
 from icrl.algorithms.mdp.psrl import optimistic_psrl, psrl
 from icrl.algorithms.mdp.rlsvi import rlsvi
-from icrl.algorithms.mdp.ucb_vi import ucb_vi
+from icrl.algorithms.mdp.ucb_vi import make_bonus, ucb_vi
 from icrl.algorithms.mdp.ucrl2 import optimistic_value, ucrl2
 from icrl.algorithms.mdp.vi_lcb import vi_lcb
 from icrl.algorithms.posteriors import mdp_posterior, mdp_statistics
@@ -371,6 +371,23 @@ def test_the_own_prior_of_random_mdps_is_used_unless_another_is_given():
         mdp_posterior.true_prior(FAMILY)
     with pytest.raises(ValueError, match=r"concentration must be positive, got 0\.0"):
         psrl(FAMILY, prior=MDPPrior(concentration=0.0))
+
+
+def test_the_note_on_the_published_bonuses_of_ucb_vi_is_right():
+    """When they fall below the cap: 20 states, 4 actions, 100 episodes of 20 steps."""
+    tests = 20 * 4 * 20 * 100 / 0.05
+    level = math.log(5 * tests)
+    visits = {"hoeffding": 49 * level**2, "lin2023": 4 * math.log(tests)}
+    for bonus, n in visits.items():
+        width = make_bonus(bonus, 20.0, tests)
+        at_cap = width(jnp.zeros(()), jnp.asarray(n))(jnp.zeros(()))
+        assert np.isclose(at_cap, 20.0, rtol=1e-5)
+    episodes = {bonus: n * 20 * 4 / 20 for bonus, n in visits.items()}
+    assert round(episodes["hoeffding"], -3) == 54_000
+    assert round(episodes["lin2023"], -1) == 240
+    assert round(1 / (7 * level), 3) == 0.009
+    note = ucb_vi.__doc__
+    assert "54,000 and 240" in note and "there .009" in note
 
 
 @pytest.mark.parametrize(

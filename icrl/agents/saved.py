@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from flax import nnx
 
 import envs
 from envs.base import Family, Key, require
+from envs.fields import check_fields
 from icrl import errors
 from icrl.agents.agent import AGENTS, Agent, require_agent, trained
 from icrl.algorithms.base import Algorithm
@@ -23,13 +25,16 @@ from icrl.runs.checkpoint import load_weights
 from icrl.tokenizers import TOKENIZERS
 from icrl.tokenizers.base import Tokenizer
 
+RECIPE = {"family": str, "model": {"type": str}}  # what a recipe's file must hold
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that a model's weights need to be a model again, and to be played.
 
     Raises:
-        ValueError: if no tokenizer, or no agent, has that name.
+        ValueError: if no tokenizer, or no agent, has that name, or a field is of
+            another type.
     """
 
     family: str  # registered name of the family that it was trained on
@@ -40,6 +45,7 @@ class Recipe:
     model: ModelConfig = dataclasses.field(default_factory=TransformerConfig)
 
     def __post_init__(self):
+        check_fields(self)
         TOKENIZERS.require(self.tokenizer)
         require_agent(self.agent)
 
@@ -165,11 +171,7 @@ def load_agent(
     like = jax.eval_shape(
         lambda key: recipe.make_model(key, num_steps=steps), jax.random.key(0)
     )
-    stem = f"{which}_seed_" if which else "seed_"
-    paths = {
-        int(path.stem.removeprefix(stem)): path
-        for path in (folder / "weights").glob(f"{stem}*.safetensors")
-    }
+    paths = _weights(folder, which)
     if not paths:
         raise RunError(f"{folder} has not finished training: it has no weights yet")
     models = [load_weights(paths[seed], like) for seed in sorted(paths)]
@@ -192,17 +194,22 @@ def read_recipe(folder: pathlib.Path, which: str = "") -> Recipe:
     path = _recipe_path(folder, which)
     if not path.exists():
         known = [p.stem.removeprefix("recipe").strip("_") for p in _recipes(folder)]
+        if not which and known:
+            raise RunError(
+                f"which (--which) must name one of the models in {folder}: "
+                f"{', '.join(known)}"
+            )
         raise errors.unknown(f"model in {folder}", which, known)
-    encoded = files.read_json(path)
+    encoded = files.read_json(path, RECIPE)
+    model = encoded.pop("model")
     try:
-        model = encoded.pop("model")
         kind = MODELS[model["type"]]
         recipe = serialization.decode(Recipe, encoded)
-        return dataclasses.replace(recipe, model=serialization.decode(kind, model))
+        recipe = dataclasses.replace(recipe, model=serialization.decode(kind, model))
+        recipe.make_family()  # that there is one, with such fields
     except ValueError as error:
         raise RunError(f"{path}: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} holds no recipe: {error!r}") from error
+    return recipe
 
 
 def find_weights(run: str | pathlib.Path) -> pathlib.Path:
@@ -225,6 +232,14 @@ def find_weights(run: str | pathlib.Path) -> pathlib.Path:
             f"no trained run of {str(run)!r} in {results_root()}: icrl run {run}"
         )
     return max(done, key=lambda folder: (folder / "DONE").stat().st_mtime)
+
+
+def _weights(folder: pathlib.Path, which: str) -> dict[int, pathlib.Path]:
+    """The weight files of a model by training seed; other files beside them are not."""
+    name = re.compile(rf"{re.escape(which + '_' if which else '')}seed_(0|[1-9]\d*)")
+    files_there = (folder / "weights").glob("*.safetensors")
+    named = ((name.fullmatch(path.stem), path) for path in files_there)
+    return {int(found[1]): path for found, path in named if found}
 
 
 def _recipe_path(folder: pathlib.Path, name: str) -> pathlib.Path:

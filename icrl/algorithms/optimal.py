@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from envs.base import Task, require_gaps
+from envs.base import Task, require_gaps, require_state
 from icrl.algorithms.base import Algorithm
 
 
@@ -12,10 +12,14 @@ def optimal(task: Task) -> Algorithm:
 
     It alone is made from the task, inside the vmapped function that holds the task. Its
     state is the step of the episode.
+
+    Raises:
+        ValueError: as it plays, if the task has no gaps, or hides its state.
     """
 
     def best(step, obs):
-        return jnp.argmin(require_gaps("optimal", task, task.state_from_obs(step, obs)))
+        state = require_state("optimal", task, step, obs)
+        return jnp.argmin(require_gaps("optimal", task, state))
 
     def act(key, step, obs):
         del key

@@ -14,6 +14,7 @@ from icrl.algorithms.bandits.ucb import FORMS
 from icrl.algorithms.base import Algorithm, require_family
 
 GRID = tuple(2.0**k for k in range(-5, 4))  # reward units
+OF_BANDITS = (BernoulliBanditFamily, GaussianBanditFamily, LinearBanditFamily)
 Belief = Callable[..., posteriors.Posterior]
 
 
@@ -42,13 +43,7 @@ def candidates(family: Family) -> tuple[Candidate, ...]:
     Raises:
         ValueError: if the family's tasks are no bandits.
     """
-    require_family(
-        "recognition",
-        family,
-        BernoulliBanditFamily,
-        GaussianBanditFamily,
-        LinearBanditFamily,
-    )
+    require_family("recognition", family, *OF_BANDITS)
     plain = functools.partial(_without_parameter, family)
     if isinstance(family, LinearBanditFamily):
         return (*map(plain, ("uniform", "empirical_mean")), *_linear(family))

@@ -9,6 +9,7 @@ from envs.splits import TaskSet
 from icrl import algorithms
 from icrl.agents import Agent, fixed, load_agent
 from icrl.diagnostics.calibration import calibration
+from icrl.diagnostics.candidates import OF_BANDITS
 from icrl.diagnostics.divergence import distances
 from icrl.diagnostics.exchangeability import order_sensitivity
 from icrl.diagnostics.recognition import candidates, recognise
@@ -31,7 +32,9 @@ def diagnose(
 ) -> list[dict[str, Any]]:
     """Measures a trained run: how far from its target, calibrated, which algorithm.
 
-    Distances are measured on the agent's own histories and on uniform ones.
+    Distances are measured on the agent's own histories and on uniform ones. Calibration
+    is left out where tasks do not give their gaps; the order of a history, and which
+    algorithm it is, where they are no bandits of a known kind.
 
     Args:
         run: a run's folder, or an experiment's name.
@@ -60,43 +63,46 @@ def diagnose(
             key, tasks, {"agent": agent}, exact, histories, num_tasks=num_tasks
         )
         rows += of_distances(f"{panel}: from {target}", *found).rows
-    rows += _of_predictions(key, tasks, agent, uniform, seeds, num_tasks)
-    return rows + _of_actions(key, tasks, agent, family, seeds, num_tasks)
+    common = {"agent": "agent", "seeds": seeds, "tasks": num_tasks}
+    if family.has_gaps:
+        rows.append(_calibration(key, tasks, agent, common))
+    if isinstance(family, OF_BANDITS):
+        rows.append(_order(key, tasks, agent, uniform, common))
+        rows += _of_actions(key, tasks, agent, family, seeds, num_tasks)
+    return rows
 
 
-def _of_predictions(
-    key: jax.Array,
-    tasks: TaskSet,
-    agent: Agent,
-    uniform: Agent,
-    seeds: int,
-    num_tasks: int,
-) -> list[dict[str, Any]]:
-    """Calibration over the best arm, and what the order of a history changes."""
-    error = calibration(key, tasks, agent, None, num_tasks=num_tasks)
+def _calibration(
+    key: jax.Array, tasks: TaskSet, agent: Agent, common: dict[str, Any]
+) -> dict[str, Any]:
+    """Whether it knows how likely an arm is to be the best one."""
+    error = calibration(key, tasks, agent, None, num_tasks=common["tasks"])
+    return row(
+        panel="calibration",
+        metric="expected_calibration_error",
+        mean=float(error.expected_error.mean()),
+        low=None,
+        high=None,
+        **common,
+    )
+
+
+def _order(
+    key: jax.Array, tasks: TaskSet, agent: Agent, context: Agent, common: dict[str, Any]
+) -> dict[str, Any]:
+    """What the order of a history changes."""
     orders = order_sensitivity(
-        key, tasks, {"agent": agent}, uniform, num_tasks=num_tasks
+        key, tasks, {"agent": agent}, context, num_tasks=common["tasks"]
     )
     mean, low, high = interval(orders.by_task("agent").mean(-1))
-    common = {"agent": "agent", "seeds": seeds, "tasks": num_tasks}
-    return [
-        row(
-            panel="calibration",
-            metric="expected_calibration_error",
-            mean=float(error.expected_error.mean()),
-            low=None,
-            high=None,
-            **common,
-        ),
-        row(
-            panel="reordering",
-            metric="tv_mean",
-            mean=float(mean),
-            low=float(low),
-            high=float(high),
-            **common,
-        ),
-    ]
+    return row(
+        panel="reordering",
+        metric="tv_mean",
+        mean=float(mean),
+        low=float(low),
+        high=float(high),
+        **common,
+    )
 
 
 def _of_actions(

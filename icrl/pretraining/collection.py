@@ -11,7 +11,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from envs.base import Family, Key, Task, gap_of, require, require_discrete
+from envs.base import (
+    Family,
+    Key,
+    Task,
+    gap_of,
+    require,
+    require_discrete,
+    require_state,
+)
 from icrl.algorithms.base import Algorithm
 from icrl.pretraining.examples import Collect
 from icrl.rollout import Trajectory, rollout
@@ -39,7 +47,8 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
         action = jax.random.randint(key_act, (num_steps,), 0, family.num_actions)
 
         def step(obs: Int[Array, ""], action: Int[Array, ""], key: Key):
-            state = task.state_from_obs(jnp.zeros((), jnp.int32), obs)
+            start = jnp.zeros((), jnp.int32)
+            state = require_state("independent_pairs", task, start, obs)
             after, timestep = task.step(key, state, action)
             return state, after, timestep, gap_of(task, state, action)
 
@@ -231,7 +240,8 @@ def demonstration(
 
     def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
         first = start(key_agent, task)
-        state = task.state_from_obs(jnp.zeros((), jnp.int32), first)
+        begin = jnp.zeros((), jnp.int32)
+        state = require_state("a demonstration", task, begin, first)
 
         def step(now: tuple[Any, Any], t: Int[Array, ""]):
             state, obs = now

@@ -28,6 +28,7 @@ from icrl.pretraining.examples import Example, Pretraining, sample
 from icrl.runs import files, serialization
 
 EXAMPLES_AT_ONCE = 1000
+MANIFEST = {"pretraining": dict, "sha256": str}
 Draw = Callable[[Any, Key], Example]  # (data, key) -> one example
 
 
@@ -116,7 +117,7 @@ def load(folder: pathlib.Path) -> Example:
     Raises:
         RunError: if there is none, or its files are not those of its manifest.
     """
-    manifest = files.read_json(folder / "manifest.json")
+    manifest = files.read_json(folder / "manifest.json", MANIFEST)
     digest, arrays = hashlib.sha256(), {}
     for name in Example._fields:
         try:
@@ -130,7 +131,10 @@ def load(folder: pathlib.Path) -> Example:
             f"{folder} is not the data set of its manifest: sha256 is "
             f"{digest.hexdigest()[:16]}..., not {manifest['sha256'][:16]}..."
         )
-    return Example(**{k: np.load(io.BytesIO(v)) for k, v in arrays.items()})
+    try:
+        return Example(**{k: np.load(io.BytesIO(v)) for k, v in arrays.items()})
+    except (ValueError, EOFError) as error:
+        raise RunError(f"{folder} cannot be read ({error})") from None
 
 
 def source(pretraining: Pretraining) -> tuple[Draw, Any]:
@@ -174,7 +178,7 @@ def check(*pretrainings: Pretraining) -> None:
         if pretraining.options.dataset is None:
             continue
         folder = pathlib.Path(pretraining.options.dataset)
-        there = files.read_json(folder / "manifest.json").get("pretraining")
+        there = files.read_json(folder / "manifest.json", MANIFEST)["pretraining"]
         here = json.loads(json.dumps(dict(pretraining.description)))
         different = serialization.first_difference(there, here)
         if different:

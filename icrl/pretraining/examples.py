@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Key, Task, gaps_of, require, require_gaps
+from envs.base import Key, Task, gaps_of, require, require_gaps, require_state
 from envs.splits import TaskSet
 from icrl.agents import Recipe
 from icrl.algorithms.base import Algorithm, require_law
@@ -124,7 +124,8 @@ def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory
     num_steps = trajectory.action.shape[0]
     queries = jnp.broadcast_to(query, num_steps + 1)
     start = jnp.zeros((), jnp.int32)
-    states = jax.vmap(task.state_from_obs, (None, 0))(start, queries)
+    rebuild = functools.partial(require_state, "asking about states", task)
+    states = jax.vmap(rebuild, (None, 0))(start, queries)
     return trajectory._replace(
         state=jax.tree.map(lambda x: x[:-1], states),
         final_state=jax.tree.map(lambda x: x[-1], states),

@@ -8,6 +8,7 @@ bit, which a digest inside each checkpoint confirms.
 
 import contextlib
 import hashlib
+import json
 import logging
 import pathlib
 import shutil
@@ -160,6 +161,7 @@ def save_weights(path: pathlib.Path, model: Any) -> None:
     """Writes a model's arrays as safetensors, whole or not at all.
 
     bfloat16 is written as float32, which every reader knows and which loses nothing.
+    A digest of the arrays stands in the file's metadata.
 
     Raises:
         OSError: if the disk is full.
@@ -171,7 +173,8 @@ def save_weights(path: pathlib.Path, model: Any) -> None:
         if array.dtype == jnp.bfloat16:
             array = array.astype(np.float32)
         arrays[name] = np.ascontiguousarray(array).reshape(array.shape)  # in C order
-    files.write_atomic(path, save(arrays))
+    digest = _digest(arrays).tobytes().hex()
+    files.write_atomic(path, save(arrays, metadata={"sha256": digest}))
 
 
 def load_weights(path: pathlib.Path, like: Any) -> Any:
@@ -182,13 +185,16 @@ def load_weights(path: pathlib.Path, like: Any) -> Any:
         like: a model of the same structure; its arrays need not be computed.
 
     Raises:
-        RunError: if the file is missing, broken, or of another model.
+        RunError: if the file is missing, broken, changed since it was written, or of
+            another model.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        arrays = load(path.read_bytes())
+        data = path.read_bytes()
+        arrays = load(data)
+        _require_digest(data, arrays)
     except FileNotFoundError:
         raise RunError(f"no weights at {path}") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -197,6 +203,18 @@ def load_weights(path: pathlib.Path, like: Any) -> Any:
         if name in arrays and template.dtype == jnp.bfloat16:
             arrays[name] = arrays[name].astype(jnp.bfloat16)
     return unflatten(like, arrays, str(path))
+
+
+def _require_digest(data: bytes, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises `ValueError` if the arrays of a safetensors file are not those written.
+
+    A file of another writer, which has no digest, is taken as it is.
+    """
+    length = int.from_bytes(data[:8], "little")  # of the header, which is JSON
+    metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    stored = metadata.get("sha256")
+    if stored is not None and stored != _digest(arrays).tobytes().hex():
+        raise ValueError("its digest does not match its arrays")
 
 
 def flatten(tree: Any) -> dict[str, Any]:

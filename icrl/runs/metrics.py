@@ -9,13 +9,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from icrl.errors import RunError
 from icrl.runs import files
 from icrl.runs.loggers import LOGGERS
+
+T = TypeVar("T")
 
 
 class MetricsLog:
@@ -82,21 +84,24 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     """Returns the lines of a metrics file; a half-written last one is left out.
 
     Raises:
-        RunError: if a line before the last is no JSON object.
+        RunError: if a line before the last is no JSON object with a step.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     read = []
     for number, line in enumerate(lines, start=1):
         try:
-            read.append(json.loads(line))
+            values = json.loads(line)
         except ValueError:
-            if number < len(lines):
-                raise RunError(f"{path} cannot be read: line {number}") from None
+            values = None
+        if isinstance(values, dict) and isinstance(values.get("step"), int):
+            read.append(values)
+        elif number < len(lines):
+            raise RunError(f"{path} cannot be read: line {number}")
     return read
 
 
 class Progress:
-    """Says how far training is: a bar on a terminal, a line now and then elsewhere.
+    """Says how far work is: a bar on a terminal, a line now and then elsewhere.
 
     Args:
         total: units of the whole work.
@@ -122,7 +127,15 @@ class Progress:
         self._values: dict[str, float] = {}
         self._every, self._stream = every, stream or sys.stderr
         self._started = self._said = time.monotonic()
+        self._silent = True  # so far
         self._bar, self._task = _bar(self._stream, label, total)
+
+    def say(self, stage: str) -> None:
+        """Shows what is done now, until the next `update`: "compiling", say."""
+        if self._bar:
+            self._bar.update(self._task, text=stage)
+        elif self._silent or time.monotonic() - self._said >= self._every:
+            self._print(stage)
 
     def update(self, done: int, **values: float) -> None:
         """Notes that `done` units are done, and shows `values` beside them."""
@@ -130,8 +143,7 @@ class Progress:
         if self._bar:
             self._bar.update(self._task, completed=done, text=self.text())
         elif time.monotonic() - self._said >= self._every or done >= self.total:
-            self._said = time.monotonic()
-            print(f"{self.label}: {self.text()}", file=self._stream, flush=True)
+            self._print(self.text())
 
     def text(self) -> str:
         """Returns the state in words: count, rate, time left, values."""
@@ -144,6 +156,10 @@ class Progress:
         words += [f"{name} {value:.4g}" for name, value in self._values.items()]
         return ", ".join(words)
 
+    def _print(self, text: str) -> None:
+        self._said, self._silent = time.monotonic(), False
+        print(f"{self.label}: {text}", file=self._stream, flush=True)
+
     def close(self) -> None:
         """Leaves the terminal as it was."""
         if self._bar:
@@ -154,6 +170,27 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def playing(
+    agents: Mapping[str, T], num_tasks: int, *, stream: Any = None
+) -> Iterator[tuple[str, T]]:
+    """Names and agents in turn, with a bar over agents and tasks as they are played.
+
+    An agent is compiled and then plays all its tasks in one call; the bar moves on when
+    the next one is asked for.
+
+    Args:
+        agents: by name.
+        num_tasks: that each of them plays.
+        stream: as in `Progress`.
+    """
+    total = len(agents) * num_tasks
+    with Progress(total, "tasks", label="evaluating", stream=stream) as progress:
+        for number, (name, agent) in enumerate(agents.items(), start=1):
+            progress.say(f"{name} is compiled and plays {num_tasks:,} tasks")
+            yield name, agent
+            progress.update(number * num_tasks)
 
 
 class Preemption:

@@ -59,7 +59,7 @@ def _git(folder: pathlib.Path, *words: str) -> str | None:
 def _processor() -> str:
     """The processor's model; compiled code, and so rounding, may depend on it."""
     try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        lines = pathlib.Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         lines = []
     models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]

@@ -9,8 +9,8 @@
         DONE           last of all: the seeds that the summary covers
 
 Files are written whole or not at all, one process writes at a time, and a finished
-folder is left alone. Seeds come in cohorts, each trained as one job: the seeds of the
-first command, then those that a later command added.
+folder is left alone: it is read without a lock, and may be read-only. Seeds can be
+added (`icrl.runs.claim`). A run that is refused leaves nothing behind.
 """
 
 import dataclasses
@@ -18,14 +18,15 @@ import os
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from icrl.config import ExperimentConfig
 from icrl.errors import RunError
 from icrl.experiment import Experiment
-from icrl.runs import files, provenance, saved, serialization, tables
+from icrl.runs import claim, files, saved, serialization, tables
+from icrl.runs.claim import Claim, Cohort
 
-Cohort: TypeAlias = tuple[int, ...]  # seeds that train together; at least one
+SECONDS = {"wall_seconds": float}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -38,7 +39,7 @@ class Run:
     folder: pathlib.Path
     cohorts: tuple[Cohort, ...]
     done: bool  # the summary covers all seeds that were asked for
-    _lock: Any
+    _claim: Claim | None  # none on a finished run, which is only read
     _earlier_seconds: float  # of sessions before this one
     _started: float
     train_tokens: int = 0  # trained on in this run, over all seeds
@@ -125,20 +126,26 @@ class Run:
         if figure.exists():
             print(f"figure   {figure}")
 
-    def close(self) -> None:
-        """Lets another process open the folder."""
-        self._lock.close()
+    def close(self, *, failed: bool = False) -> None:
+        """Lets another process open the folder.
+
+        Args:
+            failed: whether the run was refused or broke off; then nothing stays of it,
+                unless something is trained.
+        """
+        if self._claim is not None:
+            self._claim.release(failed=failed and not self.done)
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        self.close(failed=error[0] is not None)
 
     def _suffix(self, cohort: Cohort) -> str:
         if cohort not in self.cohorts:
             raise ValueError(f"cohort must be one of {self.cohorts}, got {cohort}")
-        return _suffix(cohort, first=self.cohorts[0])
+        return claim.suffix_of(cohort, self.cohorts)
 
 
 def open_run(
@@ -163,110 +170,41 @@ def open_run(
     started = time.monotonic()
     name = f"{preset}-{serialization.config_hash(config)}"
     folder = (root or results_root()) / experiment.name / name
-    folder.mkdir(parents=True, exist_ok=True)
-    held = files.lock(folder)
+    done = set(config.seeds) <= claim.finished_seeds(folder)
+    held = None if done else claim.take(folder, experiment.name, preset, config)
+    cohorts = held.cohorts if held else claim.groups(folder, config)
     try:
-        files.remove_leftovers(folder)
-        cohorts = _claim(folder, experiment.name, preset, config)
-        finished = _finished_seeds(folder)
-        done = set(config.seeds) <= finished
-        if not done:
-            _check_provenance(folder, cohorts, finished)
-        config = dataclasses.replace(config, seeds=sum(cohorts, ()))
         return Run(
             experiment=experiment,
             preset=preset,
-            config=config,
+            config=dataclasses.replace(config, seeds=sum(cohorts, ())),
             folder=folder,
             cohorts=cohorts,
             done=done,
-            _lock=held,
+            _claim=held,
             _earlier_seconds=_earlier_seconds(folder),
             _started=started,
         )
     except BaseException:
-        held.close()
+        if held:
+            held.release(failed=True)
         raise
 
 
 def results_root() -> pathlib.Path:
-    """Returns the folder of all results: `$ICRL_RESULTS`, else `results` here."""
-    return pathlib.Path(os.environ.get("ICRL_RESULTS", "results"))
+    """The folder of all results: `$ICRL_RESULTS`, else `results` here.
 
-
-def _claim(
-    folder: pathlib.Path, name: str, preset: str, config: ExperimentConfig
-) -> tuple[Cohort, ...]:
-    """Writes the config, or compares it with the one there; returns the cohorts."""
-    path, encoded = folder / "config.json", serialization.encode(config)
-    cohorts: tuple[Cohort, ...] = ()
-    if path.exists():
-        found = files.read_json(path)
-        old, new = found.get("config", {}), encoded
-        different = serialization.first_difference(
-            serialization.hashed_part(old), serialization.hashed_part(new)
-        )
-        if different:
-            key, there, here = different
-            raise RunError(
-                f"{folder} holds a run with another config: {key} is {there!r} there "
-                f"and {here!r} here; move that folder away"
-            )
-        cohorts = tuple(tuple(cohort) for cohort in found.get("cohorts", ()))
-    added = tuple(seed for seed in config.seeds if seed not in sum(cohorts, ()))
-    if added:
-        cohorts = (*cohorts, added)
-        encoded["seeds"] = sum(cohorts, ())
-        content = {"experiment": name, "preset": preset}
-        content |= {"cohorts": cohorts, "config": encoded}
-        files.write_json(path, content)
-    return cohorts
-
-
-def _check_provenance(
-    folder: pathlib.Path, cohorts: tuple[Cohort, ...], finished: set[int]
-) -> None:
-    """Records where an unfinished run runs, or refuses to resume it elsewhere."""
-    here = provenance.describe()
-    for cohort in cohorts:
-        suffix = _suffix(cohort, first=cohorts[0])
-        path, checkpoints = (
-            folder / f"env{suffix}.json",
-            folder / f"checkpoints{suffix}",
-        )
-        if set(cohort) <= finished:
-            continue
-        if path.exists() and _has_checkpoint(checkpoints):
-            different = provenance.differences(files.read_json(path), here)
-            if different:
-                raise RunError(
-                    f"{folder} cannot resume exactly, it began with "
-                    f"{', '.join(different)}: delete {path.name} there to go on "
-                    f"all the same, or {checkpoints.name} to start anew"
-                )
-        files.write_json(path, here)
-
-
-def _has_checkpoint(folder: pathlib.Path) -> bool:
-    return any(
-        path.name.isdigit() for level in ("*", "*/*") for path in folder.glob(level)
-    )
-
-
-def _finished_seeds(folder: pathlib.Path) -> set[int]:
-    path = folder / "DONE"
-    return set(files.read_json(path)["seeds"]) if path.exists() else set()
+    Raises:
+        RunError: if `ICRL_RESULTS` is there and empty, which names no folder.
+    """
+    named = os.environ.get("ICRL_RESULTS", "results")
+    if not named.strip():
+        raise RunError(f"ICRL_RESULTS must name a folder, got {named!r}")
+    return pathlib.Path(named)
 
 
 def _earlier_seconds(folder: pathlib.Path) -> float:
     for name in ("clock.json", "summary.json"):
         if (folder / name).exists():
-            return files.read_json(folder / name)["wall_seconds"]
+            return files.read_json(folder / name, SECONDS)["wall_seconds"]
     return 0.0
-
-
-def _suffix(cohort: Cohort, first: Cohort) -> str:
-    if cohort == first:
-        return ""
-    head, *rest = cohort
-    return f"_seeds_{head}-{rest[-1]}" if rest else f"_seeds_{head}"

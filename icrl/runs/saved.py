@@ -10,8 +10,22 @@ from icrl.errors import RunError, unknown
 from icrl.experiment import EXPERIMENTS, Experiment
 from icrl.runs import files, serialization
 
-REQUIRED = {"panel", "agent", "metric", "mean", "low", "high"}
-REQUIRED |= {"seeds", "tasks", "trajectories", "published", "exact"}
+NAMES = ("panel", "agent", "metric")
+NUMBERS = (
+    "mean",
+    "low",
+    "high",
+    "seeds",
+    "tasks",
+    "trajectories",
+    "published",
+    "exact",
+)
+REQUIRED = {*NAMES, *NUMBERS}
+ROW = dict.fromkeys(NAMES, str) | dict.fromkeys(NUMBERS, (float, type(None)))
+SUMMARY = {"experiment": str, "rows": [ROW]}
+CONFIG = {"experiment": str, "config": dict}
+MOST_BYTES = 2**30  # of the arrays of a figure
 
 
 def row(
@@ -85,10 +99,21 @@ def read_summary(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
         RunError: if there is none, or it is broken.
     """
-    return files.read_json(folder / "summary.json")
+    return files.read_json(folder / "summary.json", SUMMARY)
 
 
-def read_arrays(folder: pathlib.Path, stem: str = "figure") -> dict[str, Any]:
+class Arrays(dict[str, Any]):
+    """The arrays of a figure by name; one that is not there is named by its file."""
+
+    def __init__(self, path: pathlib.Path, arrays: Mapping[str, Any]):
+        super().__init__(arrays)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise RunError(f"{self._path} holds no array {name!r}: it is of another run")
+
+
+def read_arrays(folder: pathlib.Path, stem: str = "figure") -> Arrays:
     """Returns the numpy arrays that a run's figure is drawn from, or its scores.
 
     Args:
@@ -96,7 +121,8 @@ def read_arrays(folder: pathlib.Path, stem: str = "figure") -> dict[str, Any]:
         stem: "figure", or "scores" for the values behind the rows.
 
     Raises:
-        RunError: if there are none, or the file is broken.
+        RunError: if there are none, the file is broken, holds anything else, or is too
+            large for a figure.
     """
     import zipfile
 
@@ -104,9 +130,21 @@ def read_arrays(folder: pathlib.Path, stem: str = "figure") -> dict[str, Any]:
 
     path = folder / f"{stem}.npz"
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        data = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            size = sum(part.file_size for part in parts.infolist())
+        if size > MOST_BYTES:
+            raise ValueError(f"it must hold at most {MOST_BYTES} bytes, got {size}")
+        with np.load(io.BytesIO(data)) as loaded:
+            arrays = dict(loaded)
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"{name} must be an array")
+        return Arrays(path, arrays)
+    except (
+        *(OSError, ValueError, EOFError, RuntimeError, MemoryError),
+        zipfile.BadZipFile,
+    ) as error:
         raise RunError(f"{path} cannot be read ({error})") from None
 
 
@@ -114,13 +152,17 @@ def read_config(folder: pathlib.Path) -> tuple[Experiment, ExperimentConfig]:
     """Returns a run's experiment and its config, with the seeds that it has.
 
     Raises:
-        RunError: if the folder holds no run, or one of an experiment that is gone.
-        ValueError: if the config was written by another version.
+        RunError: if the folder holds no run, one of an experiment that is gone, or one
+            whose config another version wrote.
     """
-    content = files.read_json(folder / "config.json")
+    path = folder / "config.json"
+    content = files.read_json(path, CONFIG)
     known = EXPERIMENTS[content["experiment"]]
     kind = type(next(iter(known.presets.values())))
-    return known, serialization.decode(kind, content["config"])
+    try:
+        return known, serialization.decode(kind, content["config"])
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def find(run: str, root: pathlib.Path) -> pathlib.Path:

@@ -47,14 +47,22 @@ def decode(kind: Any, data: Any) -> Any:
     if origin is typing.Annotated:
         return decode(arguments[0], data)
     if origin in (tuple, list):
+        _require(isinstance(data, list), "a list", data)
         entry_kind = arguments[0] if arguments else Any
         fixed = arguments and arguments[-1] is not ... and origin is tuple
         kinds = arguments if fixed else [entry_kind] * len(data)
+        _require(len(kinds) == len(data), f"a list of {len(kinds)}", data)
         return origin(decode(k, entry) for k, entry in zip(kinds, data, strict=True))
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        _require(isinstance(data, dict), f"the fields of {kind.__name__}", data)
         return _decode_dataclass(kind, data)
-    if kind in (float, pathlib.Path):
-        return kind(data)
+    if kind is float:
+        number = isinstance(data, int | float) and not isinstance(data, bool)
+        _require(number or data in ("inf", "-inf", "nan"), "a number", data)
+        return float(data)
+    if kind is pathlib.Path:
+        _require(isinstance(data, str), "the name of a file", data)
+        return pathlib.Path(data)
     return data
 
 
@@ -100,7 +108,17 @@ def _decode_dataclass(kind: type, data: dict[str, Any]) -> Any:
             f"{kind.__name__} has no field {min(values.keys() - fields)!r}: "
             "the config was written by another version"
         )
+    for field in dataclasses.fields(kind):
+        unset = field.default is field.default_factory is dataclasses.MISSING
+        if unset and field.name not in values:
+            raise ValueError(f"{kind.__name__} needs a field {field.name!r}")
     return kind(**{name: decode(kinds[name], entry) for name, entry in values.items()})
+
+
+def _require(holds: bool, what: str, data: Any) -> None:
+    """Raises `ValueError` unless the data is what a config has in its place."""
+    if not holds:
+        raise ValueError(f"a config has {what} here, got {data!r}")
 
 
 def _decode_union(kinds: tuple[Any, ...], data: Any) -> Any:

@@ -120,14 +120,11 @@ class _Fitter(NamedTuple):
     def fit(self, cohort: tuple[int, ...]) -> None:
         """Trains the seeds of one cohort side by side and writes their weights."""
         roots = jnp.stack([training_key(seed) for seed in cohort])
-        state = jax.jit(jax.vmap(self._initial))(roots)
         steps = jax.jit(
             jax.vmap(self._steps, in_axes=(0, 0, None, None)), donate_argnums=0
         )
         checkpoints = self.run.checkpoints(cohort, self.name)
         first = checkpoints.latest() or 0
-        if first:
-            state = checkpoints.restore(first, state)
         log = self.run.metrics(cohort, first, self.name)
         label = self.name or "training"
         with (
@@ -136,6 +133,10 @@ class _Fitter(NamedTuple):
             Preemption() as preemption,
             Progress(self.num_steps, start=first, label=label) as progress,
         ):
+            progress.say("compiling")
+            state = jax.jit(jax.vmap(self._initial))(roots)
+            if first:
+                state = checkpoints.restore(first, state)
             for step in range(first, self.num_steps, self.steps_per_call):
                 state, logged = steps(state, roots, step, self.data)
                 step += self.steps_per_call

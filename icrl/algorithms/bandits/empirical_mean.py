@@ -9,6 +9,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     empirical_means,
     no_pulls,
+    require_bandit,
     update_statistics,
 )
 from icrl.algorithms.registry import register
@@ -24,7 +25,11 @@ def empirical_mean(family: Family, *, explore_first: bool = True) -> Algorithm:
         family: what it plays.
         explore_first: whether an arm never pulled comes first, as online; if not, such
             an arm is never chosen while another has been pulled, as offline.
+
+    Raises:
+        ValueError: if the family is no bandit.
     """
+    require_bandit("empirical_mean", family)
     unseen = jnp.inf if explore_first else -jnp.inf
 
     def index(state: ArmStatistics, obs):

@@ -9,6 +9,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     empirical_means,
     no_pulls,
+    require_bandit,
     update_statistics,
 )
 from icrl.algorithms.registry import register
@@ -23,8 +24,9 @@ def epsilon_greedy(family: Family, *, epsilon: float = 0.1) -> Algorithm:
     Source: Sutton and Barto 2018, "Reinforcement Learning", Section 2.4.
 
     Raises:
-        ValueError: if `epsilon` is not a probability.
+        ValueError: if `epsilon` is not a probability, or the family is no bandit.
     """
+    require_bandit("epsilon_greedy", family)
     require(0 <= epsilon <= 1, "epsilon must lie in [0, 1]", epsilon)
 
     def index(state: ArmStatistics, obs):

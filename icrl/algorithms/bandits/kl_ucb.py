@@ -13,6 +13,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     empirical_means,
     no_pulls,
+    require_bandit,
     update_statistics,
 )
 from icrl.algorithms.registry import register
@@ -44,9 +45,10 @@ def kl_ucb(
             Unused for a Bernoulli family.
 
     Raises:
-        ValueError: if a value is negative, or the family has no `noise_std` and none
-            is given.
+        ValueError: if a value is negative, the family has no `noise_std` and none is
+            given, or it is no bandit.
     """
+    require_bandit("kl_ucb", family)
     require(log_log_weight >= 0, "log_log_weight must not be negative", log_log_weight)
     bernoulli = isinstance(family, BernoulliBanditFamily)
     if noise_std is None and not bernoulli:

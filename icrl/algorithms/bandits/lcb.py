@@ -9,6 +9,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     empirical_means,
     no_pulls,
+    require_bandit,
     update_statistics,
 )
 from icrl.algorithms.registry import register
@@ -29,8 +30,10 @@ def lcb(family: Family, *, width: float = 1.0, unseen: str = "never") -> Algorit
             code.
 
     Raises:
-        ValueError: if `width` is negative, or `unseen` is neither.
+        ValueError: if `width` is negative, `unseen` is neither, or the family is no
+            bandit.
     """
+    require_bandit("lcb", family)
     require(width >= 0, "width must not be negative", width)
     require(
         unseen in ("never", "zero"), "unseen must be one of never, zero", repr(unseen)

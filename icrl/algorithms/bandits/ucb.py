@@ -10,6 +10,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     empirical_means,
     no_pulls,
+    require_bandit,
     update_statistics,
 )
 from icrl.algorithms.registry import register
@@ -44,8 +45,10 @@ def ucb(
             once, as a plain reading of Lin et al.'s text would have it.
 
     Raises:
-        ValueError: if there is no such form, or `width` is negative.
+        ValueError: if there is no such form, `width` is negative, or the family is no
+            bandit.
     """
+    require_bandit("ucb", family)
     require(form in FORMS, f"form must be one of {', '.join(FORMS)}", repr(form))
     require(width >= 0, "width must not be negative", width)
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from envs.base import Family
+from envs.observation import Arms, Discrete
 from icrl.algorithms.posteriors import compensated
 
 
@@ -21,6 +22,21 @@ class ArmStatistics(NamedTuple):
     pulls: Float[Array, "*batch arms"]
     total: Float[Array, "*batch arms"]
     excess: Float[Array, "*batch arms"] | None = None
+
+
+def require_bandit(who: str, family: Family) -> None:
+    """Raises `ValueError` unless what an arm pays does not depend on a state.
+
+    A learner that counts pulls of arms ignores what it observes, be it features: in an
+    MDP it would play on as if all states were one.
+    """
+    space = family.observation
+    shows_nothing = isinstance(space, Discrete) and space.n == 1
+    if not shows_nothing and not isinstance(space, Arms):
+        raise ValueError(
+            f"{who} needs a bandit, as it ignores states, got observations {space} of "
+            f"{family.name or type(family).__name__}"
+        )
 
 
 def no_pulls(family: Family) -> ArmStatistics:

@@ -23,6 +23,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     empirical_means,
     means_from,
     no_pulls,
+    require_bandit,
 )
 from icrl.algorithms.posteriors.best_arm import best_arm_probabilities
 
@@ -127,8 +128,9 @@ def gaussian(
 
     Raises:
         ValueError: if `prior_variance` is not positive, or `noise_std` is negative, or
-            is not given for a family that has none.
+            is not given for a family that has none; or if the family is no bandit.
     """
+    require_bandit("a posterior of arms", family)
     noise_std = _noise_std(family, noise_std)
     require(prior_variance > 0, "prior_variance must be positive", prior_variance)
 
@@ -203,8 +205,9 @@ def uniform_prior(
 
     Raises:
         ValueError: if low is not below high, if `noise_std` is negative, or if one is
-            not given for a family that has none.
+            not given for a family that has none; or if the family is no bandit.
     """
+    require_bandit("a posterior of arms", family)
     noise_std = _noise_std(family, noise_std)
     noiseless = isinstance(noise_std, float) and noise_std == 0
     low, high = _own(family, "low", low), _own(family, "high", high)
