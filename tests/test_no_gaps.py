@@ -125,7 +125,7 @@ def test_it_is_diagnosed_as_far_as_that_goes(tmp_path):
     pretraining = methods.algorithm_distillation(
         RECIPE, algorithms.uniform(FAMILY), PretrainingConfig(), behaviour="uniform"
     )
-    _, run = train_throwaway(tmp_path, RECIPE, pretraining, TRAINING)
+    _, run = train_throwaway(tmp_path, pretraining, TRAINING)
     rows = diagnosis.diagnose(str(run.folder), target="uniform", num_tasks=4)
     assert {row["metric"] for row in rows} >= {"tv_mean", "kl_mean"}
     assert "calibration" not in {row["panel"] for row in rows}

@@ -47,9 +47,10 @@ def agreement(
         if len(known) > 1:
             turned = _of_seeds(agents[name], known, [*known[1:], known[0]])
             pairs[f"{name}_and_itself"] = agents[name], turned
+    player = as_agent(histories)
     found = {
-        name: disagreement(key, tasks, *pair, as_agent(histories), num_tasks=num_tasks)
-        for name, pair in pairs.items()
+        name: disagreement(key, tasks, one, other, player, num_tasks=num_tasks)
+        for name, (one, other) in pairs.items()
     }
     return as_distances(key, tasks, found, frozenset(found), num_tasks)
 

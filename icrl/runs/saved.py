@@ -213,7 +213,11 @@ def draw(drawn: Experiment, folder: pathlib.Path) -> list[pathlib.Path]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style = {"pdf.fonttype": 42, "savefig.dpi": 200, "axes.labelsize": 9}
+    style: dict[Any, Any] = {
+        "pdf.fonttype": 42,
+        "savefig.dpi": 200,
+        "axes.labelsize": 9,
+    }
     with matplotlib.rc_context(style):
         figure = drawn.figure(summary, read_arrays(folder))
         stem = folder / drawn.figure_name
