@@ -22,6 +22,7 @@ from icrl.evaluation.scores import Scores
 from icrl.keys import Purpose, fold
 from icrl.pretraining.examples import Pretraining, ask_and_label, gather
 from icrl.rollout import Trajectory, answers, replay, rollout
+from icrl.runs.metrics import playing
 from icrl.tokenizers.encoding import decisions, encode
 
 Law = Float[Array, "decisions actions"]
@@ -229,7 +230,7 @@ def score_agents(
         name: over_seeds_and_tasks(
             agent, functools.partial(score, agent), num_tasks, tasks_at_once
         )
-        for name, agent in made.items()
+        for name, agent in playing(made, num_tasks)
     }
     learned = frozenset(name for name, agent in made.items() if agent.is_trained)
     names = task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
