@@ -290,9 +290,10 @@ def test_compare_sets_runs_side_by_side(folder, capsys):
     folders = sorted(map(str, (folder / TOY).iterdir()))
     capsys.readouterr()
     cli.main(["compare", *folders])
-    header, _, line = capsys.readouterr().out.splitlines()
+    header, _, line, _, pair, reason = capsys.readouterr().out.splitlines()
     assert header.split()[3:] == [f"{TOY}/{pathlib.Path(f).name}" for f in folders]
     assert line.split() == ["online", "dpt", "final_regret", "1.250", "1.250"]
+    assert " less " in pair and reason == "online: no values per task in both runs"
 
 
 def trained(folder):

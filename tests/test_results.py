@@ -225,7 +225,7 @@ def test_a_file_of_another_kind_is_named_and_nothing_starts(
 
 
 ROW = dict.fromkeys(("panel", "agent", "metric"), "x") | dict.fromkeys(
-    ("mean", "low", "high", "seeds", "tasks", "published", "exact"), 1
+    ("mean", "low", "high", "seeds", "tasks", "trajectories", "published", "exact"), 1
 )
 
 
