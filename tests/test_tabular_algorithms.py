@@ -380,7 +380,7 @@ def test_the_note_on_the_published_bonuses_of_ucb_vi_is_right():
     visits = {"hoeffding": 49 * level**2, "lin2023": 4 * math.log(tests)}
     for bonus, n in visits.items():
         width = make_bonus(bonus, 20.0, tests)
-        at_cap = width(jnp.zeros(()), jnp.asarray(n))(jnp.zeros(()))
+        at_cap = width(jnp.zeros((1, 1, 1)), jnp.full((1, 1), n))(jnp.zeros(1))
         assert np.isclose(at_cap, 20.0, rtol=1e-5)
     episodes = {bonus: n * 20 * 4 / 20 for bonus, n in visits.items()}
     assert round(episodes["hoeffding"], -3) == 54_000
