@@ -23,7 +23,12 @@ import dataclasses
 from typing import Any, Literal
 
 from icrl import cli, study
-from icrl.config import PretrainingConfig, TransformerConfig, cosine_training
+from icrl.config import (
+    PretrainingConfig,
+    TransformerConfig,
+    cosine_training,
+    require_positive,
+)
 from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Curves
 
@@ -55,15 +60,17 @@ class Config(study.Config):
         ValueError: if the optimal policy of the family cannot be read off its cells.
     """
 
-    family: str = "DarkRoom-AD-v0"
+    family: str = "DarkRoom-AD-v0"  # of dark rooms, or with a key
+    # whose histories are distilled: a learner, or an optimal policy whose noise clears
     source: Literal["q_learning", "annealed_optimal"] = "q_learning"
     num_episodes: int = 16  # in a context, and played
     every: int = 6  # one of so many episodes of a history is kept
     epsilon: float = 0.1  # Q-learning's share of uniform actions
-    num_tasks: int = 1000
+    num_tasks: int = 1000  # rooms that every agent plays, in turn
 
     def __post_init__(self):
         super().__post_init__()
+        require_positive(self, "every")
         hidden = self.family != "DarkRoom-AD-v0"
         if self.source == "annealed_optimal" and hidden:
             raise ValueError(

@@ -140,9 +140,9 @@ class Config(study.DecisionConfig):
         "optimal",
     )
     num_episodes: int = 40  # online
-    num_tasks: int = 400  # lives online: the test goals in turn
+    num_tasks: int = 400  # trajectories online: the test goals in turn
     num_query_first_tasks: int = 40  # the same for the published tokens, which is slow
-    num_datasets: int = 2000
+    num_datasets: int = 2000  # of each kind, offline
 
     def __post_init__(self):
         super().__post_init__()

@@ -51,7 +51,7 @@ class Config(study.DecisionConfig):
     """Sizes of the experiment."""
 
     life: int = 4  # episodes; a played context is one of them
-    num_episodes: int = 40
+    num_episodes: int = 40  # that are played
     num_tasks: int = 200  # trajectories: the held-out orders in turn
 
 

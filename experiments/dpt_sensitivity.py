@@ -98,11 +98,12 @@ class Config(study.DecisionConfig):
         ValueError: if a sweep is empty, or num_examples or a data set is given.
     """
 
-    sweep_layers: tuple[int, ...] = (2, 4, 6, 8)
-    sweep_heads: tuple[int, ...] = (1, 2, 4, 8)
-    sweep_width: tuple[int, ...] = (16, 32, 64, 128)
+    sweep_layers: tuple[int, ...] = (2, 4, 6, 8)  # numbers of blocks
+    sweep_heads: tuple[int, ...] = (1, 2, 4, 8)  # numbers of attention heads
+    sweep_width: tuple[int, ...] = (16, 32, 64, 128)  # of the residual stream
+    # training contexts, made once and kept
     sweep_examples: tuple[int, ...] = (10_000, 50_000, 100_000, 200_000)
-    num_datasets: int = 2000
+    num_datasets: int = 2000  # that every model is given
 
     def __post_init__(self):
         super().__post_init__()

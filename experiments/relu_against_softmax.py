@@ -57,8 +57,8 @@ class Config(lin2023.DecisionConfig):
             context is left out where none of them has one.
     """
 
-    heads: tuple[int, ...] = (1, 4)
-    teachings: tuple[str, ...] = tuple(TARGETS)
+    heads: tuple[int, ...] = (1, 4)  # numbers of attention heads that are compared
+    teachings: tuple[str, ...] = tuple(TARGETS)  # dpt, ad, or both
 
     def __post_init__(self):
         super().__post_init__()

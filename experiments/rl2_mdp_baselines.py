@@ -135,7 +135,7 @@ class Config(ExperimentConfig):
     """Sizes of the experiment."""
 
     num_tasks: int = 1000  # MDPs that every agent plays
-    num_episodes: int = 100
+    num_episodes: int = 100  # in each MDP
     num_samples: int = 8  # MDPs that optimistic PSRL draws
     agents: tuple[str, ...] = BASELINES + INFORMED  # beside the optimum
     tasks_at_once: int = 250  # speed only

@@ -111,10 +111,13 @@ class Config(lin2023.DecisionConfig):
         ValueError: if a sweep is empty, or the pretraining has its own num_examples.
     """
 
-    num_arms: int = 5
-    num_examples: int = 8000
+    num_arms: int = 5  # of the base
+    num_examples: int = 8000  # training trajectories of the base
+    # training trajectories, for contexts of both kinds
     sweep_examples: tuple[int, ...] = (500, 2000, 8000, 32_000)
+    # steps of a trajectory
     sweep_horizon: tuple[int, ...] = (25, 50, 100)
+    # arms of a bandit
     sweep_arms: tuple[int, ...] = (2, 5, 10)
 
     def __post_init__(self):

@@ -66,10 +66,11 @@ class Config(study.DecisionConfig):
         ValueError: if the bonus of the expert is not among those compared.
     """
 
-    num_episodes: int = 50
+    num_episodes: int = 50  # in a context, and played
     bonus_scale: float = 3e-4  # of the UCB-VI that is distilled
+    # that are compared on training MDPs; the panel `bonus` shows the choice
     bonus_scales: tuple[float, ...] = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1.0)
-    num_tasks: int = 2000
+    num_tasks: int = 2000  # MDPs that every agent plays
 
     def __post_init__(self):
         super().__post_init__()

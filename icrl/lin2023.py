@@ -35,8 +35,8 @@ def at_steps(*values: float) -> dict[int, float]:
 class Config(study.Config):
     """Sizes of one experiment."""
 
-    horizon: int = 200
-    tokenizer: str = "interleaved"
+    horizon: int = 200  # pulls
+    tokenizer: str = "interleaved"  # how an interaction becomes tokens
     model: TransformerConfig = LIN2023_MODEL
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_contexts: int = 2000  # fresh contexts on which the loss is measured

@@ -12,28 +12,6 @@ from icrl import cli
 from icrl.experiment import EXPERIMENTS
 
 HINT = re.compile(r"\s*\((default|required|optional|repeatable|fixed)\b.*", re.DOTALL)
-# Flags of experiments without a text so far; one that has got it leaves this list.
-WITHOUT = {
-    "ad_dark_room": {"--family", "--source", "--num-tasks"},
-    "dpt_dark_room": {"--num-datasets"},
-    "dpt_dark_room_permuted": {"--num-episodes"},
-    "dpt_sensitivity": {
-        *("--sweep-layers", "--sweep-heads", "--sweep-width", "--sweep-examples"),
-        "--num-datasets",
-    },
-    "lin_bernoulli_ad": {"--horizon", "--tokenizer"},
-    "lin_bernoulli_dpt": {"--horizon", "--tokenizer"},
-    "lin_distribution_ratio": {"--horizon", "--tokenizer"},
-    "lin_linear_bandit": {"--horizon", "--tokenizer"},
-    "posterior_sampling_equivalence": {"--horizon", "--tokenizer"},
-    "relu_against_softmax": {"--horizon", "--tokenizer", "--heads", "--teachings"},
-    "rl2_mdp_baselines": {"--num-episodes"},
-    "theory_scaling": {
-        *("--horizon", "--tokenizer", "--num-arms", "--num-examples"),
-        *("--sweep-examples", "--sweep-horizon", "--sweep-arms"),
-    },
-    "ucbvi_distillation": {"--num-episodes", "--bonus-scales", "--num-tasks"},
-}
 
 
 def flags(kind, **options):
@@ -71,8 +49,7 @@ def test_every_flag_of_an_experiment_says_what_it_is(name):
     options = {"default": default, "config": (tyro.conf.CascadeSubcommandArgs,)}
     said = flags(type(default), **options)
     assert len(said) >= len(dataclasses.fields(default))
-    unwritten = WITHOUT.get(name, set())
-    require_words({flag: said[flag] for flag in said if flag not in unwritten})
+    require_words(said)
 
 
 def test_a_field_without_words_is_found_and_one_with_anothers_too():
