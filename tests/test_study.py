@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from icrl import study
+import envs
+from icrl import study, training
+from icrl.algorithms.dark_room import goal_posterior
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
@@ -16,6 +18,7 @@ from icrl.config import (
 from icrl.drawing import figures
 from icrl.evaluation import Scores
 from icrl.evaluation.numbers import at_largest, of_curves, of_losses
+from icrl.evaluation.playing import task_ids
 from icrl.experiment import EXPERIMENTS
 from icrl.panels import Curves, Loss
 
@@ -180,3 +183,30 @@ def test_old_references_are_said_to_be_bootstrapped():
     summary = {"rows": rows, "interval": "bootstrap"}
     assert "bootstrap" in figures.units_of(summary)
     assert "bootstrap" not in figures.units_of({"rows": rows})
+
+
+def test_dark_rooms_are_as_many_tasks_as_there_are_goals():
+    tasks = envs.family("DarkRoom-DPT-v0").split().test
+    assert len(np.unique(task_ids(tasks, 400))) == 20
+    prior = envs.family("BernoulliBandit-DPT-v0").split().test
+    assert len(np.unique(task_ids(prior, 400))) == 400
+
+
+def test_labels_of_permuted_rooms_know_no_order_that_is_held_out(monkeypatch):
+    """What collects, what labels and what the model is compared with."""
+    name = "exact_permutation_posterior"
+    make, asked = getattr(goal_posterior, name), []
+
+    def note(family, *, permutations="all", **options):
+        asked.append(permutations)
+        return make(family, permutations=permutations, **options)
+
+    def stop(run, pretraining, *rest, **options):
+        raise RuntimeError("nothing is trained")
+
+    monkeypatch.setattr(goal_posterior, name, note)
+    monkeypatch.setattr(training, "train_models", stop)
+    chosen = EXPERIMENTS["dpt_dark_room_permuted"]
+    with pytest.raises(RuntimeError, match="nothing is trained"):
+        chosen.run(None, chosen.presets["smoke"])
+    assert asked == ["train", "all", "train"]  # the second is a line beside, no more
