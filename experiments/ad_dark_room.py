@@ -115,7 +115,7 @@ def run(run, config: Config):
     }
     scores = {}
     for half in ("test", "train"):
-        test = study.Test(config, getattr(family.split(), half))
+        test = study.Evaluation(config, getattr(family.split(), half))
         history = test.returns(
             {"q_learning": learner},
             num_episodes=config.num_episodes * config.every,

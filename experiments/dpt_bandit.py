@@ -153,7 +153,7 @@ def run(run, config: Config):
         played[f"online_noise_{noise}"] = family.replace(name="", noise_std=noise)
     scores = {}
     for panel, tested in played.items():
-        scores[panel] = study.Test(config, tested.split().test).online(online)
+        scores[panel] = study.Evaluation(config, tested.split().test).online(online)
     for panel, tested in (("offline", family), ("offline_bernoulli", bernoulli)):
         offline = {
             "dpt": dpt.agent(greedy=True),  # offline, the paper plays the likeliest arm
@@ -162,9 +162,9 @@ def run(run, config: Config):
             "lcb": make("lcb", tested),
             "empirical_mean": make("empirical_mean", tested, explore_first=False),
         }
-        test = study.Test(config, tested.split().test)
+        test = study.Evaluation(config, tested.split().test)
         scores[panel] = test.offline(make("dirichlet_point_mass", tested), offline)
-    scores["loss"] = study.Test(config, family.split().test).losses(dpt, exact)
+    scores["loss"] = study.Evaluation(config, family.split().test).losses(dpt, exact)
     return scores
 
 

@@ -177,7 +177,8 @@ def run(run, config: Config):
     family, long = envs.family(FAMILY), config.num_remembered
     exact = functools.partial(exact_goal_posterior, family, in_episode=False)
     test, train = (
-        study.Test(config, half) for half in (family.split().test, family.split().train)
+        study.Evaluation(config, half)
+        for half in (family.split().test, family.split().train)
     )
     bounds = {
         "optimal": algorithms.optimal,

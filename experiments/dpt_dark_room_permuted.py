@@ -94,8 +94,8 @@ def run(run, config: Config):
     }
     split = family.split()
     return {
-        "online_test": study.Test(config, split.test).returns(agents),
-        "online_train": study.Test(config, split.train).returns(agents),
+        "online_test": study.Evaluation(config, split.test).returns(agents),
+        "online_train": study.Evaluation(config, split.train).returns(agents),
     }
 
 

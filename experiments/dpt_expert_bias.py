@@ -118,7 +118,7 @@ def run(run, config: Config):
         "empirical_mean": make("empirical_mean", family, explore_first=False),
         **{name: models.agent(greedy=True) for name, models in trained.items()},
     }
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return {
         f"offline_expert_{share}": test.offline(biased((share,)), agents)
         for share in SHARES

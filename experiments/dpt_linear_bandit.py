@@ -88,7 +88,7 @@ def run(run, config: Config):
         "ridge_greedy": make("ridge_greedy", family),
         "thompson_sampling": make("thompson_sampling", family, num_draws=100),
     }
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return {
         "online": test.online(online),
         "offline": test.offline(source, offline),

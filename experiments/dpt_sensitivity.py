@@ -149,7 +149,7 @@ def run(run, config: Config):
         dpt = study.train(run, pretraining, config.training, name=name)
         agents[name] = dpt.agent(greedy=True)
     pairs = independent_pairs(family, family.horizon)
-    scores = study.Test(config, family.split().test).returns_given(pairs, agents)
+    scores = study.Evaluation(config, family.split().test).returns_given(pairs, agents)
     return {"offline_random": scores.named({EXACT: EXACT, **same})}
 
 

@@ -137,7 +137,7 @@ def run(run, config: Config):
             "optimal": algorithms.optimal,
             "uniform": algorithms.uniform(family),
         }
-        test = study.Test(config, _off_the_walls(family.split().test))
+        test = study.Evaluation(config, _off_the_walls(family.split().test))
         for data, collect in along_and_up(SIZE, row=0).items():
             scores[f"{setting}_{data}"] = test.returns_given(collect, agents)
         if setting == "known_moves":

@@ -50,7 +50,7 @@ def run(run, config: lin2023.Config):
     trained = study.train(run, pretraining, config.training)
     others = "thompson_sampling", "gittins", "empirical_mean"
     baselines = {"ucb": expert} | {n: algorithms.make(n, family) for n in others}
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return lin2023.scores(test, trained, "ucb", baselines)
 
 

@@ -49,7 +49,7 @@ def run(run, config: lin2023.DecisionConfig):
         "gittins": algorithms.gittins(family),
         "empirical_mean": algorithms.empirical_mean(family),
     }
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return lin2023.scores(test, trained, "thompson_sampling", baselines)
 
 

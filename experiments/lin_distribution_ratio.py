@@ -141,7 +141,7 @@ def run(run, config: Config):
     }
     trained = study.train_each(run, pretrainings, config.training)
     models = {name: found.agent() for name, found in trained.items()}
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     on_target = test.distances(models, thompson, thompson)
     log_ratios = _log_ratios(test, thompson, contexts)
     return {
@@ -158,7 +158,7 @@ def _name(alpha: float) -> str:
     return f"transformer_alpha_{alpha}"
 
 
-def _log_ratios(test: study.Test, target, contexts):
+def _log_ratios(test: study.Evaluation, target, contexts):
     """Thompson sampling's histories against those of each model's data, in nats."""
     from icrl.agents import fixed
     from icrl.diagnostics.distribution_ratio import log_ratios

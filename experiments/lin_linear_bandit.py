@@ -52,7 +52,7 @@ def run(run, config: lin2023.Config):
     trained = study.train(run, pretraining, config.training)
     others = "linear_thompson", "empirical_mean"
     baselines = {"linucb": expert} | {n: algorithms.make(n, family) for n in others}
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return lin2023.scores(test, trained, "linucb", baselines)
 
 

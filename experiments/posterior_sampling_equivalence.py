@@ -84,7 +84,7 @@ def run(run, config: Config):
     }
     trained = study.train_each(run, pretrainings, config.training)
     agents = {name: models.agent() for name, models in trained.items()}
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return {
         **lin2023.regrets(test.online({**agents, EXACT: exact})),
         "on_own_histories": test.distances(agents, exact),
@@ -101,7 +101,7 @@ def run(run, config: Config):
     }
 
 
-def _reordering(test: study.Test, agents, histories):
+def _reordering(test: study.Evaluation, agents, histories):
     """How much a model's last prediction depends on the order of its history."""
     from icrl.diagnostics.exchangeability import order_sensitivity
     from icrl.evaluation.numbers import Numbers, add_row

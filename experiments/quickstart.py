@@ -47,7 +47,7 @@ def run(run, config: Config):
     dpt = study.train(run, pretraining, config.training)
     others = "exact_posterior_sampling", "thompson_sampling", "ucb", "empirical_mean"
     agents = dpt.agents("dpt") | {name: make(name, family) for name in others}
-    return {"online": study.Test(config, family.split().test).online(agents)}
+    return {"online": study.Evaluation(config, family.split().test).online(agents)}
 
 
 CPU = study.Preset(

@@ -118,7 +118,7 @@ def _teach(run, config: Config, teaching: str):
     }
     trained = study.train_each(run, pretrainings, config.training)
     models = {name: trained[f"{teaching}_{name}"].agent() for name in recipes}
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return {
         **lin2023.regrets(test.online({**models, TARGETS[teaching]: target})),
         "on_own_histories": test.distances(models, target),

@@ -176,7 +176,7 @@ def _measure(run, config: Config, name: str, share, num_examples, horizon, arms)
         posterior=thompson if config.soft_labels else None,
     )
     trained = study.train(run, pretraining, config.training, name=name)
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return performance_gap(
         test.key,
         test.tasks,

@@ -124,7 +124,7 @@ def run(run, config: Config):
     }
 
     def by_episode(tasks, played):
-        test, last = study.Test(config, tasks), slice(family.horizon - 1, None)
+        test, last = study.Evaluation(config, tasks), slice(family.horizon - 1, None)
         scores = test.online(played, num_episodes=config.num_episodes)
         return scores.map(lambda regret: regret[..., last][..., :: family.horizon])
 

@@ -187,7 +187,7 @@ def panels(
 
 
 def scores(
-    test: study.Test, trained: study.Trained, reference: str, baselines: Any
+    test: study.Evaluation, trained: study.Trained, reference: str, baselines: Any
 ) -> dict[str, Any]:
     """What the panels of an experiment with one model show.
 
@@ -220,7 +220,7 @@ def regrets(online: Any) -> dict[str, Any]:
     return {"online": online, "suboptimality": steps}
 
 
-def _history(test: study.Test, agent: Any, target: Any, reference: str) -> Any:
+def _history(test: study.Evaluation, agent: Any, target: Any, reference: str) -> Any:
     """Probabilities of the first seed's model and of its target along one history."""
     import jax
 

@@ -133,7 +133,7 @@ def experiment(
             presets={name: preset.config for name, preset in presets.items()},
             costs={name: preset.cost for name, preset in presets.items()},
             run=compute,
-            figure=figure,
+            figure=figure if any(panel.title for panel in panels) else None,
             figure_name=figure_name,
             source=module,
         )
@@ -184,7 +184,8 @@ def train(
     """Trains the models of a run's seeds by imitation, or loads them.
 
     Args:
-        run: whose folder holds them; it counts their tokens.
+        run: whose folder holds them; it notes their tokens, and whether the seeds
+            share one data set.
         pretraining: who acts and who labels.
         training: how they are fitted.
         name: tells models apart where a run trains several.
@@ -193,6 +194,9 @@ def train(
 
     found = train_models(run, pretraining, training, name=name)
     run.train_tokens += found.train_tokens
+    options = pretraining.options
+    if options.num_examples is not None or options.dataset is not None:
+        run.shared_data = True
     return Trained(found.models, found.seeds, pretraining)
 
 
@@ -214,8 +218,8 @@ def train_each(
 
 
 @dataclasses.dataclass(frozen=True)
-class Test:
-    """Unseen tasks, the same in every panel, and how many of them a config asks for.
+class Evaluation:
+    """Tasks, the same in every panel, and how many of them a config asks for.
 
     Agents are given by name, as an `Agent` or as an `Algorithm`.
     """
@@ -256,31 +260,22 @@ class Test:
             num_tasks=self.config.num_contexts,
         )
 
-    def distances(
-        self, agents: Mapping[str, Any], target: Any, histories: Any = None
-    ) -> Any:
-        """Returns how far agents are from a target; see `divergence.distances`.
+    def distances(self, agents: Mapping[str, Any], *target: Any) -> Any:
+        """Returns how far agents are from a target, on the histories of another agent.
 
-        Args:
-            agents: by name.
-            target: what they should equal.
-            histories: who plays; each agent itself if None.
+        Those of each agent itself if there is no other; see `divergence.distances`.
         """
         from icrl.diagnostics.divergence import distances
 
         number = self.config.num_contexts
-        return distances(
-            self.key, self.tasks, agents, target, histories, num_tasks=number
-        )
+        return distances(self.key, self.tasks, agents, *target, num_tasks=number)
 
     def returns(self, agents: Mapping[str, Any], **options: Any) -> Any:
         """Returns what every episode pays; see `returns.online`."""
         from icrl.evaluation import returns
 
-        sizes = {
-            name: getattr(self.config, name) for name in ("num_tasks", "num_episodes")
-        }
-        options = {**sizes, "tasks_at_once": RETURNS_AT_ONCE, **options}
+        sizes = {"tasks_at_once": RETURNS_AT_ONCE, "num_tasks": self.config.num_tasks}
+        options = {**sizes, "num_episodes": self.config.num_episodes, **options}
         return returns.online(self.key, self.tasks, agents, **options)
 
     def returns_given(
@@ -312,22 +307,11 @@ def finish(run: Any, panels: Sequence[Panel], scores: Mapping[str, Any]) -> None
         table if isinstance(table, numbers.Numbers) else known[name].numbers(table)
         for name, table in scores.items()
     )
-    given = _left_out(run.config)
+    shared = ["one data set"] * run.shared_data  # what the intervals leave out
     for row in found.rows:
         if row["seeds"]:
-            row["given"] = ["one training seed"] * (row["seeds"] == 1) + given
+            row["given"] = ["one training seed"] * (row["seeds"] == 1) + shared
     run.finish(found.rows, found.arrays, found.finals)
-
-
-def _left_out(config: ExperimentConfig) -> list[str]:
-    """Returns what the seeds of a run share, so that intervals leave it out."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, PretrainingConfig) and (
-            value.num_examples is not None or value.dataset is not None
-        ):
-            return ["one data set"]
-    return []
 
 
 def draw(

@@ -51,10 +51,14 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
 
     monkeypatch.setattr(training, "train_models", note)
     monkeypatch.setattr(playing, "over_seeds_and_tasks", stop)
-    run = types.SimpleNamespace(config=config, folder=tmp_path, train_tokens=0)
+    run = types.SimpleNamespace(
+        config=config, folder=tmp_path, train_tokens=0, shared_data=False
+    )
     with contextlib.suppress(Exception):  # there is no model to evaluate
         EXPERIMENTS[name].run(run, config)
     assert seen
+    if not any(p.options.num_examples for p in seen.values()):
+        assert not run.shared_data
     for model, pretraining in seen.items():
         given = config.pretraining
         if model == "dpt_query_first":

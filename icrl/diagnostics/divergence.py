@@ -156,7 +156,7 @@ def distances(
     tasks: TaskSet,
     agents: Mapping[str, Agent | Algorithm],
     target: Agent | Algorithm,
-    histories: Agent | Algorithm | None,
+    histories: Agent | Algorithm | None = None,
     *,
     num_tasks: int,
 ) -> Distances:

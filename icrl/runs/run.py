@@ -43,6 +43,7 @@ class Run:
     _earlier_seconds: float  # of sessions before this one
     _started: float
     train_tokens: int = 0  # trained on in this run, over all seeds
+    shared_data: bool = False  # whether its seeds learn from one data set
 
     @property
     def wall_seconds(self) -> float:

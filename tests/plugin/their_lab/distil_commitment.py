@@ -37,7 +37,7 @@ def run(run, config: Config):
         recipe, expert, config.pretraining, behaviour="explore_then_commit"
     )
     ad = study.train(run, pretraining, config.training)
-    test = study.Test(config, family.split().test)
+    test = study.Evaluation(config, family.split().test)
     return {"online": test.online({"ad": ad.agent(), "explore_then_commit": expert})}
 
 
