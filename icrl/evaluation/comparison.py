@@ -61,6 +61,8 @@ def _differences(
         key = "/".join((panel, *name))
         if row["panel"] != panel or name not in seeds or key not in others:
             continue
+        if "_minus_" in row["metric"]:  # a difference already, to another agent
+            continue
         mean, low, high = (float(x) for x in difference(scores[key], others[key]))
         rows.append(
             saved.row(
