@@ -17,9 +17,9 @@ from icrl.registries import JOINS, MIXERS
 TIME, TOKEN, ACTIONS, KNOWN = 37, 8, 5, 20
 RESETS = (5, 24, 30)  # where contexts begin that are packed into one; one lies in KNOWN
 CONFIGS = {
-    **{name: TransformerConfig(num_layers=2, mixer=(name,)) for name in MIXERS.names()},
+    **{name: TransformerConfig(num_layers=1, mixer=(name,)) for name in MIXERS.names()},
     **{
-        f"join {name}": TransformerConfig(num_layers=2, join=name)
+        f"join {name}": TransformerConfig(num_layers=1, join=name)
         for name in JOINS.names()
         if name != "add"
     },
