@@ -128,6 +128,11 @@ class Registry(Generic[T]):
                 raise ValueError(
                     f"the {self.kind} {name!r} cannot be loaded: {error}"
                 ) from error
+            if name not in self._entries:
+                raise ValueError(
+                    f"an entry point of {self.group} must have the name of its file, "
+                    f"got {name} = {self._entry_points()[name].value}"
+                )
 
     def _discover(self) -> None:
         """Imports every module that may register something, once.

@@ -78,7 +78,9 @@ class Corridor:
         """V* - Q* of every action: exact, without noise, zero for the best.
 
         Here there is a closed form. Where there is none but states are few, compute
-        the table by backward induction in `sample` and look it up here.
+        the table by backward induction in `sample` and look it up here. Where nobody
+        knows them, raise NotImplementedError, here and in `state_from_obs`, and write
+        `has_gaps = False` into the family: it is then scored by return.
         """
         position = self._move(state.position, jnp.arange(self.num_actions))
         steps_left = self.horizon - state.step - 1

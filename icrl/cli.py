@@ -67,7 +67,10 @@ class List:
     def __call__(self) -> None:
         """Prints them."""
         for name in EXPERIMENTS.names():
-            print(_describe(EXPERIMENTS[name]) + "\n")
+            try:
+                print(_describe(EXPERIMENTS[name]) + "\n")
+            except ValueError as error:  # of somebody else's; the others are listed
+                print(f"{name}: {_message(error)}\n")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,10 @@ class Panel:
 
     def numbers(self, scores: Any) -> Any:
         """Returns the `Numbers` of scores; `run` may return these instead."""
-        raise NotImplementedError
+        raise ValueError(
+            f"`run` must return `Numbers` for {self.name!r}, a panel of kind "
+            f"{type(self).__name__}, got {type(scores).__name__}"
+        )
 
     def has(self, summary: Summary, arrays: Arrays) -> bool:
         """Tells whether a run has what this draws."""

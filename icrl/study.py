@@ -221,7 +221,11 @@ def train_each(
 class Evaluation:
     """Tasks, the same in every panel, and how many of them a config asks for.
 
-    Agents are given by name, as an `Agent` or as an `Algorithm`.
+    Agents are given by name: an `Agent`, an `Algorithm`, or a function that makes one
+    from each task, for whoever knows the task. The config says how many tasks in
+    `num_tasks` (online, returns), `num_datasets` (offline, returns_given) or
+    `num_contexts` (losses, distances). A measure of your own plays the same tasks and
+    noise by `evaluation.score_agents` and `evaluation.play`, from `key` and `tasks`.
     """
 
     config: Any
@@ -235,7 +239,7 @@ class Evaluation:
         return evaluation_key(self.config.root_seed)
 
     def online(self, agents: Mapping[str, Any], **options: Any) -> Any:
-        """Returns the regret of agents that play; see `evaluation.online`."""
+        """Returns regret, or return without gaps; see `evaluation.online`."""
         from icrl import evaluation
 
         options = {"num_tasks": self.config.num_tasks, **options}
@@ -274,8 +278,11 @@ class Evaluation:
         """Returns what every episode pays; see `returns.online`."""
         from icrl.evaluation import returns
 
-        sizes = {"tasks_at_once": RETURNS_AT_ONCE, "num_tasks": self.config.num_tasks}
-        options = {**sizes, "num_episodes": self.config.num_episodes, **options}
+        sizes = {
+            "num_tasks": self.config.num_tasks,
+            "num_episodes": getattr(self.config, "num_episodes", 1),
+        }
+        options = {**sizes, "tasks_at_once": RETURNS_AT_ONCE, **options}
         return returns.online(self.key, self.tasks, agents, **options)
 
     def returns_given(
@@ -289,14 +296,16 @@ class Evaluation:
         return returns.offline(self.key, self.tasks, collect, agents, **options)
 
 
-def finish(run: Any, panels: Sequence[Panel], scores: Mapping[str, Any]) -> None:
+def finish(run: Any, panels: Sequence[Panel], scores: Any) -> None:
     """Writes what a run leaves behind, from its scores by panel.
 
     Raises:
-        ValueError: if scores have no panel.
+        ValueError: if these are no scores by panel, or a panel would not be drawn.
     """
     from icrl.evaluation import numbers
 
+    if not isinstance(scores, Mapping):
+        raise ValueError(f"`run` must return scores by panel, got {scores!r}")
     known = {panel.name: panel for panel in reversed(panels)}  # the first of a name
     if scores.keys() - known.keys():
         raise ValueError(
@@ -307,11 +316,24 @@ def finish(run: Any, panels: Sequence[Panel], scores: Mapping[str, Any]) -> None
         table if isinstance(table, numbers.Numbers) else known[name].numbers(table)
         for name, table in scores.items()
     )
+    _require_drawn(panels, scores, found)
     shared = ["one data set"] * run.shared_data  # what the intervals leave out
     for row in found.rows:
         if row["seeds"]:
             row["given"] = ["one training seed"] * (row["seeds"] == 1) + shared
     run.finish(found.rows, found.arrays, found.finals)
+
+
+def _require_drawn(panels: Sequence[Panel], scores: Any, found: Any) -> None:
+    """Raises `ValueError` if numbers have a panel with a title, and none draws them."""
+    for name in scores:
+        shown = [panel for panel in panels if panel.name == name and panel.title]
+        if shown and not any(p.has({"rows": found.rows}, found.arrays) for p in shown):
+            start = getattr(shown[0], "needs", "") or f"{name}/"
+            raise ValueError(
+                f"arrays of panel {name!r} must begin with {start!r}, "
+                f"got {sorted(found.arrays)}"
+            )
 
 
 def draw(

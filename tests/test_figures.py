@@ -6,10 +6,11 @@ import pytest
 
 matplotlib.use("Agg")
 
+from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation
 
 from icrl.drawing import figures
-from icrl.drawing.styles import STYLE
+from icrl.drawing.styles import SPARE_COLORS, STYLE
 
 AXES = {"title": "t", "xlabel": "x", "ylabel": "y"}
 
@@ -35,6 +36,9 @@ def test_agents_of_ones_own_have_colours_that_the_house_does_not_use():
     own = [styles[agent]["color"] for agent in ("mine", "yours", "theirs")]
     assert len(set(own)) == 3 and not house & set(own)
     assert styles["dpt"]["color"] == STYLE["dpt"]["color"]
+    for spare in SPARE_COLORS:  # nor any that looks like one of them
+        apart = [np.subtract(to_rgb(spare), to_rgb(known)) for known in house]
+        assert np.linalg.norm(apart, axis=1).min() > 0.12, spare
 
 
 def test_a_style_is_given_by_argument_and_may_name_the_agent(ax):

@@ -73,6 +73,8 @@ def test_it_is_scored_by_return_from_training_to_the_figure(tmp_path):
         "online", scores, metric=evaluation.metric_of(FAMILY), reference="uniform"
     )
     assert {row["metric"] for row in numbers.rows} == {"return", "return_minus_uniform"}
+    with pytest.raises(ValueError, match="'online' must be a return, as its scores"):
+        of_curves("online", scores, metric="final_regret")
     drawn, axes = figures.new_figure(1, 1)
     figures.draw_curves(
         axes[0, 0], numbers.arrays, "online", title="", xlabel="", ylabel=""

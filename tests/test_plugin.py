@@ -1,59 +1,22 @@
 """A package of somebody else's: everything it holds is reached by name."""
 
-import json
-import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
 import time
-import tomllib
 
 import pytest
+from plugins import icrl, install
 
-PLUGIN = pathlib.Path(__file__).parent / "plugin"
 NAME = "distil_commitment"
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The environment of a process in which the package is installed."""
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(PLUGIN / "their_lab", folder / "their_lab")
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
-    info = folder / "their_lab-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n"
-    )
-    groups = [
-        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in names.items())
-        for group, names in project["entry-points"].items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(groups))
-    root = pathlib.Path(__file__).parent.parent
-    return os.environ | {
-        "PYTHONPATH": f"{root}{os.pathsep}{folder}",
-        "ICRL_RESULTS": str(tmp_path_factory.mktemp("results")),
-    }
-
-
-def icrl(lab, *commands):
-    """What each command prints; one process runs them all."""
-    script = (
-        "import json, sys; from icrl import cli\n"
-        "for words in json.loads(sys.argv[1]): print('>>>'); cli.main(words)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(commands)],
-        env=lab,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split(">>>\n")[1:]
+    folders = (tmp_path_factory.mktemp(name) for name in ("site", "results"))
+    return install("plugin", *folders)
 
 
 def test_it_is_listed_run_drawn_evaluated_and_diagnosed_by_the_command_line(lab):

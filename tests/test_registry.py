@@ -24,7 +24,9 @@ def python(program: str, *paths: pathlib.Path) -> subprocess.CompletedProcess[st
     )
 
 
-def install(folder: pathlib.Path, name: str, source: str) -> None:
+def install(
+    folder: pathlib.Path, name: str, source: str, entry: str = "[icrl.envs]\n{0} = {0}"
+) -> None:
     """Writes a package of one module and what an installer would note of it."""
     (folder / f"{name}.py").write_text(source)
     info = folder / f"{name}-1.0.dist-info"
@@ -32,7 +34,7 @@ def install(folder: pathlib.Path, name: str, source: str) -> None:
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
     )
-    (info / "entry_points.txt").write_text(f"[icrl.envs]\n{name} = {name}\n")
+    (info / "entry_points.txt").write_text(entry.format(name))
 
 
 def test_the_papers_presets_are_registered():
@@ -121,3 +123,13 @@ def test_a_package_that_cannot_be_loaded_is_warned_of_and_left_out(tmp_path):
     done = python("import envs; print(envs.names())", tmp_path)
     assert "'GaussianBandit-DPT-v0'" in done.stdout
     assert "'broken_bandit' of icrl.envs cannot be loaded: half written" in done.stderr
+
+
+def test_an_experiment_under_another_name_than_its_file_is_told_so_in_the_list(
+    tmp_path,
+):
+    install(tmp_path, "file_name", "", "[icrl.experiments]\nother_name = {}")
+    done = python("from icrl import cli; cli.main(['list'])", tmp_path)
+    assert "other_name: an entry point of icrl.experiments must have the" in done.stdout
+    assert "name of its file, got other_name = file_name" in done.stdout
+    assert "quickstart: Does a transformer" in done.stdout

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import envs
-from icrl import study, training
+from envs.bernoulli_bandit import BernoulliBanditFamily
+from icrl import algorithms, study, training
 from icrl.algorithms.dark_room import goal_posterior
 from icrl.config import (
     SMOKE_MODEL,
@@ -17,10 +18,10 @@ from icrl.config import (
 )
 from icrl.drawing import figures
 from icrl.evaluation import Scores
-from icrl.evaluation.numbers import at_largest, of_curves, of_losses
+from icrl.evaluation.numbers import Numbers, at_largest, of_curves, of_losses
 from icrl.evaluation.playing import task_ids
 from icrl.experiment import EXPERIMENTS
-from icrl.panels import Curves, Loss
+from icrl.panels import Curves, Drawing, Loss
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,33 @@ def test_a_row_says_what_its_interval_leaves_out():
 def test_scores_without_a_panel_are_refused():
     with pytest.raises(ValueError, match=r"a panel each, got \['online'\] beside"):
         finished(panels=(Curves(name="other"),))
+
+
+def test_what_a_run_returns_is_refused_in_words_that_say_what_it_should_be():
+    panel = Drawing(name="mine", title="mine", function=lambda *_: None)
+
+    def finish(returned):
+        study.finish(Opened(LARGE), [panel], returned)
+
+    with pytest.raises(ValueError, match="must return scores by panel, got None"):
+        finish(None)
+    with pytest.raises(ValueError, match="must return `Numbers` for 'mine', a"):
+        finish({"mine": scores()})
+    with pytest.raises(
+        ValueError, match=r"'mine' must begin with 'mine/', got \['x'\]"
+    ):
+        finish({"mine": Numbers(arrays={"x": np.ones(2)})})
+    finish({"mine": Numbers(arrays={"mine/x": np.ones(2)})})
+
+
+def test_returns_are_of_one_episode_unless_the_config_says_otherwise():
+    family = BernoulliBanditFamily(horizon=3)
+    config = dataclasses.replace(LARGE, num_tasks=4)
+    test = study.Evaluation(config, family.split().test)
+    returns = test.returns({"uniform": algorithms.uniform(family)})
+    assert returns["uniform"].shape == (1, 4, 1)
+    with pytest.raises(ValueError, match="'online' must be a return, as its scores"):
+        ONLINE.numbers(returns)
 
 
 def test_published_values_stand_in_the_row_of_their_step():

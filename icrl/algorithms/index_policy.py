@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Family
+from envs.base import Family, Task
 from icrl.algorithms.base import AgentState, Algorithm
 
 
 def index_policy(
-    family: Family,
+    family: Family | Task,
     *,
     init: Callable[[], AgentState],
     index: Callable[[AgentState, Any], Float[Array, " actions"]],
@@ -23,7 +23,7 @@ def index_policy(
     """Plays the action of highest index; ties go to the lowest action.
 
     Args:
-        family: what it plays.
+        family: what it plays; a task, where the index knows it.
         init: as in `Algorithm`.
         index: `(state, obs) -> Float[actions]`.
         update: as in `Algorithm`.

@@ -317,7 +317,7 @@ def draw_loss(
     """
     steps = arrays[f"{panel}/steps"]
     lines = {
-        "loss": (LABELS[agent], STYLE[agent]),
+        "loss": (label_of(agent), styles_of([agent])[agent]),
         "loss_floor": ("least possible", STYLE["exact_posterior_sampling"]),
     }
     for metric, (label, style) in lines.items():

@@ -4,7 +4,7 @@ from typing import Any
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers. Learned agents are
 # warm and thick, the exact reference is black.
-SPARE_COLORS = ("#1B9E77", "#7570B3", "#A6761D", "#E7298A", "#66A61E", "#1F3B73")
+SPARE_COLORS = ("#7570B3", "#A6761D", "#E7298A", "#66A61E", "#1F3B73")
 STYLE: dict[str, dict[str, Any]] = {
     "dpt": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},
     "ad": {"color": "#D55E00", "linewidth": 2.2, "zorder": 5},

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from envs.base import require
 from icrl.evaluation.scores import Scores
 from icrl.evaluation.statistics import interval
 from icrl.runs.saved import row
@@ -67,7 +68,13 @@ def of_curves(
     Returns:
         Arrays `<panel>/steps` and `<panel>/<agent>/{mean,low,high}`, and `by_seed`
         [seeds, time] where there are several seeds.
+
+    Raises:
+        ValueError: if returns are called regret.
     """
+    named_so = "regret" in metric or "suboptimality" in metric
+    rule = f"metric of {panel!r} must be a return, as its scores are rewards"
+    require(not (scores.by_return and named_so), rule, repr(metric))
     numbers = Numbers(finals={f"{panel}/tasks_hash": scores.tasks_hash})
     tables = {agent: scores.by_task(agent) for agent in scores}
     length = next(iter(tables.values())).shape[-1]

@@ -4,6 +4,7 @@ Every number here is a gap of the task (exact mean rewards), never a noisy rewar
 for tasks without gaps, which are scored by return.
 """
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from envs.base import Family, Key, Task, require_gaps
+from envs.base import Family, Key, Task, gaps_of, require_gaps
 from envs.splits import FiniteTasks, TaskSet, digest
 from icrl.agents import Agent, as_agent, fixed, trained
 from icrl.algorithms.base import Algorithm, of_any_task
@@ -92,7 +93,18 @@ def online(
         )
         return jnp.cumsum(_scored(trajectory))
 
-    return score_agents(key, tasks, agents, regret, num_tasks, tasks_at_once)
+    scores = score_agents(key, tasks, agents, regret, num_tasks, tasks_at_once)
+    return dataclasses.replace(scores, by_return=not _give_gaps(tasks))
+
+
+def _give_gaps(tasks: TaskSet) -> bool:
+    """Whether tasks give gaps; nothing is computed."""
+
+    def gaps(key_sample: Key, key_reset: Key) -> Array | None:
+        task = tasks.sample(key_sample)
+        return gaps_of(task, task.reset(key_reset)[0])
+
+    return jax.eval_shape(gaps, *jax.random.split(jax.random.key(0))) is not None
 
 
 def _scored(trajectory: Trajectory) -> Float[Array, " time"]:

@@ -3,6 +3,7 @@
 In Dark Room a reward says it all, and the literature's figures show returns.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -56,7 +57,8 @@ def online(
         )
         return _returns(trajectory, num_episodes)
 
-    return score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
+    scores = score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
+    return dataclasses.replace(scores, by_return=True)
 
 
 def offline(
@@ -93,7 +95,8 @@ def offline(
         key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
         return _returns(rollout(key_play, key_agent, task, algorithm), 1)
 
-    return score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
+    scores = score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
+    return dataclasses.replace(scores, by_return=True)
 
 
 def informed(algorithm: Algorithm, data: Trajectory) -> Algorithm:

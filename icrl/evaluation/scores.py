@@ -22,12 +22,14 @@ class Scores(Mapping[str, Any]):
         task_ids: the task of each trajectory; the same number, the same task.
         tasks_hash: names the tasks and their noise: equal where two tables can be
             compared trajectory by trajectory.
+        by_return: whether they are rewards, of which more is better, not regret.
     """
 
     tables: Mapping[str, Regrets]
     learned: frozenset[str]
     task_ids: Int[np.ndarray, " trajectories"]
     tasks_hash: str = ""
+    by_return: bool = False
 
     def __getitem__(self, agent: str) -> Regrets:
         return self.tables[agent]
