@@ -110,7 +110,7 @@ def test_what_a_run_returns_is_refused_in_words_that_say_what_it_should_be():
     panel = Drawing(name="mine", title="mine", function=lambda *_: None)
 
     def finish(returned):
-        study.finish(Opened(LARGE), [panel], returned)
+        study.finish(Opened(LARGE, False), [panel], returned)
 
     with pytest.raises(ValueError, match="must return scores by panel, got None"):
         finish(None)
