@@ -50,7 +50,7 @@ def train_models(
     recipe = pretraining.recipe
     if recipe is None:
         raise ValueError("a pretraining needs a recipe to train its models, got None")
-    if all(run.is_trained(cohort, name) for cohort in run.cohorts):
+    if all(run.is_trained(group, name) for group in run.groups):
         # what is there is only loaded: no need to make its data again
         pretraining = pretraining._replace(options=PretrainingConfig())
     draw, data = source(pretraining)
