@@ -46,8 +46,8 @@ def serve_jax(args: argparse.Namespace) -> None:
     def regret(key):
         key_task, key_noise, key_agent = jax.random.split(key, 3)
         task = family.sample(key_task)
-        life = rollout(key_noise, key_agent, task, learner, num_episodes=EPISODES)
-        return life.gap.sum()
+        trajectory = rollout(key_noise, key_agent, task, learner, num_episodes=EPISODES)
+        return trajectory.gap.sum()
 
     play = jax.jit(jax.vmap(regret))
     keys = jax.random.split(jax.random.key(0), args.tasks)

@@ -117,7 +117,7 @@ class Config(study.DecisionConfig):
 
     Raises:
         ValueError: if the long context is not longer than one episode, or longer than
-            a life.
+            a rollout.
     """
 
     query_first_model: TransformerConfig = dataclasses.field(
@@ -131,7 +131,7 @@ class Config(study.DecisionConfig):
     played_share: float = 0.65  # of the training contexts: episodes, not single steps
     short_share: float = 0.15  # of these: by an agent that remembers one episode only
     search_share: float = 0.7  # of the others: in a room where nothing pays
-    life: int = 20  # episodes; a played context is cut out of one
+    rollout_episodes: int = 20  # of each rollout that a played context is cut out of
     visited_share: float = 0.5  # of the questions: about states of the context
     # of `dpt`: the exact posterior's, whose prior is that the goal may be in any cell,
     # also where no training goal is; and the published one, as `dpt_optimal_labels`
@@ -146,9 +146,10 @@ class Config(study.DecisionConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 2 <= self.num_remembered <= self.life:
+        if not 2 <= self.num_remembered <= self.rollout_episodes:
             raise ValueError(
-                f"num_remembered must lie in [2, life={self.life}], "
+                "num_remembered must lie in "
+                f"[2, rollout_episodes={self.rollout_episodes}], "
                 f"got {self.num_remembered}"
             )
         if self.labels[:1] != ("prior_all_goals",):
@@ -227,7 +228,7 @@ def _choices(config: Config):
         either,
         in_other_task,
         independent_pairs,
-        some_of_life,
+        part_of_rollout,
     )
     from icrl.pretraining.demonstrations import without_goal
 
@@ -244,20 +245,20 @@ def _choices(config: Config):
     one = study.make_recipe(sizes, FAMILY, tokenizer="query_first", agent="query_table")
     family = one.make_family()
     short_memory, long_memory = (
-        some_of_life(
+        part_of_rollout(
             exact_goal_posterior(family, episodes=kept, in_episode=False),
             num_episodes=long,
-            life=config.life,
+            rollout_episodes=config.rollout_episodes,
         )
         for kept in (1, long)
     )
     pairs = independent_pairs(family, long * family.horizon)
     # Of searches that have not ended: late contexts are rare where goals are found.
     long_memory = in_other_task(long_memory, without_goal, config.search_share)
-    lives = either(short_memory, long_memory, config.short_share)
-    contexts = either(lives, pairs, config.played_share)
+    played = either(short_memory, long_memory, config.short_share)
+    contexts = either(played, pairs, config.played_share)
     behaviour = (
-        f"episodes of {config.life} ({config.played_share}: short memory "
+        f"episodes of {config.rollout_episodes} ({config.played_share}: short memory "
         f"{config.short_share}, else searches {config.search_share}), independent_pairs"
     )
     posteriors = {"dpt": exact_goal_posterior(family), "dpt_optimal_labels": None}
@@ -296,13 +297,13 @@ PAPER = study.Preset(
         training=long_training(100_000),
         query_first_training=long_training(300_000),
         num_remembered=40,
-        life=40,  # contexts are whole lives, as those that are played
+        rollout_episodes=40,  # contexts are whole rollouts, as those that are played
         num_tasks=2000,
         num_query_first_tasks=400,
     ),
 )
 SMOKE = study.smoke(
-    CPU, num_remembered=2, life=2, num_tasks=20, num_query_first_tasks=20
+    CPU, num_remembered=2, rollout_episodes=2, num_tasks=20, num_query_first_tasks=20
 )
 EXPERIMENT = study.experiment(
     __name__,

@@ -50,7 +50,7 @@ PANELS = [
 class Config(study.DecisionConfig):
     """Sizes of the experiment."""
 
-    life: int = 4  # episodes; a played context is one of them
+    rollout_episodes: int = 4  # of each rollout; a played context is one of them
     num_episodes: int = 40  # that are played
     num_tasks: int = 200  # trajectories: the held-out orders in turn
 
@@ -59,7 +59,7 @@ def run(run, config: Config):
     """Trains, and plays held-out orders and those of training."""
     from icrl import algorithms
     from icrl.algorithms.dark_room.goal_posterior import exact_permutation_posterior
-    from icrl.pretraining.collection import either, independent_pairs, some_of_life
+    from icrl.pretraining.collection import either, independent_pairs, part_of_rollout
     from icrl.pretraining.methods import state_query_pretraining
 
     recipe = study.make_recipe(
@@ -76,11 +76,13 @@ def run(run, config: Config):
         recipe,
         config.pretraining,
         either(
-            some_of_life(known, num_episodes=1, life=config.life),
+            part_of_rollout(
+                known, num_episodes=1, rollout_episodes=config.rollout_episodes
+            ),
             independent_pairs(family, family.horizon),
             0.5,
         ),
-        behaviour=f"1 episode of {config.life}, or independent_pairs",
+        behaviour=f"1 episode of {config.rollout_episodes}, or independent_pairs",
         posterior=exact_permutation_posterior(family, permutations="train"),
         visited=0.5,
     )

@@ -210,15 +210,17 @@ def _ways(family, agent):
     def walk(model):
         *keys, key_task, key_agent = jax.random.split(evaluation_key(0), 8)
         pairs = zip(keys[::2], keys[1::2], strict=True)
-        lives = {
+        trajectories = {
             data: collect(*pair, task)
             for (data, collect), pair in zip(demonstrations.items(), pairs, strict=True)
         }
-        informed = returns.informed(agent.make(model, task), lives.pop("both"))
-        lives["dpt"] = rollout(key_task, key_agent, task, informed)
+        informed = returns.informed(agent.make(model, task), trajectories.pop("both"))
+        trajectories["dpt"] = rollout(key_task, key_agent, task, informed)
         return {
-            f"ways/{name}": grid.position_of(jnp.append(life.obs, life.final_obs), SIZE)
-            for name, life in lives.items()
+            f"ways/{name}": grid.position_of(
+                jnp.append(trajectory.obs, trajectory.final_obs), SIZE
+            )
+            for name, trajectory in trajectories.items()
         }
 
     return Numbers(arrays=jax.device_get(walk(model)))

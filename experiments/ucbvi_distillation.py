@@ -2,9 +2,9 @@
 
 Random MDPs of 5 states, 3 actions and 5 steps, 50 episodes each. One transformer is
 trained on the actions of UCB-VI (AD), the other on optimal actions along the histories
-of posterior sampling and of uniform play (DPT). Both read one token a step through all
-of a life, with the whole transition and the step of the episode, and are then played in
-unseen MDPs beside UCB-VI, PSRL and the optimal policy, with exact regret.
+of posterior sampling and of uniform play (DPT). Both read one token a step through a
+whole trajectory, with the whole transition and the step of the episode, and are then
+played in unseen MDPs beside UCB-VI, PSRL and the optimal policy, with exact regret.
 
 UCB-VI as published plays like uniform for the first 50 episodes here, and to imitate it
 would prove nothing. Ours differs in three ways: its bonus is scaled down to what serves

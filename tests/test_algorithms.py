@@ -106,7 +106,7 @@ def chosen(algorithm, state, obs=0):
 
 
 @functools.cache
-def random_lives(kind):
+def random_trajectories(kind):
     """Three tasks of a family, played at random."""
     family = FAMILIES[kind]
 
@@ -124,30 +124,32 @@ def test_an_algorithm_keeps_its_contract(name, kind):
     agent = make(name, kind)
     num_draws = 2000
 
-    def run(key, life):
-        """Learns from somebody's life, then chooses many times."""
-        key_begin, key_life, key_act = jax.random.split(key, 3)
+    def run(key, trajectory):
+        """Learns from a trajectory, then chooses many times."""
+        key_begin, key_play, key_act = jax.random.split(key, 3)
 
         def step(state, now):
             t, *seen = now
-            state, action = agent.act(jax.random.fold_in(key_life, t), state, seen[0])
+            state, action = agent.act(jax.random.fold_in(key_play, t), state, seen[0])
             return agent.update(state, *seen), action
 
-        steps = (jnp.arange(12), life.obs, life.action, life.timestep)
+        steps = (jnp.arange(12), trajectory.obs, trajectory.action, trajectory.timestep)
         start = agent.begin_episode(key_begin, agent.init())
-        state, lived = jax.lax.scan(step, start, steps)
+        state, played = jax.lax.scan(step, start, steps)
         keys = jax.random.split(key_act, num_draws)
         choose = jax.vmap(agent.act, (0, None, None))
-        after, chosen = choose(keys, state, life.final_obs)
+        after, chosen = choose(keys, state, trajectory.final_obs)
         assert agent.action_probabilities is not None, f"{name} should give its law"
-        law = agent.action_probabilities(state, life.final_obs)
-        return lived, state, jax.tree.map(lambda x: x[0], after), chosen, law
+        law = agent.action_probabilities(state, trajectory.final_obs)
+        return played, state, jax.tree.map(lambda x: x[0], after), chosen, law
 
     keys = jax.random.split(jax.random.key(1), 3)
-    lived, state, after, chosen, law = jax.jit(jax.vmap(run))(keys, random_lives(kind))
-    assert lived.shape == (3, 12)
-    assert jnp.issubdtype(lived.dtype, jnp.integer)
-    assert ((lived >= 0) & (lived < family.num_actions)).all()
+    played, state, after, chosen, law = jax.jit(jax.vmap(run))(
+        keys, random_trajectories(kind)
+    )
+    assert played.shape == (3, 12)
+    assert jnp.issubdtype(played.dtype, jnp.integer)
+    assert ((played >= 0) & (played < family.num_actions)).all()
     jax.tree.map(np.testing.assert_array_equal, after, state)
     np.testing.assert_allclose(law.sum(-1), 1, atol=1e-5)
     assert (law >= 0).all()
@@ -170,7 +172,7 @@ def test_the_first_action_of_linucb_is_uniform_or_follows_its_index():
 def test_a_longer_run_begins_with_the_shorter_one(name):
     family = FAMILIES["linear_fixed" if name == "linucb" else "gaussian"]
     agent = algorithms.make(name, family)
-    lives = [
+    trajectories = [
         rollout(
             jax.random.key(1),
             jax.random.key(2),
@@ -179,7 +181,7 @@ def test_a_longer_run_begins_with_the_shorter_one(name):
         )
         for family in (family, family.replace(horizon=20))
     ]
-    assert (lives[0].action == lives[1].action[:12]).all()
+    assert (trajectories[0].action == trajectories[1].action[:12]).all()
 
 
 @pytest.mark.parametrize(
@@ -305,10 +307,10 @@ def test_bayes_ucb_learns_where_its_quantile_is_close_to_1():
     # 1 - 1/(t ln(2000)^5) is 1 in float32: 547 units of regret, all on arm 0
     family = BERNOULLI.replace(num_arms=2, horizon=2000)
     agent = algorithms.bayes_ucb(family, log_power=5.0)
-    life = jax.jit(functools.partial(rollout, algorithm=agent))(
+    trajectory = jax.jit(functools.partial(rollout, algorithm=agent))(
         jax.random.key(0), jax.random.key(1), family.task([0.1, 0.9])
     )
-    assert 0 < life.gap.sum() < 15
+    assert 0 < trajectory.gap.sum() < 15
 
 
 def test_the_most_probable_arm_need_not_have_the_highest_mean():
@@ -449,8 +451,8 @@ def test_expert_biased_contexts_point_at_the_best_arm():
     agent = algorithms.dirichlet_point_mass(
         GAUSSIAN, task, weights=(1.0,), expert_biased=True
     )
-    life = rollout(jax.random.key(0), jax.random.key(1), task, agent)
-    assert (life.action == 1).all()
+    trajectory = rollout(jax.random.key(0), jax.random.key(1), task, agent)
+    assert (trajectory.action == 1).all()
 
 
 def test_a_mixture_draws_its_player_once_for_all_episodes():
@@ -539,7 +541,7 @@ def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
     part = algorithms.ucb(GAUSSIAN)._replace(action_probabilities=marked)
     agent = algorithms.mixture([part, algorithms.uniform(GAUSSIAN)], [0.5, 0.5])
 
-    def life(key, num_episodes):
+    def trajectory(key, num_episodes):
         key_task, key_noise, key_agent = jax.random.split(key, 3)
         task = GAUSSIAN.sample(key_task)
         return rollout(key_noise, key_agent, task, agent, num_episodes=num_episodes)
@@ -549,8 +551,8 @@ def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
         keys = jax.random.split(jax.random.key(0), 3)
         return jax.jit(many).lower(keys).compile(as_users_compile).as_text()
 
-    assert " sine(" not in compiled(lambda key: life(key, 2))
-    assert " sine(" in compiled(lambda key: predictions(agent, life(key, 1)))
+    assert " sine(" not in compiled(lambda key: trajectory(key, 2))
+    assert " sine(" in compiled(lambda key: predictions(agent, trajectory(key, 1)))
 
 
 def test_a_mixture_wants_a_law():
@@ -672,23 +674,23 @@ def test_the_rarest_exploration_reaches_every_arm():
 def test_an_algorithm_keeps_its_contract_in_double_precision(name, kind):
     """It runs, and gives the same probabilities where nothing is drawn for them."""
 
-    def law(key, life):
+    def law(key, trajectory):
         agent = make(name, kind)
         state = agent.begin_episode(key, agent.init())
 
         def learn(state, now):
             return agent.update(state, *now), None
 
-        steps = (life.obs, life.action, life.timestep)
+        steps = (trajectory.obs, trajectory.action, trajectory.timestep)
         learnt, _ = jax.lax.scan(learn, state, steps)
         assert agent.action_probabilities is not None
-        return agent.action_probabilities(learnt, life.final_obs)
+        return agent.action_probabilities(learnt, trajectory.final_obs)
 
-    life = jax.tree.map(lambda x: np.asarray(x[0]), random_lives(kind))
+    trajectory = jax.tree.map(lambda x: np.asarray(x[0]), random_trajectories(kind))
 
     def laws(key):
         keys = jax.random.split(key, 8)
-        return np.asarray(jax.jit(jax.vmap(law, (0, None)))(keys, life))
+        return np.asarray(jax.jit(jax.vmap(law, (0, None)))(keys, trajectory))
 
     single = laws(jax.random.key(7))
     with jax.enable_x64(True):

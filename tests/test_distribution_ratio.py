@@ -96,7 +96,7 @@ def test_an_algorithm_has_ratio_one_to_itself():
 
 
 @pytest.mark.usefixtures("optimised")
-def test_the_law_of_a_mixture_is_the_mixture_of_whole_lives():
+def test_the_law_of_a_mixture_is_the_mixture_of_whole_trajectories():
     expected = to_mixture(thompson_against("uniform"), 0.5)
     np.testing.assert_allclose(thompson_against("mixture"), expected, atol=1e-3)
 

@@ -25,11 +25,11 @@ SMALL = DarkRoomFamily(horizon=4, size=3)
 MOVES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (0, 0)])
 
 
-def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
-    """Returns [lives, episodes], the tasks in turn."""
+def returns(algorithm, tasks, num_trajectories, num_episodes, horizon=100):
+    """Returns [trajectories, episodes], the tasks in turn."""
     num_tasks = jax.tree.leaves(tasks)[0].shape[0]
 
-    def life(i):
+    def trajectory(i):
         key_task, key_agent = jax.random.split(jax.random.fold_in(jax.random.key(0), i))
         task = jax.tree.map(lambda leaf: leaf[i % num_tasks], tasks)
         played = rollout(
@@ -37,11 +37,11 @@ def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
         )
         return played.timestep.reward.reshape(num_episodes, horizon).sum(1)
 
-    return np.asarray(jax.jit(jax.vmap(life))(jnp.arange(num_lives)))
+    return np.asarray(jax.jit(jax.vmap(trajectory))(jnp.arange(num_trajectories)))
 
 
-# The numbers of an ideal DPT on the 20 test goals: means of 900 lives by an independent
-# simulation, which says ±1.1 at a deviation of 33.
+# The numbers of an ideal DPT on the 20 test goals: means of 900 trajectories by an
+# independent simulation, which says ±1.1 at a deviation of 33.
 
 
 @pytest.mark.usefixtures("optimised")
@@ -54,10 +54,10 @@ def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
 )
 def test_returns_online_are_those_of_an_ideal_dpt(episodes, expected):
     ideal = exact_goal_posterior(DPT, episodes=episodes, in_episode=False)
-    num_lives = 600
-    found = returns(ideal, TEST, num_lives, num_episodes=40)
+    num_trajectories = 600
+    found = returns(ideal, TEST, num_trajectories, num_episodes=40)
     found = found[:, np.array([1, 2, 3, 5, 10, 20, 30, 40]) - 1]
-    error = found.std(0) * (1 / num_lives + 1 / 900) ** 0.5
+    error = found.std(0) * (1 / num_trajectories + 1 / 900) ** 0.5
     assert (abs(found.mean(0) - expected) < 3 * error + 0.05).all()
 
 
@@ -92,7 +92,7 @@ def test_the_return_offline_is_that_of_having_seen_the_goal():
 
 
 def watch(agent, family, tasks, num_episodes):
-    """Random lives in these tasks, and the agent's laws before every step of them."""
+    """Random trajectories in these tasks, and and the probabilities at every step."""
 
     def one(i, task):
         key_task, key_agent = jax.random.split(jax.random.fold_in(jax.random.key(0), i))
@@ -142,12 +142,12 @@ def test_the_law_is_that_of_counting_the_goals_left(episodes, in_episode, goals)
     tasks = jax.vmap(SMALL.task)(jnp.array([divmod(goal, 3) for goal in prior]))
     played, laws = watch(agent, SMALL, tasks, num_episodes=4)
     landed, rewards = played.timestep.obs, played.timestep.reward
-    for life, step in np.ndindex(played.obs.shape):
+    for trajectory, step in np.ndindex(played.obs.shape):
         rows = remembered(step, episodes, in_episode, 4)
-        left = goals_left(landed[life, rows], rewards[life, rows], prior)
-        votes = [label(goal, played.obs[life, step]) for goal in left]
+        left = goals_left(landed[trajectory, rows], rewards[trajectory, rows], prior)
+        votes = [label(goal, played.obs[trajectory, step]) for goal in left]
         expected = np.bincount(votes, minlength=5) / len(votes)
-        np.testing.assert_allclose(laws[life, step], expected, atol=1e-6)
+        np.testing.assert_allclose(laws[trajectory, step], expected, atol=1e-6)
 
 
 def walk_by(move, cell):
@@ -182,17 +182,17 @@ def test_the_law_over_permutations_is_that_of_counting_those_left(
     places = np.array([divmod(cell, 3) for cell in range(9)])
     tasks = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 4))
     played, laws = watch(agent, family, tasks, num_episodes=3)
-    for life, step in np.ndindex(played.obs.shape):
+    for trajectory, step in np.ndindex(played.obs.shape):
         rows = remembered(step, episodes, in_episode, 4)
-        there = lands[:, played.action[life, rows], played.obs[life, rows]]
+        there = lands[:, played.action[trajectory, rows], played.obs[trajectory, rows]]
         pays = there == goal[:, None]
-        left = (there == played.timestep.obs[life, rows]).all(-1)
-        left &= (pays == played.timestep.reward[life, rows]).all(-1)
-        ends = places[lands[left, :, played.obs[life, step]]]
+        left = (there == played.timestep.obs[trajectory, rows]).all(-1)
+        left &= (pays == played.timestep.reward[trajectory, rows]).all(-1)
+        ends = places[lands[left, :, played.obs[trajectory, step]]]
         ways = abs(ends - places[goal[left]][:, None]).sum(-1)
         votes = ways.argmin(-1)  # nearest to the goal
         expected = np.bincount(votes, minlength=5) / len(votes)
-        np.testing.assert_allclose(laws[life, step], expected, atol=1e-6)
+        np.testing.assert_allclose(laws[trajectory, step], expected, atol=1e-6)
 
 
 def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
@@ -236,7 +236,7 @@ def test_episodes_that_no_goal_explains_together_say_nothing():
 def test_permutations_are_known_after_one_episode():
     tasks = PERMUTED.split().test.tasks
     agent = exact_permutation_posterior(PERMUTED, in_episode=False)
-    found = returns(agent, tasks, num_lives=100, num_episodes=3)
+    found = returns(agent, tasks, num_trajectories=100, num_episodes=3)
     assert (found[:, 2] == 83).all()
     assert found[:, 0].mean() < 10 < 70 < found[:, 1].mean()
 
@@ -272,7 +272,7 @@ def test_where_the_goal_pays_once_the_way_to_it_is_straight_all_the_same():
 
 def test_a_sweep_finds_every_goal_in_one_episode_and_then_walks_straight():
     tasks = jax.vmap(DPT.task)(jnp.asarray(grid.all_positions(10)))
-    found = returns(snake_sweep(DPT), tasks, num_lives=100, num_episodes=3)
+    found = returns(snake_sweep(DPT), tasks, num_trajectories=100, num_episodes=3)
     order = [
         x * 10 + y for y in range(10) for x in (range(10), range(9, -1, -1))[y % 2]
     ]

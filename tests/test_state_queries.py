@@ -79,9 +79,9 @@ def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
 
 def test_it_plays_what_the_table_says(model):
     tokenizer = query_first(FAMILY)
-    lived = play(query_table(model, tokenizer, greedy=True), 3)
-    laws = predictions(query_table(model, tokenizer), lived, num_episodes=3)[:-1]
-    assert np.array_equal(lived.action, laws.argmax(-1))
+    played = play(query_table(model, tokenizer, greedy=True), 3)
+    laws = predictions(query_table(model, tokenizer), played, num_episodes=3)[:-1]
+    assert np.array_equal(played.action, laws.argmax(-1))
 
 
 @pytest.mark.parametrize("kept", [1, 2])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
-from tabular_lives import (
+from tabular_trajectories import (
     EPISODES,
     FAMILY,
     A,
@@ -19,9 +19,9 @@ from tabular_lives import (
     backward,
     counted,
     learnt,
-    lives,
-    random_lives,
+    random_trajectories,
     steps_of,
+    trajectories,
 )
 
 import envs
@@ -47,10 +47,10 @@ def begin(state):
 
 @functools.cache
 def seen(ending=False, task=0):
-    """What every planner knows after a random life, and the same from plain loops."""
-    life = random_lives(ending)
-    state = learnt(mle_greedy(FAMILY), life, task, begin)
-    return state, counted(life, task)
+    """What every planner knows after random steps, and the same from plain loops."""
+    trajectory = random_trajectories(ending)
+    state = learnt(mle_greedy(FAMILY), trajectory, task, begin)
+    return state, counted(trajectory, task)
 
 
 def planned(algorithm, ending=False, task=0, seed=0):
@@ -64,24 +64,24 @@ def planned(algorithm, ending=False, task=0, seed=0):
 def test_statistics_are_the_counts_up_to_the_end_of_each_episode(
     ending, last_transition
 ):
-    life = random_lives(ending)
+    trajectory = random_trajectories(ending)
     algorithm = mle_greedy(FAMILY, last_transition=last_transition)
-    known = learnt(algorithm, life, 1, begin).statistics
-    counts = counted(life, 1, last_transition=last_transition)
+    known = learnt(algorithm, trajectory, 1, begin).statistics
+    counts = counted(trajectory, 1, last_transition=last_transition)
     np.testing.assert_array_equal(known.transitions, counts.moves)
     np.testing.assert_array_equal(known.visits, counts.n)
     np.testing.assert_allclose(known.total, counts.total, atol=1e-4)
     np.testing.assert_array_equal(known.ended, counts.ended)
     assert (int(known.step), int(known.episode)) == (H, EPISODES)
     if ending:  # the absorbing rest of an episode taught nothing
-        assert counts.n.sum() == life.valid[1].sum() < EPISODES * H
+        assert counts.n.sum() == trajectory.valid[1].sum() < EPISODES * H
         assert known.ended[S - 1] and (known.visits[S - 1] == 0).all()
 
 
 def test_an_episodes_last_step_is_known_where_nobody_says_that_episodes_begin():
     algorithm = mle_greedy(FAMILY, last_transition=False)
-    known = learnt(algorithm, random_lives(), 0).statistics
-    moves = counted(random_lives(), 0, last_transition=False).moves
+    known = learnt(algorithm, random_trajectories(), 0).statistics
+    moves = counted(random_trajectories(), 0, last_transition=False).moves
     np.testing.assert_array_equal(known.transitions, moves)
 
 
@@ -102,13 +102,13 @@ def bonus_of(kind, tests, cap):
 
 
 def ucb_vi_by_loop(
-    life, task, kind, scale, *, monotone, last_transition=True, steps_left=False
+    trajectory, task, kind, scale, *, monotone, last_transition=True, steps_left=False
 ):
-    """Actions and final table of UCB-VI that meets the transitions of a life."""
+    """Actions and final table of UCB-VI that meets the transitions of a trajectory."""
     delta, cap = 0.05, H * 1.0
     bonus = bonus_of(kind, S * A * H * EPISODES / delta, cap)
     counts, q, actions = Counts(), np.full((H, S, A), cap), []
-    for step in steps_of(life, task):
+    for step in steps_of(trajectory, task):
         h, s = step[:2]
         if h == 0:
             previous = q.copy()
@@ -144,12 +144,12 @@ def test_ucb_vi_plays_as_a_plain_loop_in_float64_does(kind, scale, options, endi
     algorithm = ucb_vi(
         FAMILY, bonus=kind, scale=scale, num_episodes=EPISODES, **options
     )
-    life = lives(algorithm, ending)
+    trajectory = trajectories(algorithm, ending)
     different = 0
     for task in range(8):
-        actions, q = ucb_vi_by_loop(life, task, kind, scale, **options)
-        live = life.valid[task]
-        assert (actions == life.action[task])[live].all()
+        actions, q = ucb_vi_by_loop(trajectory, task, kind, scale, **options)
+        live = trajectory.valid[task]
+        assert (actions == trajectory.action[task])[live].all()
         different += len(set(actions[live]))
     assert different >= 16  # it does choose
     assert q.min() < 0.9 * H  # and not for want of knowledge
@@ -165,8 +165,8 @@ def test_ucb_vi_keeps_its_bound_where_it_knows_nothing_and_never_raises_it():
 
 
 def test_ucb_vi_learns_within_tens_of_episodes():
-    gap = lives(ucb_vi(FAMILY, bonus="lin2023", scale=0.03), num_tasks=64).gap
-    assert gap[:, -5 * H :].mean() < 0.4 * random_lives().gap.mean()
+    gap = trajectories(ucb_vi(FAMILY, bonus="lin2023", scale=0.03), num_tasks=64).gap
+    assert gap[:, -5 * H :].mean() < 0.4 * random_trajectories().gap.mean()
 
 
 def test_soft_ucb_vi_draws_actions_from_the_softmax_of_its_plan():

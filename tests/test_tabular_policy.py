@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from tabular_lives import (
+from tabular_trajectories import (
     EPISODES,
     FAMILY,
     A,
     H,
     S,
     learnt,
-    lives,
-    random_lives,
+    random_trajectories,
     steps_of,
+    trajectories,
 )
 
 import envs
@@ -129,11 +129,11 @@ def test_only_one_of_epsilon_and_temperature_is_given():
         of_rows(ROWS, epsilon=0.1, temperature=0.5)
 
 
-def q_by_loop(life, task, *, start, rate, bonus, cap, discount):
-    """The table of Q-learning after a life, one step after another."""
+def q_by_loop(trajectory, task, *, start, rate, bonus, cap, discount):
+    """The table of Q-learning after a trajectory, one step after another."""
     q = np.full((H if discount is None else 1, S, A), start, np.float64)
     visits, alive = np.zeros_like(q), True
-    for step, s, a, reward, s2, end in steps_of(life, task):
+    for step, s, a, reward, s2, end in steps_of(trajectory, task):
         h = step if discount is None else 0
         alive = alive or step == 0
         if not alive:
@@ -177,11 +177,11 @@ Q_LEARNERS = {
 @pytest.mark.parametrize("name", Q_LEARNERS)
 def test_q_learning_is_its_loop(name):
     algorithm, rule = Q_LEARNERS[name]
-    life = random_lives(ending=True)
+    trajectory = random_trajectories(ending=True)
     defaults = {"bonus": lambda n: 0.0, "cap": np.inf}
     for task in range(2):
-        table = q_by_loop(life, task, **{**defaults, **rule})
-        ours = learnt(algorithm, life, task).table
+        table = q_by_loop(trajectory, task, **{**defaults, **rule})
+        ours = learnt(algorithm, trajectory, task).table
         np.testing.assert_allclose(ours, table, rtol=1e-4, atol=1e-5)
 
 
@@ -193,8 +193,8 @@ def test_q_learning_is_its_loop(name):
     ],
 )
 def test_q_learning_learns(algorithm):
-    gap = lives(algorithm, num_tasks=64, num_episodes=150).gap
-    assert gap[:, -30 * H :].mean() < 0.6 * random_lives().gap.mean()
+    gap = trajectories(algorithm, num_tasks=64, num_episodes=150).gap
+    assert gap[:, -30 * H :].mean() < 0.6 * random_trajectories().gap.mean()
 
 
 @pytest.mark.usefixtures("optimised")
@@ -202,14 +202,14 @@ def test_exact_returns_are_what_rewards_are_on_average():
     family = envs.family("RandomMDP-RL2-v0")
     task, learner = family.sample(jax.random.key(0)), psrl(family)
 
-    def life(key):
+    def trajectory(key):
         key_noise, key_agent = jax.random.split(key)
         played = rollout(key_noise, key_agent, task, learner, num_episodes=4)
         exact = 4 * task.optimal_return - played.gap.sum()
         return played.timestep.reward.sum(), exact
 
     keys = jax.random.split(jax.random.key(1), 4000)
-    sampled, exact = map(np.asarray, jax.jit(jax.vmap(life))(keys))
+    sampled, exact = map(np.asarray, jax.jit(jax.vmap(trajectory))(keys))
     difference = sampled - exact
     assert abs(difference.mean()) < 4 * difference.std() / 4000**0.5
     assert exact.std() < 0.8 * sampled.std()

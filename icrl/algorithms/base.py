@@ -25,7 +25,7 @@ class Interface(NamedTuple):
     Attributes:
         num_actions: of a task.
         observation: what it shows.
-        num_steps: most steps of a life; None: any number.
+        num_steps: most steps of a trajectory; None: any number.
         horizon: most steps of an episode; None: any number.
     """
 
@@ -104,7 +104,7 @@ def require_interface(algorithm: Algorithm, task: Task, num_episodes: int) -> No
 def require_room(algorithm: Algorithm, num_steps: int) -> None:
     """Raises `ValueError` unless the algorithm has room for so many steps."""
     room = None if algorithm.interface is None else algorithm.interface.num_steps
-    rule = f"a life must have at most {room} steps, the room of the model"
+    rule = f"a trajectory must have at most {room} steps, the room of the model"
     require(num_steps <= (num_steps if room is None else room), rule, num_steps)
 
 

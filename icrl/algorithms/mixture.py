@@ -14,7 +14,7 @@ _LEAST_PROBABILITY = 1e-30  # of an action that a part would never play
 
 
 class MixtureState(NamedTuple):
-    """Who plays, what everybody knows, and who is likely to have played."""
+    """The part that plays, every part's state, and how likely each part is."""
 
     chosen: Int[Array, ""]  # -1 before the first episode
     states: tuple[AgentState, ...]
@@ -22,16 +22,17 @@ class MixtureState(NamedTuple):
 
 
 def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
-    """Draws one of `parts` for the whole of a life, as the first episode begins.
+    """Draws one of `parts` for the whole of a trajectory, as the first episode begins.
 
     Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 5: contexts of Thompson
     sampling with probability α and of uniform play otherwise.
 
-    `action_probabilities`, there if all parts have theirs, is the law of the next
-    action given the history alone, not who plays: the parts' laws, weighted by the
-    posterior over who played. That is the law of whole lives which a distribution ratio
-    and a distilled model need. It holds for parts without randomness of their own at
-    the start of an episode, and with no memory of having acted (a model's cache).
+    `action_probabilities`, there if all parts have theirs, are those of the next action
+    given the history alone, not the part that plays: the parts' probabilities, weighted
+    by the posterior over the parts. Their product is the probability of a whole
+    trajectory, which a distribution ratio and a distilled model need. It holds for
+    parts without randomness of their own at the start of an episode, and with no memory
+    of having acted (a model's cache).
 
     Args:
         parts: algorithms for the same family.

@@ -72,16 +72,16 @@ def calibration(
 
     def score(model: Any, index: Array, seed: Array) -> Float[Array, " sums_and_bins"]:
         if histories is None:
-            task, life = play(key, tasks, agent, model, index, seed)
+            task, trajectory = play(key, tasks, agent, model, index, seed)
         else:
             first = jnp.zeros_like(seed)
-            task, life = play(key, tasks, histories, None, index, first)
-        law = agent.law(model, task, life)[:-1]
+            task, trajectory = play(key, tasks, histories, None, index, first)
+        law = agent.law(model, task, trajectory)[:-1]
         gaps = functools.partial(require_gaps, "calibration", task)
-        best = jnp.argmin(jax.vmap(gaps)(life.state), axis=-1)
+        best = jnp.argmin(jax.vmap(gaps)(trajectory.state), axis=-1)
         is_best = jax.nn.one_hot(best, law.shape[1])
         place = jnp.minimum((law * num_bins).astype(jnp.int32), num_bins - 1)
-        here = jax.nn.one_hot(place, num_bins) * life.valid[:, None, None]
+        here = jax.nn.one_hot(place, num_bins) * trajectory.valid[:, None, None]
         of_bins = [(here * x[..., None]).sum((0, 1)) for x in (law, is_best)]
         return jnp.concatenate([*of_bins, here.sum((0, 1))])
 

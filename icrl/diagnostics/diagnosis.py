@@ -19,7 +19,7 @@ from icrl.keys import evaluation_key
 from icrl.runs.saved import row
 
 NUM_FITS = 3  # of the likeliest algorithms that are listed
-FITTED_STEPS = 20  # of each life, spread evenly: seconds a candidate
+FITTED_STEPS = 20  # of each trajectory, spread evenly: seconds a candidate
 
 
 def diagnose(

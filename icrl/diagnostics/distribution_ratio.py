@@ -70,15 +70,19 @@ def log_ratios(
     require_algorithm("denominator", denominator)
 
     def score(model: Any, index: Array, seed: Array) -> Float[Array, " time"]:
-        task, life = play(key, tasks, numerator, model, index, seed)
+        task, trajectory = play(key, tasks, numerator, model, index, seed)
 
         def log_taken(law: Float[Array, "decisions actions"]) -> Float[Array, " time"]:
-            taken = jnp.take_along_axis(law[:-1], life.action[:, None], axis=1)[:, 0]
+            taken = jnp.take_along_axis(law[:-1], trajectory.action[:, None], axis=1)[
+                :, 0
+            ]
             return jnp.log(jnp.maximum(taken, LEAST_PROBABILITY))
 
-        of_numerator = log_taken(numerator.law(model, task, life))
-        of_denominator = log_taken(denominator.law(None, task, life))
-        return jnp.cumsum(jnp.where(life.valid, of_numerator - of_denominator, 0.0))
+        of_numerator = log_taken(numerator.law(model, task, trajectory))
+        of_denominator = log_taken(denominator.law(None, task, trajectory))
+        return jnp.cumsum(
+            jnp.where(trajectory.valid, of_numerator - of_denominator, 0.0)
+        )
 
     return over_seeds_and_tasks(numerator, score, num_tasks, tasks_at_once)
 

@@ -90,12 +90,12 @@ def divergences(
 
     def score(model: Any, index: Array, seed: Array) -> Measures:
         if histories is None:
-            task, life = play(key, tasks, agent, model, index, seed)
+            task, trajectory = play(key, tasks, agent, model, index, seed)
         else:
             first = jnp.zeros_like(seed)
-            task, life = play(key, tasks, histories, None, index, first)
-        p, q = target.law(None, task, life), agent.law(model, task, life)
-        return _measures(p, q, life)
+            task, trajectory = play(key, tasks, histories, None, index, first)
+        p, q = target.law(None, task, trajectory), agent.law(model, task, trajectory)
+        return _measures(p, q, trajectory)
 
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
     return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
@@ -129,18 +129,21 @@ def disagreement(
 
     def score(model: Any, index: Array, seed: Array) -> Measures:
         first = jnp.zeros_like(seed)
-        task, life = play(key, tasks, histories, None, index, first)
-        p, q = other.law(model[1], task, life), one.law(model[0], task, life)
-        return _measures(p, q, life)
+        task, trajectory = play(key, tasks, histories, None, index, first)
+        p, q = (
+            other.law(model[1], task, trajectory),
+            one.law(model[0], task, trajectory),
+        )
+        return _measures(p, q, trajectory)
 
     found = over_seeds_and_tasks(both, score, num_tasks, tasks_at_once)
     return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
 
 
-def _measures(p: Array, q: Array, life: Trajectory) -> Measures:
+def _measures(p: Array, q: Array, trajectory: Trajectory) -> Measures:
     """All measures, one after the other: [measures * decisions]."""
     measures = (kullback_leibler, hellinger_squared, total_variation, chi_squared)
-    valid = jnp.append(life.valid, life.valid[-1])
+    valid = jnp.append(trajectory.valid, trajectory.valid[-1])
     return jnp.concatenate([jnp.where(valid, of(p, q), 0.0) for of in measures])
 
 

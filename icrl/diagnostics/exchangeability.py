@@ -63,11 +63,11 @@ def order_sensitivity(
         agent: Agent, model: Any, index: Array, seed: Array
     ) -> Float[Array, " orders"]:
         first = jnp.zeros_like(seed)
-        task, life = play(key, tasks, collector, None, index, first)
-        as_it_was = agent.law(model, task, life)[-2]
+        task, trajectory = play(key, tasks, collector, None, index, first)
+        as_it_was = agent.law(model, task, trajectory)[-2]
 
         def distance(key_order: Key) -> Float[Array, ""]:
-            law = agent.law(model, task, _reordered(key_order, life))[-2]
+            law = agent.law(model, task, _reordered(key_order, trajectory))[-2]
             return total_variation(as_it_was, law)
 
         key_orders = key_for(key, Purpose.ORDERS, index)
@@ -76,11 +76,12 @@ def order_sensitivity(
     return score_agents(key, tasks, agents, score, num_tasks, tasks_at_once)
 
 
-def _reordered(key: Key, life: Trajectory) -> Trajectory:
+def _reordered(key: Key, trajectory: Trajectory) -> Trajectory:
     """The same steps in a random order, but for the last one."""
-    last = life.action.shape[0] - 1
+    last = trajectory.action.shape[0] - 1
     order = jnp.append(jax.random.permutation(key, last), last)
     obs, action, timestep = jax.tree.map(
-        lambda leaf: leaf[order], (life.obs, life.action, life.timestep)
+        lambda leaf: leaf[order],
+        (trajectory.obs, trajectory.action, trajectory.timestep),
     )
-    return life._replace(obs=obs, action=action, timestep=timestep)
+    return trajectory._replace(obs=obs, action=action, timestep=timestep)

@@ -41,7 +41,7 @@ def play(
     *,
     num_episodes: int = 1,
 ) -> tuple[Task, Trajectory]:
-    """Task `index` and the life of an agent in it.
+    """Task `index` and the trajectory of an agent in it.
 
     The task and its noise depend on `key` and `index` alone: whoever is played with the
     same two meets the same ones, in `online` as in every diagnostic. Of finitely many

@@ -106,27 +106,33 @@ def thinned_history(
     return collect
 
 
-def some_of_life(algorithm: Algorithm, *, num_episodes: int, life: int) -> Collect:
-    """A few episodes in a row of a longer life, from any of its first ones on.
+def part_of_rollout(
+    algorithm: Algorithm, *, num_episodes: int, rollout_episodes: int
+) -> Collect:
+    """A few episodes in a row of a longer rollout, from any of its first ones on.
 
-    What an agent did in them speaks of what it saw before. So they are no context for
-    labels that know the task; a law of what the context itself shows labels rightly.
+    What an agent did in them depends on what it saw before. So they are no context for
+    labels that know the task; action probabilities given the context alone are right.
 
     Args:
-        algorithm: who lives.
+        algorithm: the behaviour policy.
         num_episodes: episodes kept.
-        life: episodes lived.
+        rollout_episodes: episodes of the whole rollout.
 
     Raises:
-        ValueError: unless 1 <= `num_episodes` <= `life`.
+        ValueError: unless 1 <= `num_episodes` <= `rollout_episodes`.
     """
-    rule = f"num_episodes must lie in [1, {life}], the length of the life"
-    require(1 <= num_episodes <= life, rule, num_episodes)
+    rule = f"num_episodes must lie in [1, {rollout_episodes}], the rollout's length"
+    require(1 <= num_episodes <= rollout_episodes, rule, num_episodes)
 
     def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
         key_start, key_agent = jax.random.split(key_agent)
-        whole = rollout(key_noise, key_agent, task, algorithm, num_episodes=life)
-        start = jax.random.randint(key_start, (), 0, life - num_episodes + 1)
+        whole = rollout(
+            key_noise, key_agent, task, algorithm, num_episodes=rollout_episodes
+        )
+        start = jax.random.randint(
+            key_start, (), 0, rollout_episodes - num_episodes + 1
+        )
         steps = num_episodes * task.horizon
 
         def keep(x: Array) -> Array:
@@ -143,7 +149,7 @@ def in_other_task(
 ) -> Collect:
     """The same way to collect, but now and then in another task than the one labelled.
 
-    It fits labels that do not read the task, such as a law of what the context shows.
+    It fits labels that do not read the task, such as probabilities given the context.
 
     Args:
         collect: the way.
