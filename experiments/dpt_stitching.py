@@ -17,9 +17,9 @@ column, so that both moves are needed. Behaviour cloning follows A, turns up in 
 column with even odds, and is blind beyond the data.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figure 5a (Dark Room, three tasks), a picture
-without code or numbers. As in `dpt_dark_room`, every token asks about a state, and the
-exact posterior's law of the best action is the label. It judges demonstrations by what
-they show, not by who would have given them.
+without code or numbers. As in `dpt_dark_room`, every token has a query state, and the
+label is the exact posterior's probability of each action to be the best. It depends on
+what the demonstrations show, not on which policy would have given them.
 Command: icrl run dpt_stitching cpu
 Cost: 14 minutes on 2 cores (cpu, 2 models of 1 training seed).
 Expect (cpu): with known moves DPT is at the optimum, 20.7, after both demonstrations

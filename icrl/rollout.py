@@ -10,7 +10,7 @@ from envs.base import Key, Task, TimeStep, gap_of, require
 from icrl.algorithms.base import (
     Algorithm,
     require_interface,
-    require_law,
+    require_probabilities,
     require_room,
 )
 
@@ -292,7 +292,7 @@ def replay(
 def predictions(
     algorithm: Algorithm, trajectory: Trajectory, *, num_episodes: int = 1
 ) -> Float[Array, "decisions actions"]:
-    """The law of what `algorithm` would do after every prefix of a trajectory.
+    """The action probabilities of `algorithm` after every prefix of a trajectory.
 
     For algorithms without randomness of their own at the start of an episode.
 
@@ -304,7 +304,7 @@ def predictions(
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    probabilities = require_law(algorithm)
+    probabilities = require_probabilities(algorithm)
     unused = jax.random.key(0)
 
     def ask(agent: Any, t: Int[Array, ""], obs: Any):
@@ -318,7 +318,7 @@ def predictions(
 def answers(
     algorithm: Algorithm, trajectory: Trajectory, queries: Any
 ) -> Float[Array, "decisions actions"]:
-    """The law of what `algorithm` would do elsewhere, knowing a prefix of a trajectory.
+    """The action probabilities of `algorithm` at queries, given prefixes of the data.
 
     Answer n is about observation n of `queries`, for an agent that begins an episode
     with the valid ones among the first n transitions as its data.
@@ -331,13 +331,13 @@ def answers(
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    law, unused = require_law(algorithm), jax.random.key(0)
+    probabilities, unused = require_probabilities(algorithm), jax.random.key(0)
     num_steps = trajectory.action.shape[0]
     require_room(algorithm, num_steps)
     queries = jnp.broadcast_to(queries, num_steps + 1)
 
     def answer(agent: Any, query: Any) -> Array:
-        return law(algorithm.begin_episode(unused, agent), query)
+        return probabilities(algorithm.begin_episode(unused, agent), query)
 
     def step(agent: Any, now: tuple[Any, ...]):
         query, valid, steps = now

@@ -139,29 +139,33 @@ def test_an_algorithm_keeps_its_contract(name, kind):
         keys = jax.random.split(key_act, num_draws)
         choose = jax.vmap(agent.act, (0, None, None))
         after, chosen = choose(keys, state, trajectory.final_obs)
-        assert agent.action_probabilities is not None, f"{name} should give its law"
-        law = agent.action_probabilities(state, trajectory.final_obs)
-        return played, state, jax.tree.map(lambda x: x[0], after), chosen, law
+        assert agent.action_probabilities is not None, (
+            f"{name} should give its probabilities"
+        )
+        probabilities = agent.action_probabilities(state, trajectory.final_obs)
+        return played, state, jax.tree.map(lambda x: x[0], after), chosen, probabilities
 
     keys = jax.random.split(jax.random.key(1), 3)
-    played, state, after, chosen, law = jax.jit(jax.vmap(run))(
+    played, state, after, chosen, probabilities = jax.jit(jax.vmap(run))(
         keys, random_trajectories(kind)
     )
     assert played.shape == (3, 12)
     assert jnp.issubdtype(played.dtype, jnp.integer)
     assert ((played >= 0) & (played < family.num_actions)).all()
     jax.tree.map(np.testing.assert_array_equal, after, state)
-    np.testing.assert_allclose(law.sum(-1), 1, atol=1e-5)
-    assert (law >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+    assert (probabilities >= 0).all()
     frequency = jax.nn.one_hot(chosen, family.num_actions).mean(1)
-    error = 4.5 * np.sqrt(law * (1 - law) / num_draws) + 5e-3
-    assert (abs(frequency - law) < error).all()
+    error = 4.5 * np.sqrt(probabilities * (1 - probabilities) / num_draws) + 5e-3
+    assert (abs(frequency - probabilities) < error).all()
 
 
 def test_the_first_action_of_linucb_is_uniform_or_follows_its_index():
     state = algorithms.linucb(LINEAR).init()
-    law = algorithms.linucb(LINEAR).action_probabilities(state, jnp.asarray(0))
-    np.testing.assert_allclose(law, np.full(4, 0.25))
+    probabilities = algorithms.linucb(LINEAR).action_probabilities(
+        state, jnp.asarray(0)
+    )
+    np.testing.assert_allclose(probabilities, np.full(4, 0.25))
     longest = np.argmax(np.linalg.norm(LINEAR.fixed_features, axis=-1))
     assert chosen(algorithms.linucb(LINEAR, first="index"), state) == longest
 
@@ -245,12 +249,12 @@ def test_ties_go_to_the_lowest_arm():
 def test_random_ties_are_shared_equally():
     agent = algorithms.posterior_mean(BERNOULLI, random_ties=True)
     state = seen([2, 0, 4, 3], [1, 0, 2, 0])  # 1/2 three times
-    law = agent.action_probabilities(state, 0)
-    np.testing.assert_allclose(law, [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-6)
+    probabilities = agent.action_probabilities(state, 0)
+    np.testing.assert_allclose(probabilities, [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-6)
     keys = jax.random.split(jax.random.key(0), 3000)
     _, actions = jax.vmap(agent.act, (0, None, None))(keys, state, jnp.zeros(()))
     frequency = np.bincount(actions, minlength=4) / 3000
-    np.testing.assert_allclose(frequency, law, atol=0.04)
+    np.testing.assert_allclose(frequency, probabilities, atol=0.04)
 
 
 def test_ucb_without_forced_pulls_takes_an_unseen_arm_for_one_that_paid_nothing():
@@ -375,7 +379,7 @@ def test_linucb_is_the_formula_of_its_paper(width):
 
 
 @pytest.mark.parametrize("kind", ["linear_fixed", "linear_per_task"])
-def test_the_law_of_linear_thompson_agrees_with_many_draws(kind):
+def test_the_probabilities_of_linear_thompson_agree_with_many_draws(kind):
     family = FAMILIES[kind]
     agent = algorithms.linear_thompson(family, num_nodes=4096)
     random = np.random.default_rng(0)
@@ -388,8 +392,8 @@ def test_the_law_of_linear_thompson_agrees_with_many_draws(kind):
     normal = random.normal(size=(400_000, family.dim))
     theta = np.asarray(state.theta_hat) + family.noise_std * normal @ root.T
     wins = np.bincount(np.argmax(theta @ features.T, -1), minlength=4) / len(theta)
-    law = agent.action_probabilities(state, jnp.asarray(features))
-    np.testing.assert_allclose(law, wins, atol=5e-3)
+    probabilities = agent.action_probabilities(state, jnp.asarray(features))
+    np.testing.assert_allclose(probabilities, wins, atol=5e-3)
 
 
 def slow_index(wins, losses, left):
@@ -430,18 +434,18 @@ def test_with_one_step_left_the_gittins_index_is_the_posterior_mean():
     np.testing.assert_allclose(table[-15:], (2 + wins) / (5 + pulls), atol=1e-6)
 
 
-def test_dpt_contexts_follow_one_law_per_task():
-    def law(key, **options):
+def test_dpt_contexts_keep_their_probabilities_during_a_task():
+    def probabilities(key, **options):
         agent = algorithms.dirichlet_point_mass(GAUSSIAN, **options)
         return agent.begin_episode(key, agent.init())
 
     keys = jax.random.split(jax.random.key(0), 4000)
-    laws = np.asarray(jax.vmap(law)(jax.random.clone(keys)))
-    np.testing.assert_allclose(laws.sum(-1), 1, atol=1e-5)
-    np.testing.assert_allclose(laws.mean(0), 0.25, atol=0.02)
-    single = (laws.max(-1) > 1 - 1e-6).mean()  # weight 1: one of eleven
+    all_probabilities = np.asarray(jax.vmap(probabilities)(jax.random.clone(keys)))
+    np.testing.assert_allclose(all_probabilities.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(all_probabilities.mean(0), 0.25, atol=0.02)
+    single = (all_probabilities.max(-1) > 1 - 1e-6).mean()  # weight 1: one of eleven
     assert single == pytest.approx(1 / 11, abs=0.015)
-    weights = functools.partial(law, weights=PAPER_WEIGHTS)
+    weights = functools.partial(probabilities, weights=PAPER_WEIGHTS)
     single = (jax.vmap(weights)(keys).max(-1) > 1 - 1e-6).mean()
     assert single == pytest.approx(1 / 10, abs=0.015)
 
@@ -489,14 +493,16 @@ def test_a_mixture_learns_from_everybody():
     assert [float(part.pulls[3]) for part in state.states] == [1.0, 1.0]
 
 
-def one_law(*law):
-    """Draws every action from one law, whatever it learns."""
+def constant(*probabilities):
+    """Draws every action with the same probabilities, whatever it learns."""
     base = algorithms.ucb(GAUSSIAN)  # for its state
-    return base._replace(action_probabilities=lambda state, obs: jnp.asarray(law))
+    return base._replace(
+        action_probabilities=lambda state, obs: jnp.asarray(probabilities)
+    )
 
 
 def told(agent, actions):
-    """The state of an agent that saw somebody play these arms and earn nothing."""
+    """The state of an agent that saw these arms played for a reward of nothing."""
     state, nothing = agent.init(), GAUSSIAN.task([0.0] * 4)
     started, _ = nothing.reset(jax.random.key(2))
     _, timestep = nothing.step(jax.random.key(1), started, jnp.asarray(0))
@@ -505,8 +511,8 @@ def told(agent, actions):
     return state
 
 
-def test_the_law_of_a_mixture_weighs_its_parts_by_what_was_played():
-    parts = [one_law(0.7, 0.1, 0.1, 0.1), one_law(0.25, 0.25, 0.25, 0.25)]
+def test_the_probabilities_of_a_mixture_weigh_its_parts_by_what_was_played():
+    parts = [constant(0.7, 0.1, 0.1, 0.1), constant(0.25, 0.25, 0.25, 0.25)]
     agent = algorithms.mixture(parts, [0.2, 0.8])
     first = agent.action_probabilities(told(agent, []), None)
     np.testing.assert_allclose(first, [0.34, 0.22, 0.22, 0.22], atol=1e-6)
@@ -519,21 +525,21 @@ def test_the_law_of_a_mixture_weighs_its_parts_by_what_was_played():
 
 
 def test_a_part_that_would_never_play_so_is_ruled_out():
-    parts = [one_law(1.0, 0.0, 0.0, 0.0), one_law(0.25, 0.25, 0.25, 0.25)]
+    parts = [constant(1.0, 0.0, 0.0, 0.0), constant(0.25, 0.25, 0.25, 0.25)]
     agent = algorithms.mixture(parts, [0.999, 0.001])
     after = agent.action_probabilities(told(agent, [0, 1, 0]), None)
     np.testing.assert_allclose(after, 0.25, atol=1e-6)
 
 
-def test_a_mixture_without_a_law_of_every_part_has_none():
+def test_a_mixture_without_probabilities_of_every_part_has_none():
     silent = algorithms.ucb(GAUSSIAN)._replace(action_probabilities=None)
     agent = algorithms.mixture([algorithms.uniform(GAUSSIAN), silent], [0.5, 0.5])
     assert agent.action_probabilities is None
     assert told(agent, [1]).log_likelihoods.tolist() == [0.0, 0.0]
 
 
-def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
-    """Training plays it at every step: XLA must drop what only the law reads."""
+def test_playing_a_mixture_costs_nothing_for_its_probabilities(as_users_compile):
+    """Training plays it at every step: XLA must drop what only these read."""
 
     def marked(state, obs):
         return jax.nn.softmax(jnp.sin(state.pulls))  # a sine that nothing else has
@@ -555,7 +561,7 @@ def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
     assert " sine(" in compiled(lambda key: predictions(agent, trajectory(key, 1)))
 
 
-def test_a_mixture_wants_a_law():
+def test_a_mixture_needs_weights_that_sum_to_one():
     with pytest.raises(ValueError, match="must sum to 1, got"):
         algorithms.mixture([algorithms.ucb(GAUSSIAN)], [0.5])
     with pytest.raises(ValueError, match="one for each of the 1 parts"):
@@ -674,7 +680,7 @@ def test_the_rarest_exploration_reaches_every_arm():
 def test_an_algorithm_keeps_its_contract_in_double_precision(name, kind):
     """It runs, and gives the same probabilities where nothing is drawn for them."""
 
-    def law(key, trajectory):
+    def probabilities(key, trajectory):
         agent = make(name, kind)
         state = agent.begin_episode(key, agent.init())
 
@@ -688,13 +694,13 @@ def test_an_algorithm_keeps_its_contract_in_double_precision(name, kind):
 
     trajectory = jax.tree.map(lambda x: np.asarray(x[0]), random_trajectories(kind))
 
-    def laws(key):
+    def all_probabilities(key):
         keys = jax.random.split(key, 8)
-        return np.asarray(jax.jit(jax.vmap(law, (0, None)))(keys, trajectory))
+        return np.asarray(jax.jit(jax.vmap(probabilities, (0, None)))(keys, trajectory))
 
-    single = laws(jax.random.key(7))
+    single = all_probabilities(jax.random.key(7))
     with jax.enable_x64(True):
-        double = laws(jax.random.key(7))
+        double = all_probabilities(jax.random.key(7))
     np.testing.assert_allclose(double.sum(-1), 1, atol=1e-5)
     if (single == single[0]).all():
         np.testing.assert_allclose(double, single, atol=2e-4)

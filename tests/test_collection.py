@@ -33,9 +33,9 @@ def test_independent_pairs_are_uniform_and_pay_what_the_task_pays():
     assert (abs(rewards - np.ravel(task.mean_rewards)) < 4.5 * error).all()
     moves = np.zeros((cells, FAMILY.observation.n))
     np.add.at(moves, (pairs, np.asarray(data.timestep.obs)), 1)
-    law = np.asarray(task.transitions).reshape(cells, -1)
-    spread = np.sqrt(law * (1 - law) / counts[:, None])
-    assert (abs(moves / counts[:, None] - law) < 4.5 * spread + 1e-6).all()
+    probabilities = np.asarray(task.transitions).reshape(cells, -1)
+    spread = np.sqrt(probabilities * (1 - probabilities) / counts[:, None])
+    assert (abs(moves / counts[:, None] - probabilities) < 4.5 * spread + 1e-6).all()
 
 
 def test_independent_pairs_need_observations_that_are_numbers_of_states():
@@ -122,9 +122,9 @@ def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
             if tokens[step, 8:].any():
                 here = np.arange(16) == cell[1][step]
                 left &= here if reward[step, 0] > 0 else ~here
-            law = np.bincount(best[left, int(cell[0][step])], minlength=5) / left.sum()
+            votes = np.bincount(best[left, int(cell[0][step])], minlength=5)
             if weights[step]:
-                np.testing.assert_allclose(labels[step], law, atol=1e-6)
+                np.testing.assert_allclose(labels[step], votes / left.sum(), atol=1e-6)
 
 
 def test_questions_are_about_any_state_or_about_those_that_the_data_came_to():

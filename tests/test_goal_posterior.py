@@ -92,7 +92,7 @@ def test_the_return_offline_is_that_of_having_seen_the_goal():
 
 
 def watch(agent, family, tasks, num_episodes):
-    """Random trajectories in these tasks, and and the probabilities at every step."""
+    """Random trajectories in these tasks, and the probabilities at every step."""
 
     def one(i, task):
         key_task, key_agent = jax.random.split(jax.random.fold_in(jax.random.key(0), i))
@@ -131,7 +131,9 @@ def remembered(step, episodes, in_episode, horizon):
         (2, False, "train"),
     ],
 )
-def test_the_law_is_that_of_counting_the_goals_left(episodes, in_episode, goals):
+def test_probabilities_are_those_of_counting_the_goals_left(
+    episodes, in_episode, goals
+):
     prior = range(9)
     if goals == "train":
         prior = grid.cell_at(SMALL.split().train.tasks.goal, 3).tolist()
@@ -140,14 +142,14 @@ def test_the_law_is_that_of_counting_the_goals_left(episodes, in_episode, goals)
         SMALL, episodes=episodes, in_episode=in_episode, goals=goals
     )
     tasks = jax.vmap(SMALL.task)(jnp.array([divmod(goal, 3) for goal in prior]))
-    played, laws = watch(agent, SMALL, tasks, num_episodes=4)
+    played, probabilities = watch(agent, SMALL, tasks, num_episodes=4)
     landed, rewards = played.timestep.obs, played.timestep.reward
     for trajectory, step in np.ndindex(played.obs.shape):
         rows = remembered(step, episodes, in_episode, 4)
         left = goals_left(landed[trajectory, rows], rewards[trajectory, rows], prior)
         votes = [label(goal, played.obs[trajectory, step]) for goal in left]
         expected = np.bincount(votes, minlength=5) / len(votes)
-        np.testing.assert_allclose(laws[trajectory, step], expected, atol=1e-6)
+        np.testing.assert_allclose(probabilities[trajectory, step], expected, atol=1e-6)
 
 
 def walk_by(move, cell):
@@ -164,7 +166,7 @@ def walk_by(move, cell):
         ("all", None, True),
     ],
 )
-def test_the_law_over_permutations_is_that_of_counting_those_left(
+def test_probabilities_over_permutations_are_those_of_counting_those_left(
     goals, episodes, in_episode
 ):
     family = DarkRoomFamily(horizon=4, size=3, permuted=True, goals=goals)
@@ -181,7 +183,7 @@ def test_the_law_over_permutations_is_that_of_counting_those_left(
     goal = np.repeat(cells, 120)
     places = np.array([divmod(cell, 3) for cell in range(9)])
     tasks = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 4))
-    played, laws = watch(agent, family, tasks, num_episodes=3)
+    played, probabilities = watch(agent, family, tasks, num_episodes=3)
     for trajectory, step in np.ndindex(played.obs.shape):
         rows = remembered(step, episodes, in_episode, 4)
         there = lands[:, played.action[trajectory, rows], played.obs[trajectory, rows]]
@@ -192,7 +194,7 @@ def test_the_law_over_permutations_is_that_of_counting_those_left(
         ways = abs(ends - places[goal[left]][:, None]).sum(-1)
         votes = ways.argmin(-1)  # nearest to the goal
         expected = np.bincount(votes, minlength=5) / len(votes)
-        np.testing.assert_allclose(laws[trajectory, step], expected, atol=1e-6)
+        np.testing.assert_allclose(probabilities[trajectory, step], expected, atol=1e-6)
 
 
 def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
@@ -202,7 +204,7 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
     along = [(10 * x, 1, 10 * min(x + 1, 9), 0.0) for x in range(10)]
     up = [(40 + y, 3, 41 + y, float(y == 6)) for y in range(7)] + [(47, 2, 47, 1.0)]
 
-    def law(steps):
+    def probabilities(steps):
         state = agent.init()
         for obs, action, after, reward in steps:
             timestep = task.step(
@@ -216,9 +218,9 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
         # below the goal, and at it
         return [agent.action_probabilities(state, jnp.asarray(c)) for c in (0, 40, 47)]
 
-    both = law(along + up)
+    both = probabilities(along + up)
     np.testing.assert_array_equal(both, np.eye(5)[[1, 3, 2]])
-    only_along, only_up = law(along), law(up)
+    only_along, only_up = probabilities(along), probabilities(up)
     assert np.max(only_along[1]) < 0.5 and np.max(only_along[2]) < 0.5
     np.testing.assert_array_equal(only_up[1:], np.eye(5)[[3, 2]])
     assert only_up[0][1] < 0.5
@@ -226,11 +228,13 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
 
 def test_episodes_that_no_goal_explains_together_say_nothing():
     ideal = exact_goal_posterior(SMALL, episodes=2, in_episode=False)
-    law, new = ideal.action_probabilities, ideal.init()
-    assert law is not None
+    probabilities, new = ideal.action_probabilities, ideal.init()
+    assert probabilities is not None
     contradicted = new._replace(past=jnp.ones_like(new.past))
     for cell in range(9):
-        np.testing.assert_array_equal(law(contradicted, cell), law(new, cell))
+        np.testing.assert_array_equal(
+            probabilities(contradicted, cell), probabilities(new, cell)
+        )
 
 
 def test_permutations_are_known_after_one_episode():
@@ -253,8 +257,8 @@ def test_a_goal_that_pays_once_stays_known_after_it_has_paid():
         obs = timestep.obs
     assert np.flatnonzero(~state.current).tolist() == [9 * 17 + 8]
     state = agent.begin_episode(jax.random.key(2), state)
-    law = agent.action_probabilities(state, jnp.asarray(0))
-    np.testing.assert_array_equal(law, [1, 0, 0, 0, 0])
+    probabilities = agent.action_probabilities(state, jnp.asarray(0))
+    np.testing.assert_array_equal(probabilities, [1, 0, 0, 0, 0])
     state = agent.begin_episode(jax.random.key(3), state)  # and is forgotten
     assert agent.action_probabilities(state, jnp.asarray(0))[2] > 0
 
@@ -303,9 +307,9 @@ def test_a_sweep_says_what_it_does():
         )
         return played.action, predictions(agent, played, num_episodes=3)[:-1]
 
-    action, laws = jax.jit(play)(SMALL.task((1, 1)))
-    np.testing.assert_array_equal(laws.argmax(-1), action)
-    np.testing.assert_array_equal(laws.sum(-1), 1)
+    action, probabilities = jax.jit(play)(SMALL.task((1, 1)))
+    np.testing.assert_array_equal(probabilities.argmax(-1), action)
+    np.testing.assert_array_equal(probabilities.sum(-1), 1)
 
 
 def test_they_refuse_families_that_they_cannot_play():

@@ -70,7 +70,7 @@ def test_soft_labels_of_a_deterministic_algorithm_are_its_actions():
     family = envs.family("BernoulliBandit-Lin2023-v0", horizon=6)
     task, trajectory = played(algorithms.ucb)
     hard, hard_weights = pretraining.taken_actions_expert(task, trajectory)
-    soft, soft_weights = pretraining.law_expert(algorithms.ucb(family))(
+    soft, soft_weights = pretraining.probabilities_expert(algorithms.ucb(family))(
         task, trajectory
     )
     np.testing.assert_array_equal(soft[:-1], hard[:-1])
@@ -88,10 +88,10 @@ def test_hindsight_labels_every_step_with_what_the_whole_trajectory_says():
     np.testing.assert_allclose(labels, np.broadcast_to(last, (41, 5)), atol=1e-6)
 
 
-def test_an_expert_without_a_law_is_refused():
+def test_an_expert_without_probabilities_is_refused():
     family = envs.family("BernoulliBandit-Lin2023-v0")
     silent = algorithms.ucb(family)._replace(action_probabilities=None)
-    for expert in (pretraining.law_expert, pretraining.hindsight_expert):
+    for expert in (pretraining.probabilities_expert, pretraining.hindsight_expert):
         with pytest.raises(ValueError, match="no closed form of its action prob"):
             expert(silent)
 

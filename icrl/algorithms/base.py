@@ -47,8 +47,8 @@ class Algorithm(NamedTuple):
             comes back as it was, except where acting is remembered (a model's cache).
         update: `(state, obs, action, timestep) -> state`. Learns from one step.
         begin_episode: `(key, state) -> state`. Plans or resamples, once per episode.
-        action_probabilities: `(state, obs) -> Float[actions]`, where there is a closed
-            form: the law of `act`.
+        action_probabilities: `(state, obs) -> Float[actions]`: the probabilities with
+            which `act` chooses, where there is a closed form.
         interface: what alone it can play, if not everything.
     """
 
@@ -128,7 +128,7 @@ def require_prior(algorithm: str, family: Family, kind: type) -> None:
         )
 
 
-def require_law(
+def require_probabilities(
     algorithm: Algorithm,
 ) -> Callable[[AgentState, Any], Float[Array, " actions"]]:
     """The algorithm's `action_probabilities`; raises `ValueError` without any."""
@@ -146,14 +146,14 @@ def most_likely(algorithm: Algorithm) -> Algorithm:
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    law = require_law(algorithm)
+    probabilities_of = require_probabilities(algorithm)
 
     def act(key: jax.Array, state: AgentState, obs: Any) -> tuple[AgentState, Array]:
         del key
-        return state, jnp.argmax(law(state, obs))
+        return state, jnp.argmax(probabilities_of(state, obs))
 
     def action_probabilities(state: AgentState, obs: Any) -> Float[Array, " actions"]:
-        probabilities = law(state, obs)
+        probabilities = probabilities_of(state, obs)
         return jax.nn.one_hot(jnp.argmax(probabilities), probabilities.shape[0])
 
     return algorithm._replace(act=act, action_probabilities=action_probabilities)

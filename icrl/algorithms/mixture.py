@@ -18,7 +18,7 @@ class MixtureState(NamedTuple):
 
     chosen: Int[Array, ""]  # -1 before the first episode
     states: tuple[AgentState, ...]
-    log_likelihoods: Float[Array, " parts"]  # less the largest; 0 without laws
+    log_likelihoods: Float[Array, " parts"]  # less the largest; 0 without probabilities
 
 
 def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
@@ -47,10 +47,10 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
         f"weights must be one for each of the {len(parts)} parts",
         tuple(weights),
     )
-    law = all(w >= 0 for w in weights) and abs(sum(weights) - 1) < 1e-6
-    require(law, "weights must not be negative and must sum to 1", tuple(weights))
-    laws = [part.action_probabilities for part in parts if part.action_probabilities]
-    has_law = len(laws) == len(parts)
+    valid = all(w >= 0 for w in weights) and abs(sum(weights) - 1) < 1e-6
+    require(valid, "weights must not be negative and must sum to 1", tuple(weights))
+    of_parts = [p.action_probabilities for p in parts if p.action_probabilities]
+    has_probabilities = len(of_parts) == len(parts)
 
     def init() -> MixtureState:
         return MixtureState(
@@ -81,21 +81,23 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
         states, actions = zip(*done, strict=True)
         return state._replace(states=states), jnp.stack(actions)[state.chosen]
 
-    def laws_of_parts(state: MixtureState, obs: Any) -> Float[Array, "parts actions"]:
+    def probabilities_of_parts(
+        state: MixtureState, obs: Any
+    ) -> Float[Array, "parts actions"]:
         return jnp.stack(
             [
                 of_part(known, obs)
-                for of_part, known in zip(laws, state.states, strict=True)
+                for of_part, known in zip(of_parts, state.states, strict=True)
             ]
         )
 
     def update(
         state: MixtureState, obs: Any, action: Array, timestep: Any
     ) -> MixtureState:
-        if has_law:
+        if has_probabilities:
             # Dear for Thompson sampling, but only `action_probabilities` reads it:
             # where that is not asked for, as in training, the compiler leaves it out.
-            taken = laws_of_parts(state, obs)[:, action]
+            taken = probabilities_of_parts(state, obs)[:, action]
             log_taken = jnp.log(jnp.maximum(taken, _LEAST_PROBABILITY))
             log_likelihoods = state.log_likelihoods + log_taken
             # only differences count, and those of large numbers lose their digits
@@ -110,13 +112,13 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
     def action_probabilities(state: MixtureState, obs: Any) -> Float[Array, " actions"]:
         log_prior = jnp.log(jnp.asarray(weights, jnp.float32))
         posterior = jax.nn.softmax(log_prior + state.log_likelihoods)
-        return posterior @ laws_of_parts(state, obs)
+        return posterior @ probabilities_of_parts(state, obs)
 
     return Algorithm(
         init=init,
         act=act,
         update=update,
         begin_episode=begin_episode,
-        action_probabilities=action_probabilities if has_law else None,
+        action_probabilities=action_probabilities if has_probabilities else None,
         interface=next((part.interface for part in parts if part.interface), None),
     )

@@ -76,13 +76,13 @@ def calibration(
         else:
             first = jnp.zeros_like(seed)
             task, trajectory = play(key, tasks, histories, None, index, first)
-        law = agent.law(model, task, trajectory)[:-1]
+        probabilities = agent.action_probabilities(model, task, trajectory)[:-1]
         gaps = functools.partial(require_gaps, "calibration", task)
         best = jnp.argmin(jax.vmap(gaps)(trajectory.state), axis=-1)
-        is_best = jax.nn.one_hot(best, law.shape[1])
-        place = jnp.minimum((law * num_bins).astype(jnp.int32), num_bins - 1)
+        is_best = jax.nn.one_hot(best, probabilities.shape[1])
+        place = jnp.minimum((probabilities * num_bins).astype(jnp.int32), num_bins - 1)
         here = jax.nn.one_hot(place, num_bins) * trajectory.valid[:, None, None]
-        of_bins = [(here * x[..., None]).sum((0, 1)) for x in (law, is_best)]
+        of_bins = [(here * x[..., None]).sum((0, 1)) for x in (probabilities, is_best)]
         return jnp.concatenate([*of_bins, here.sum((0, 1))])
 
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)

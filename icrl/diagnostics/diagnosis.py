@@ -48,7 +48,8 @@ def diagnose(
 
     Raises:
         RunError: if there is no such run, or its weights are broken.
-        ValueError: if the target does not play the family or has no closed-form law.
+        ValueError: if the target does not play the family or has no closed form of its
+            action probabilities.
     """
     loaded = load_agent(run, which)
     family = loaded.family

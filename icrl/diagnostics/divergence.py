@@ -1,4 +1,4 @@
-"""How far the law of an agent is from that of its target, decision by decision."""
+"""How far an agent's action probabilities are from its target's at every decision."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,32 +20,32 @@ from icrl.rollout import Trajectory
 LEAST_PROBABILITY = 1e-30  # float32 has no logarithm, and no quotient, far below
 
 PerDecision = Float[np.ndarray, "seeds tasks decisions"]
-Laws = Float[Array, "*batch actions"]
+Probabilities = Float[Array, "*batch actions"]
 Measures = Float[Array, " measures_and_decisions"]
 
 
-def kullback_leibler(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def kullback_leibler(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """Σ p log(p / q) over actions, nats; 0 log 0 = 0, and q is floored at 1e-30."""
     return jnp.sum(xlogy(p, p / jnp.maximum(q, LEAST_PROBABILITY)), axis=-1)
 
 
-def hellinger_squared(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def hellinger_squared(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """Σ (√p - √q)² over actions, in [0, 2]: the paper's H², without a factor of ½."""
     return jnp.sum((jnp.sqrt(p) - jnp.sqrt(q)) ** 2, axis=-1)
 
 
-def total_variation(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def total_variation(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """½ Σ |p - q| over actions, in [0, 1]."""
     return jnp.sum(jnp.abs(p - q), axis=-1) / 2
 
 
-def chi_squared(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def chi_squared(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """Σ (p - q)² / q over actions: Σ p² / q is one more; q is floored at 1e-30."""
     return jnp.sum((p - q) ** 2 / jnp.maximum(q, LEAST_PROBABILITY), axis=-1)
 
 
 class Divergences(NamedTuple):
-    """From the target's law p to the agent's law q; decision n knows n transitions.
+    """From the target's probabilities p to the agent's q, after n known transitions.
 
     All are 0 where the episode is over. TV ≤ H, and H² ≤ KL ≤ log(1 + χ²).
     """
@@ -94,7 +94,8 @@ def divergences(
         else:
             first = jnp.zeros_like(seed)
             task, trajectory = play(key, tasks, histories, None, index, first)
-        p, q = target.law(None, task, trajectory), agent.law(model, task, trajectory)
+        p = target.action_probabilities(None, task, trajectory)
+        q = agent.action_probabilities(model, task, trajectory)
         return _measures(p, q, trajectory)
 
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
@@ -130,10 +131,8 @@ def disagreement(
     def score(model: Any, index: Array, seed: Array) -> Measures:
         first = jnp.zeros_like(seed)
         task, trajectory = play(key, tasks, histories, None, index, first)
-        p, q = (
-            other.law(model[1], task, trajectory),
-            one.law(model[0], task, trajectory),
-        )
+        p = other.action_probabilities(model[1], task, trajectory)
+        q = one.action_probabilities(model[0], task, trajectory)
         return _measures(p, q, trajectory)
 
     found = over_seeds_and_tasks(both, score, num_tasks, tasks_at_once)

@@ -1,9 +1,9 @@
 """Which algorithm is it? The likelihood of an agent's own actions says.
 
-Every candidate is asked for its law after every prefix of the agent's histories. The
-best fit is the one that gave the actions taken the highest probability, and its
-parameter is read off like any maximum-likelihood estimate. An agent that is none of the
-candidates still has a nearest one: `lapse` and `match` say how near.
+Every candidate gives its action probabilities after every prefix of the agent's
+histories. The best fit is the one that gave the actions taken the highest probability,
+and its parameter is read off like any maximum-likelihood estimate. An agent that is
+none of the candidates still has a nearest one: `lapse` and `match` say how near.
 """
 
 import functools
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.agents import Agent
-from icrl.algorithms.base import Algorithm, require_law
+from icrl.algorithms.base import Algorithm, require_probabilities
 from icrl.diagnostics.candidates import Candidate, candidates
 from icrl.diagnostics.likelihood import fit_lapse, interval, middle_of_best
 from icrl.evaluation import over_seeds_and_tasks, play
@@ -92,11 +92,11 @@ def recognise(
     """Fits every candidate to an agent's own play; the best comes first.
 
     A deterministic algorithm gives probability 0 to every deviation, so an action is
-    taken to be uniform with probability `lapse`: its law is (1 - lapse) law + lapse /
-    actions. The lapse is fitted anew for every value of the parameter. Fits are ranked
-    by Schwarz's criterion: a free parameter, the lapse too, must earn ½ ln(actions
-    taken) nats. Without it every candidate would equal `uniform` at its own play, by
-    always lapsing.
+    taken to be uniform with probability `lapse`: if the algorithm gives it p, its
+    probability is (1 - lapse) p + lapse / actions. The lapse is fitted anew for every
+    value of the parameter. Fits are ranked by Schwarz's criterion: a free parameter,
+    the lapse too, must earn ½ ln(actions taken) nats. Without it every candidate would
+    equal `uniform` at its own play, by always lapsing.
 
     The interval is a bootstrap over tasks, and over training seeds where there are
     several. The likelihood's own interval would take the candidate for the truth, which
@@ -234,7 +234,7 @@ def _of_actions(
     Both are [seeds, tasks, steps]; the third is the probability of a uniform action.
     """
     algorithm = make() if parameter is None else make(parameter)
-    law_of = require_law(algorithm)
+    probabilities_of = require_probabilities(algorithm)
 
     def learn(trajectory: Trajectory) -> Any:
         """What the candidate knows at the chosen steps."""
@@ -248,11 +248,15 @@ def _of_actions(
 
     def judge(now: tuple[Any, Trajectory]) -> tuple[Array, Array, Array]:
         states, trajectory = now
-        law = jax.vmap(law_of)(states, jax.tree.map(lambda x: x[steps], trajectory.obs))
-        taken = jnp.take_along_axis(law, trajectory.action[steps, None], axis=1)[:, 0]
-        highest = law.max(axis=1)
-        ties = (law == highest[:, None]).sum(1)
-        return taken, (taken == highest) / ties, jnp.asarray(1 / law.shape[1])
+        probabilities = jax.vmap(probabilities_of)(
+            states, jax.tree.map(lambda x: x[steps], trajectory.obs)
+        )
+        taken = jnp.take_along_axis(
+            probabilities, trajectory.action[steps, None], axis=1
+        )[:, 0]
+        highest = probabilities.max(axis=1)
+        ties = (probabilities == highest[:, None]).sum(1)
+        return taken, (taken == highest) / ties, jnp.asarray(1 / probabilities.shape[1])
 
     def of_seed(trajectories: Trajectory) -> tuple[Array, Array, Array]:
         # states side by side, but probabilities one trajectory after another: their

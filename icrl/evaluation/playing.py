@@ -25,7 +25,7 @@ from icrl.rollout import Trajectory, answers, replay, rollout
 from icrl.runs.metrics import playing
 from icrl.tokenizers.encoding import decisions, encode
 
-Law = Float[Array, "decisions actions"]
+Probabilities = Float[Array, "decisions actions"]
 # By name; an algorithm plays as it is, or is made from each task.
 Agents: TypeAlias = Mapping[str, Agent | Algorithm | Callable[[Task], Algorithm]]
 TASKS, AGENTS, CONTEXTS = Purpose.TASKS, Purpose.AGENTS, Purpose.CONTEXTS
@@ -170,16 +170,22 @@ def losses(
     """
     tokenizer = pretraining.tokenizer
 
-    def answers_of_model(model: Any, trajectory: Trajectory, query: Any) -> Law:
+    def answers_of_model(
+        model: Any, trajectory: Trajectory, query: Any
+    ) -> Probabilities:
         return jax.nn.softmax(
             decisions(tokenizer, model(encode(tokenizer, trajectory, query)))
         )
 
-    def answers_of_exact(model: Any, trajectory: Trajectory, query: Any) -> Law:
+    def answers_of_exact(
+        model: Any, trajectory: Trajectory, query: Any
+    ) -> Probabilities:
         del model
         return answers(exact, trajectory, query)
 
-    def loss(agent: Agent, answer: Callable[[Any, Trajectory, Any], Law]) -> Any:
+    def loss(
+        agent: Agent, answer: Callable[[Any, Trajectory, Any], Probabilities]
+    ) -> Any:
         def score(model: Any, index: Array, seed: Array) -> Array:
             key_context = key_for(key, CONTEXTS, index)
             key_sample, key_noise, key_agent = jax.random.split(key_context, 3)
@@ -188,13 +194,13 @@ def losses(
             query, labels, weights = ask_and_label(
                 pretraining, key_context, task, trajectory
             )
-            law = (
-                agent.law(model, task, trajectory)
+            probabilities = (
+                agent.action_probabilities(model, task, trajectory)
                 if query is None
                 else answer(model, trajectory, query)
             )
-            log_law = jnp.log(jnp.maximum(law, 1e-30))
-            return -weights * jnp.sum(labels * log_law, axis=-1)
+            log_probabilities = jnp.log(jnp.maximum(probabilities, 1e-30))
+            return -weights * jnp.sum(labels * log_probabilities, axis=-1)
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 

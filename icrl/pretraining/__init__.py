@@ -8,8 +8,8 @@ from icrl.pretraining.examples import (
     gather,
     hindsight_expert,
     imitation_loss,
-    law_expert,
     optimal_expert,
+    probabilities_expert,
     sample,
     taken_actions_expert,
 )
@@ -22,8 +22,8 @@ __all__ = [
     "gather",
     "hindsight_expert",
     "imitation_loss",
-    "law_expert",
     "optimal_expert",
+    "probabilities_expert",
     "sample",
     "taken_actions_expert",
 ]

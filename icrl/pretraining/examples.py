@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from envs.base import Key, Task, gaps_of, require, require_gaps, require_state
 from envs.splits import TaskSet
 from icrl.agents import Recipe
-from icrl.algorithms.base import Algorithm, require_law
+from icrl.algorithms.base import Algorithm, require_probabilities
 from icrl.config import PretrainingConfig
 from icrl.keys import Purpose, fold
 from icrl.rollout import Trajectory, answers, predictions, rollout
@@ -178,19 +178,19 @@ def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
 
 
-def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
+def probabilities_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
     """An algorithm that saw the same history: labels are its action probabilities.
 
     It may be the context algorithm (distillation with soft labels) or another one.
 
     Args:
-        algorithm: whose law it is.
+        algorithm: the one whose probabilities they are.
         empty_context: whether decision 0 is trained, as in `optimal_expert`.
 
     Raises:
         ValueError: if it has no `action_probabilities`.
     """
-    require_law(algorithm)
+    require_probabilities(algorithm)
 
     def label(task: Task, trajectory: Trajectory, query: Any = None):
         num_steps = trajectory.action.shape[0]
@@ -215,7 +215,7 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
     Raises:
         ValueError: if it has no `action_probabilities`.
     """
-    law = require_law(algorithm)
+    probabilities = require_probabilities(algorithm)
 
     def label(task: Task, trajectory: Trajectory, query: Any = None):
         require(query is None, "hindsight answers no query; use step", "a query")
@@ -231,7 +231,7 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
             trajectory.obs,
             trajectory.final_obs,
         )
-        labels = jax.vmap(law, (None, 0))(informed, obs)
+        labels = jax.vmap(probabilities, (None, 0))(informed, obs)
         return labels, _decided(task, trajectory)
 
     return label

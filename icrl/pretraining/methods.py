@@ -32,8 +32,8 @@ from icrl.pretraining.examples import (
     Expert,
     Pretraining,
     hindsight_expert,
-    law_expert,
     optimal_expert,
+    probabilities_expert,
     taken_actions_expert,
 )
 
@@ -102,9 +102,9 @@ def decision_pretraining(
         context: who acts.
         options: of the data.
         behaviour: who acts, in words, as in `choices`.
-        posterior: exact posterior sampling. Its law labels instead of the optimal
-            action, whose conditional expectation it is: the same minimum, reached with
-            less variance.
+        posterior: exact posterior sampling. Its probabilities are the labels instead of
+            the optimal action, whose conditional expectation they are: the same
+            minimum, reached with less variance.
 
     Raises:
         ValueError: if the posterior has no `action_probabilities`.
@@ -112,7 +112,7 @@ def decision_pretraining(
     if posterior is None:
         expert = optimal_expert(empty_context=options.empty_context)
     else:
-        expert = law_expert(posterior, empty_context=options.empty_context)
+        expert = probabilities_expert(posterior, empty_context=options.empty_context)
     labels = "optimal" if posterior is None else "posterior"
     return choices(recipe, context, expert, options, behaviour=behaviour, labels=labels)
 
@@ -196,14 +196,14 @@ def algorithm_distillation(
     """
     rule = "soft labels need the whole history, every 1"
     require(every == 1 or not soft_labels, rule, every)
-    expert = law_expert(algorithm) if soft_labels else taken_actions_expert
+    expert = probabilities_expert(algorithm) if soft_labels else taken_actions_expert
     plain = choices(
         recipe,
         algorithm,
         expert,
         options,
         behaviour=behaviour if every == 1 else f"{behaviour}, 1 episode of {every}",
-        labels="its law" if soft_labels else "its actions",
+        labels="its probabilities" if soft_labels else "its actions",
     )
     if every == 1:
         return plain
@@ -222,16 +222,16 @@ def approximate_decision_pretraining(
 ) -> Pretraining:
     """Approximate DPT: the best action is inferred from the whole trajectory.
 
-    No label needs the task. Lin et al. 2023 bound the gap to DPT by how far the law of
-    the inferred action is from the posterior over the best one.
+    No label needs the task. Lin et al. 2023 bound the gap to DPT by how far the
+    distribution of the inferred action is from the posterior over the best one.
 
     Args:
         recipe: the family and the tokenizer.
         context: who acts.
-        inference: its law after the last step labels every step. With exact posterior
-            sampling what is learnt is DPT's target itself, for the posterior is the
-            mean of later posteriors; `most_likely` of it, or a rule that ignores the
-            prior, is a guess and comes only near.
+        inference: its probabilities after the last step are the label of every step.
+            With exact posterior sampling what is learnt is DPT's target itself, for the
+            posterior is the mean of later posteriors; `most_likely` of it, or a rule
+            that ignores the prior, is a guess and comes only near.
         options: of the data.
         behaviour: who acts, in words, as in `choices`.
         labels: who infers, likewise.

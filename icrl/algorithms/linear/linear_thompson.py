@@ -89,9 +89,11 @@ def linear_thompson(
         # Arm k is worth base[k] + slopes[k, 0] z with the other coordinates at a node.
         at_nodes = jnp.matmul(nodes, slopes[:, 1:].T, precision=EXACT)
         base = ridge_scores(state, features)[None] + at_nodes
-        law = jax.vmap(_law_of_highest_line, (0, None))(base, slopes[:, 0])
-        mean_law = law.mean(0)
-        return mean_law / mean_law.sum()
+        probabilities = jax.vmap(_probabilities_of_highest_line, (0, None))(
+            base, slopes[:, 0]
+        )
+        average = probabilities.mean(0)
+        return average / average.sum()
 
     return Algorithm(
         init=lambda: ridge_prior(dim, ridge, mean),
@@ -101,7 +103,7 @@ def linear_thompson(
     )
 
 
-def _law_of_highest_line(
+def _probabilities_of_highest_line(
     base: Float[Array, " arms"], slope: Float[Array, " arms"]
 ) -> Float[Array, " arms"]:
     """P(base[k] + slope[k] z is the highest line at z), z standard normal."""
