@@ -7,8 +7,8 @@ RL²'s random MDPs (10 states, 5 actions, 10 steps), 50 episodes each. Here 256 
 played side by side in float32. The peers play one after another: `loop`, the paper's
 pseudo-code entry by entry in NumPy and float64; `rows`, the same with operations over
 all states and actions at once; `rlberry`, the UCB-VI of rlberry-scool, where that is
-installed (its bonus is its own; rewards have no noise, and nobody sums gaps). All draw
-tasks, plan once an episode and learn.
+installed (its bonus is its own; rewards have no noise, and gaps are not summed). All
+draw tasks, plan once an episode and learn.
 
 Expect, on 2 idle cores: 150 times `loop`, 21 times `rows`, and 240 times rlberry
 0.7.3, which makes 8,200 steps a second.

@@ -1,23 +1,23 @@
 """Does DPT find a hidden goal in the dark, and how much of the optimum is reached?
 
-A 10x10 room, 100 steps, a reward of 1 for every step at a goal that nobody shows. The
-model is asked for the best action in a state, given transitions as data. Offline, the
-data is 100 independent transitions, or one episode of the optimal policy. Online, it is
-the last episode (the released code's rule), or the last five. Every panel has what an
-ideal DPT does under the same rule: the exact posterior over goals.
+A 10x10 room, 100 steps, a reward of 1 for every step at a hidden goal. The model gives
+the best action in a query state, with transitions as data. Offline, the data is 100
+independent transitions, or one episode of the optimal policy. Online, it is the last
+episode (the released code's rule), or the last five. Every panel has what an ideal DPT
+does under the same rule: the exact posterior over goals.
 
 With 100 random transitions the goal is among the data in 63.4 % of the data sets, and
 without it a fixed policy does not find it: 57.6 is the ceiling of "offline, random" for
-whoever goes where the data says, not a weakness of a model. Online, forgetting all but
-one episode costs 14 of 90.9 in return.
+every policy that goes where the data says, not a weakness of a model. Online,
+forgetting all but one episode costs 14 of 90.9 in return.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where `dpt` differs: a
 cell is shown by one-hot coordinates beside the two numbers (theirs: the numbers alone);
-every token asks about a state, so that a context teaches 501 answers and not one, about
-data of every length; two contexts in three are cut out of what the exact posterior
-played, most of them in a room where nothing pays, so that its search has not ended;
-half of the questions are about states in them; and the label is not the goal's best
-action but the probabilities of the best action given the context.
+every token has a query state, so that a context teaches 501 answers and not one, for
+data of every length; two contexts in three are parts of rollouts of the exact
+posterior, most of them in a room where nothing pays, so that its search has not ended;
+half of the queries are states in them; and the label is not the goal's best action but
+the probabilities of the best action given the context.
 
 What labels know of the test: those of `dpt` have the prior that any cell may be the
 goal (`prior_all_goals`), so that test goals are known to be possible, though no reward
@@ -25,8 +25,8 @@ at one is ever seen in training. `dpt_optimal_labels` has the published labels, 
 action for the training goal; it says what that knowledge is worth. The exact posterior
 has the prior of all goals in every panel. With one-hot coordinates alone, a model takes
 the corner (0, 9), which no rewarded context is about, for its neighbour.
-`dpt_query_first` is the published tokens with one-hot coordinates, one question a
-context, and learns hard labels from 100 independent transitions alone.
+`dpt_query_first` is the published tokens with one-hot coordinates, one query a context,
+and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
 Cost: about 140 minutes on 2 slow cores (cpu, 3 models of 1 seed).
 Expect (cpu; no run of `dpt_optimal_labels` yet): online, at episode 40, 79.3 with the
@@ -132,7 +132,7 @@ class Config(study.DecisionConfig):
     short_share: float = 0.15  # of these: by an agent that remembers one episode only
     search_share: float = 0.7  # of the others: in a room where nothing pays
     rollout_episodes: int = 20  # of each rollout that a played context is cut out of
-    visited_share: float = 0.5  # of the questions: about states of the context
+    visited_share: float = 0.5  # of the queries: states of the context
     # of `dpt`: the exact posterior's, whose prior is that the goal may be in any cell,
     # also where no training goal is; and the published one, as `dpt_optimal_labels`
     labels: tuple[Literal["prior_all_goals", "optimal"], ...] = (

@@ -2,17 +2,18 @@
 
 The goal is known, the far corner, but the five actions mean right, left, up, down and
 stay in a hidden order; 20 of the 120 orders are held out. One random episode shows
-every action many times, so that whoever reads it well plays the optimum, 83, from the
-second episode on. The released code has the environment and no data for it.
+every action many times, so that an agent that reads it well plays the optimum, 83, from
+the second episode on. The released code has the environment and no data for it.
 
 Source: Lee et al. 2023, arXiv 2306.14892, appendix (Dark Room, permuted); online, the
 last episode is the context, as in the released code. As in `dpt_dark_room`, every token
-asks about a state, half of the training contexts are episodes that the exact posterior
+has a query state, half of the training contexts are episodes that the exact posterior
 played, and its probabilities of the best action are the label.
 
 What labels and lines know of the test: the posterior that labels, collects and is drawn
-knows the 100 orders of training and no other; a held-out order surprises it as it does
-the model. `exact_posterior_all_orders` knows that there are 120.
+knows the 100 orders of training and no other; a held-out order is outside its prior, as
+it is outside the model's training. `exact_posterior_all_orders` knows that there are
+120.
 Command: icrl run dpt_dark_room_permuted cpu
 Cost: 8 minutes on 2 cores (cpu, 1 training seed).
 Expect (cpu): on held-out orders 78.7 at episode 5 (exact posterior 77.9, published

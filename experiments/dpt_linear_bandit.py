@@ -70,7 +70,7 @@ def run(run, config: Config):
 
     recipe = study.make_recipe(config, "LinearBandit-DPT-v0")
     family = recipe.make_family()
-    source = make("thompson_sampling", family)  # believes in independent arms, N(0, 1)
+    source = make("thompson_sampling", family)  # its prior: independent arms, N(0, 1)
     pretraining = decision_pretraining(
         recipe, source, config.pretraining, behaviour="thompson_sampling"
     )

@@ -1,11 +1,11 @@
-"""Does DPT put two demonstrations together, or does one of them say it all?
+"""Does DPT put two demonstrations together, or is one of them enough?
 
 In one room, demonstration A goes right along the lowest row and B goes up a column to
-the goal. Asked to go from where A began to where B ended, DPT of the paper goes right
-and then turns up, which nobody has shown. Here it is given both demonstrations, A alone
-or B alone, in two settings.
+the goal. From where A began to where B ended, DPT of the paper goes right and then
+turns up, which no demonstration shows. Here it is given both demonstrations, A alone or
+B alone, in two settings.
 
-With known moves B alone shows the goal, and whoever knows where it is needs no A: there
+With known moves B alone shows the goal, and with the goal known A is not needed: there
 is nothing to stitch. (Labels go along x first, so that the way in the picture, right
 and then up, is also that of a DPT which has seen B alone.) With hidden moves actions
 mean the five moves in a hidden order: A alone shows which of them is right, and B alone

@@ -253,7 +253,7 @@ def _rows(returns):
 def _shares(returns):
     """Total reward over that of the optimal policy on the same MDPs.
 
-    The mean of the optimum is taken for certain: it is everybody's unit.
+    The mean of the optimum is the unit of all agents, and taken without error.
     """
     import numpy as np
 

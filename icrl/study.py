@@ -33,7 +33,7 @@ SMOKE_SIZES = {  # by the name of a config's field
     "num_contexts": 50,
 }
 SMOKE_EXAMPLES = 100
-RETURNS_AT_ONCE = 50  # tasks side by side; those that ask about states take much memory
+RETURNS_AT_ONCE = 50  # tasks side by side; query states take much memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,7 @@ def train(
 
     Args:
         run: whose folder holds them; it counts their tokens.
-        pretraining: who acts and who labels.
+        pretraining: behaviour policy, expert and tokenizer.
         training: how they are fitted.
         name: tells models apart where a run trains several.
     """
@@ -264,7 +264,7 @@ class Test:
         Args:
             agents: by name.
             target: what they should equal.
-            histories: who plays; each agent itself if None.
+            histories: the behaviour policy; each agent itself if None.
         """
         from icrl.diagnostics.divergence import distances
 

@@ -483,7 +483,7 @@ def test_a_mixture_draws_its_player_once_for_all_episodes():
     assert (played[:, 0] == 2).mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_a_mixture_learns_from_everybody():
+def test_every_part_of_a_mixture_learns():
     agent = algorithms.mixture([algorithms.ucb(GAUSSIAN)] * 2, [0.5, 0.5])
     state = agent.begin_episode(jax.random.key(0), agent.init())
     task, arm = GAUSSIAN.task([0.1] * 4), jnp.asarray(3)

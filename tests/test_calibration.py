@@ -22,7 +22,7 @@ def measured(agent, histories=None, num_tasks=1000, **options):
 
 
 def sharpened(power):
-    """Exact posterior sampling that believes its beliefs too much."""
+    """Exact posterior sampling that is too sure of its posterior."""
 
     def probabilities(state, obs):
         powers = EXACT.action_probabilities(state, obs) ** power

@@ -182,9 +182,9 @@ def test_part_of_a_rollout_is_a_stretch_of_the_whole_one():
         part_of_rollout(learner, num_episodes=5, rollout_episodes=4)
 
 
-def test_a_tokenizer_that_asks_nothing_cannot_be_asked():
+def test_a_tokenizer_without_a_query_is_refused():
     recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step")
-    with pytest.raises(ValueError, match=r"tokenizer must ask about states.*got step"):
+    with pytest.raises(ValueError, match=r"tokenizer must have a query.*got step"):
         methods.state_query_pretraining(recipe, PLAIN)
 
 

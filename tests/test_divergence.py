@@ -38,7 +38,7 @@ def always(arm):
 
 
 def disturbed_by(arm):
-    """Uniform until somebody plays `arm`; afterwards it plays that for ever."""
+    """Uniform until `arm` is in the history; afterwards it plays that for ever."""
     base = algorithms.uniform(FAMILY)
 
     def probabilities(seen, obs):
@@ -103,7 +103,7 @@ def test_the_distance_depends_on_who_made_the_history():
         return found.tv[0, :, -1].mean()
 
     assert np.isclose(last(fixed(always(1))), 0, atol=1e-6)
-    missed = (2 / 3) ** 8  # nobody plays arm 0 in 8 uniform choices
+    missed = (2 / 3) ** 8  # arm 0 is not among 8 uniform choices
     for histories in (target, None):
         assert np.isclose(last(histories), 2 / 3 * (1 - missed), atol=0.03)
 
@@ -184,7 +184,7 @@ def test_histories_are_those_of_the_online_evaluation():
     np.testing.assert_array_equal(found.tv[0, :, -1] < 0.5, never)
 
 
-@pytest.mark.parametrize("who", ["target", "player of the histories"])
+@pytest.mark.parametrize("who", ["target", "the behaviour policy"])
 def test_a_trained_model_is_refused_where_an_algorithm_must_stand(who):
     known = fixed(algorithms.uniform(FAMILY))
     model = Agent(lambda model, task: constant(model), jnp.ones((2, 3)) / 3)

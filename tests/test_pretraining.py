@@ -1,4 +1,4 @@
-"""The three choices: who acts, who labels, how it is written."""
+"""The three choices: behaviour policy, expert and tokenizer."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A model that is asked about states: a table for each episode, against brute force."""
+"""A model with query states: a table for each episode, against brute force."""
 
 import jax
 import jax.numpy as jnp

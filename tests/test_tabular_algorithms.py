@@ -78,7 +78,7 @@ def test_statistics_are_the_counts_up_to_the_end_of_each_episode(
         assert known.ended[S - 1] and (known.visits[S - 1] == 0).all()
 
 
-def test_an_episodes_last_step_is_known_where_nobody_says_that_episodes_begin():
+def test_an_episodes_last_step_is_known_where_no_episode_is_begun():
     algorithm = mle_greedy(FAMILY, last_transition=False)
     known = learnt(algorithm, random_trajectories(), 0).statistics
     moves = counted(random_trajectories(), 0, last_transition=False).moves

@@ -87,7 +87,7 @@ def two_arms() -> Experiment:
 
 
 def dpt_online(noise_std: float) -> Experiment:
-    """Learners that believe in noise 0.3, whatever it is."""
+    """Learners that assume noise 0.3, whatever it is."""
     known = envs.family("GaussianBandit-DPT-v0")
     family = known.replace(noise_std=noise_std)
     agents = {

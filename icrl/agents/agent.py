@@ -112,7 +112,7 @@ def trained(
         del task
         return AGENTS[agent](model, tokenizer, greedy=greedy, **options)
 
-    # where every state is asked about anew, no single pass answers for all
+    # where every state is a query of its own, no single pass answers for all
     return Agent(make, models, probabilities if agent == "in_context" else None)
 
 

@@ -20,7 +20,7 @@ def _same_state(key: jax.Array, state: AgentState) -> AgentState:
 
 
 class Interface(NamedTuple):
-    """What somebody plays who was made for it: a trained model.
+    """What an algorithm can play that was made for one interface: a trained model.
 
     Attributes:
         num_actions: of a task.

@@ -45,10 +45,10 @@ def calibration(
 ) -> Calibration:
     """Compares an agent's action probabilities with how often an arm is the best.
 
-    The posterior over the best arm is calibrated on histories of whoever does not know
-    the task, on its own too; what DPT should learn is. The interval resamples training
-    seeds and tasks, for the decisions of one task are not independent. The expected
-    error is never quite 0, by chance alone.
+    The posterior over the best arm, which DPT should learn, is calibrated on histories
+    of every behaviour policy that does not know the task, its own included. The
+    interval resamples training seeds and tasks, for the decisions of one task are not
+    independent. The expected error is never quite 0, by chance alone.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", Section 2, for
     the diagram and its error.
@@ -57,18 +57,18 @@ def calibration(
         key: draws tasks, noise and choices, as in `evaluation.online`.
         tasks: where tasks come from.
         agent: trained models, or an algorithm.
-        histories: who plays, one history a task; None is the agent itself.
+        histories: the behaviour policy, one history a task; None is the agent itself.
         num_tasks: histories for each training seed.
         num_bins: of predictions.
         tasks_at_once: tasks side by side; bounds memory.
 
     Raises:
-        ValueError: if who plays is a trained model other than the agent, or there are
-            no bins.
+        ValueError: if the behaviour policy is a trained model other than the agent, or
+            there are no bins.
     """
     require(num_bins >= 1, "num_bins must be at least 1", num_bins)
     if histories is not None:
-        require_algorithm("who plays the histories", histories)
+        require_algorithm("the behaviour policy", histories)
 
     def score(model: Any, index: Array, seed: Array) -> Float[Array, " sums_and_bins"]:
         if histories is None:

@@ -38,7 +38,7 @@ def candidates(family: Family) -> tuple[Candidate, ...]:
     """The algorithms for a family of bandits with closed-form action probabilities.
 
     The parameter of UCB and LinUCB is their `width`, that of Thompson sampling its
-    `noise_std`, the noise that it assumes; both in reward units.
+    `noise_std`, of the noise that it assumes; both in reward units.
 
     Raises:
         ValueError: if the family's tasks are no bandits.

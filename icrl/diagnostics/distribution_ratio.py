@@ -52,8 +52,8 @@ def log_ratios(
     Args:
         key: draws tasks, noise and choices, as in `evaluation.online`.
         tasks: where tasks come from.
-        numerator: Alg_1, who plays; in the theorem the reduced expert. Trained models
-            give one row a seed.
+        numerator: Alg_1, the behaviour policy; in the theorem the reduced expert.
+            Trained models give one row a seed.
         denominator: Alg_2, an algorithm; in the theorem the context algorithm. Both
             probabilities must be those given the history: hidden draws averaged out, as
             `mixture` does.

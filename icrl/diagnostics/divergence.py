@@ -66,7 +66,7 @@ def divergences(
     num_tasks: int,
     tasks_at_once: int = 500,
 ) -> Divergences:
-    """How far an agent is from its target after every prefix of somebody's histories.
+    """How far an agent is from its target after every prefix of some histories.
 
     Args:
         key: draws tasks, noise and choices, as in `evaluation.online`: the same key
@@ -75,18 +75,18 @@ def divergences(
         agent: trained models, or an algorithm.
         target: what the agent should equal: a fixed algorithm, or one made from the
             task.
-        histories: who plays, likewise, one history a task; None is the agent itself,
-            every training seed for itself.
+        histories: the behaviour policy, likewise, one history a task; None is the agent
+            itself, each training seed on its own histories.
         num_tasks: histories.
         tasks_at_once: tasks side by side; bounds memory.
 
     Raises:
-        ValueError: if the target or who plays is a trained model, or if the agent or
-            the target has no `action_probabilities`.
+        ValueError: if the target or the behaviour policy is a trained model, or if the
+            agent or the target has no `action_probabilities`.
     """
     require_algorithm("target", target)
     if histories is not None:
-        require_algorithm("player of the histories", histories)
+        require_algorithm("the behaviour policy", histories)
 
     def score(model: Any, index: Array, seed: Array) -> Measures:
         if histories is None:
@@ -118,12 +118,12 @@ def disagreement(
     seed of the other.
 
     Raises:
-        ValueError: if the agents differ in their number of seeds, or who plays the
-            histories is a trained model.
+        ValueError: if the agents differ in their number of seeds, or the behaviour
+            policy is a trained model.
     """
     seeds = one.num_seeds, other.num_seeds
     require(seeds[0] == seeds[1], "both agents must have as many seeds", seeds)
-    require_algorithm("who plays the histories", histories)
+    require_algorithm("the behaviour policy", histories)
     both = Agent(
         lambda model, task: one.make(model[0], task), (one.models, other.models)
     )

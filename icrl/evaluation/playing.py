@@ -20,7 +20,7 @@ from icrl.agents import Agent, as_agent, fixed, trained
 from icrl.algorithms.base import Algorithm, of_any_task
 from icrl.evaluation.scores import Scores
 from icrl.keys import Purpose, fold
-from icrl.pretraining.examples import Pretraining, ask_and_label, gather
+from icrl.pretraining.examples import Pretraining, gather, query_and_label
 from icrl.rollout import Trajectory, answers, replay, rollout
 from icrl.runs.metrics import playing
 from icrl.tokenizers.encoding import decisions, encode
@@ -43,9 +43,9 @@ def play(
 ) -> tuple[Task, Trajectory]:
     """Task `index` and the trajectory of an agent in it.
 
-    The task and its noise depend on `key` and `index` alone: whoever is played with the
-    same two meets the same ones, in `online` as in every diagnostic. Of finitely many
-    tasks every one is played in turn.
+    The task and its noise depend on `key` and `index` alone: they are the same for all
+    agents, in `online` as in every diagnostic. Of finitely many tasks every one is
+    played in turn.
     """
     key_sample, key_noise = jax.random.split(key_for(key, TASKS, index))
     task = task_at(tasks, key_sample, index)
@@ -165,8 +165,8 @@ def losses(
 
     Returns:
         `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
-        0 where a decision has no label. Where the pretraining asks about states, both
-        answer the same questions, drawn as for training.
+        0 where a decision has no label. Where the pretraining has queries, both answer
+        the same ones, drawn as for training.
     """
     tokenizer = pretraining.tokenizer
 
@@ -191,7 +191,7 @@ def losses(
             key_sample, key_noise, key_agent = jax.random.split(key_context, 3)
             task = task_at(pretraining.tasks, key_sample, index)
             trajectory = gather(pretraining, key_noise, key_agent, task)
-            query, labels, weights = ask_and_label(
+            query, labels, weights = query_and_label(
                 pretraining, key_context, task, trajectory
             )
             probabilities = (

@@ -1,4 +1,4 @@
-"""Supervised pretraining data: who acts, who labels, and how it is written."""
+"""Supervised pretraining data: behaviour policies, experts and their examples."""
 
 from icrl.pretraining.examples import (
     Collect,

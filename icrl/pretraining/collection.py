@@ -29,7 +29,7 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
     """Uniform states and actions, one transition from each: a generative model.
 
     Source: the released code of Lee et al. 2023, arXiv 2306.14892, for Dark Room; the
-    paper speaks of a uniform policy.
+    paper has a uniform policy.
 
     Args:
         family: with integer observations that determine the state.
@@ -173,10 +173,10 @@ def in_other_task(
 def any_state(
     family: Family, num_queries: int | None = None, *, visited: float = 0.0
 ) -> Callable[[Key, Trajectory], Int[Array, "..."]]:
-    """`(key, trajectory) -> obs`: a state to ask about, each equally likely.
+    """`(key, trajectory) -> obs`: a query state, each equally likely.
 
     An agent that has found a goal comes to few states, and to the same ones over and
-    over: `visited` is how often they are asked about instead.
+    over: `visited` is how often one of them is the query instead.
 
     Args:
         family: with integer observations.
@@ -237,7 +237,7 @@ def demonstration(
     start: Callable[[Key, Task], Int[Array, ""]],
     policy: Callable[[Task, Int[Array, ""]], Int[Array, ""]],
 ) -> Collect:
-    """One episode from a state of somebody's choice, by a policy that knows the task.
+    """One episode from a chosen state, by a policy that knows the task.
 
     Args:
         start: `(key, task) -> obs` of the state that it begins in.

@@ -39,8 +39,8 @@ def train_models(
 
     Args:
         run: whose folder holds them.
-        pretraining: who acts, who labels, and how many examples there are; its recipe
-            (family, tokenizer and model) is saved beside the weights.
+        pretraining: behaviour policy, expert, and how many examples there are; its
+            recipe (family, tokenizer and model) is saved beside the weights.
         config: how they are fitted.
         name: tells models apart where a run trains several.
 

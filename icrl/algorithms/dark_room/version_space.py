@@ -26,7 +26,7 @@ Probabilities = Callable[[Masks, Any], Float[Array, " actions"]]
 
 
 class RuledOut(NamedTuple):
-    """The tasks that episodes spoke against; each left one at least."""
+    """The tasks that the data of each episode rules out; at least one is left."""
 
     past: PyTree[Bool[Array, "episodes _"]]  # oldest first; or all in one
     current: Masks  # the episode that is being played

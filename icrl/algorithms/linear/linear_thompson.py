@@ -44,7 +44,7 @@ def linear_thompson(
         family: what it plays; it knows the features of the arms on offer.
         prior_mean: of every coordinate of theta.
         prior_variance: of every coordinate of theta.
-        noise_std: what the learner believes of the noise, in reward units; the
+        noise_std: of the noise that the learner assumes, in reward units; the
             family's own if not given.
         num_nodes: quasi-random nodes of `action_probabilities`, a power of 2. One
             direction is integrated exactly and the others by the nodes: with 1024 the

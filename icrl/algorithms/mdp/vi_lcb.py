@@ -1,4 +1,4 @@
-"""Value iteration with lower confidence bounds, for data that somebody else chose."""
+"""Value iteration with lower confidence bounds, for another behaviour policy's data."""
 
 import math
 

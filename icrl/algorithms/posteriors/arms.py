@@ -126,7 +126,7 @@ def gaussian(
         family: what is played.
         prior_mean: of every arm, in reward units.
         prior_variance: of every arm, in squared reward units.
-        noise_std: what the learner believes of the noise, in reward units; the
+        noise_std: of the noise that the learner assumes, in reward units; the
             family's own if not given. At 0 one pull settles an arm.
 
     Raises:
@@ -203,7 +203,7 @@ def uniform_prior(
         family: what is played.
         low: lower end of the prior; the family's own if not given.
         high: upper end.
-        noise_std: what the learner believes of the noise, in reward units; the
+        noise_std: of the noise that the learner assumes, in reward units; the
             family's own if not given. At 0 one pull settles an arm.
 
     Raises:
