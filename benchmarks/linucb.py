@@ -46,7 +46,7 @@ def serve_numpy(args: argparse.Namespace) -> None:
 
     num_arms, dim, horizon, noise_std = 10, 5, 200, 1.5
     random = np.random.default_rng(0)
-    everyone = np.arange(args.tasks)
+    every_task = np.arange(args.tasks)
 
     def run():
         theta = random.uniform(size=(args.tasks, dim))
@@ -64,14 +64,14 @@ def serve_numpy(args: argparse.Namespace) -> None:
             action = index.argmax(1)
             if step == 0:
                 action = random.integers(num_arms, size=args.tasks)
-            x = arms[everyone, action]
-            reward = means[everyone, action]
+            x = arms[every_task, action]
+            reward = means[every_task, action]
             reward = reward + noise_std * random.standard_normal(args.tasks)
             along = np.einsum("nde,ne->nd", inverse, x)
             scale = 1 + (along * x).sum(1)
             inverse -= along[:, :, None] * along[:, None] / scale[:, None, None]
             moment += reward[:, None] * x
-            regret += gaps[everyone, action].mean()
+            regret += gaps[every_task, action].mean()
         return args.tasks * horizon, {"mean regret": round(regret, 2)}
 
     side_by_side.serve(run)

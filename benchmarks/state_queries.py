@@ -1,13 +1,13 @@
-"""Asking a model about every state: one cache here, a pass for each in PyTorch.
+"""A query for every state: one cache here, a forward pass for each in PyTorch.
 
     python -m benchmarks.state_queries              # 1 minute on 2 cores
     python -m benchmarks.state_queries --episodes 1
 
-An agent that is asked about states needs an answer for each before it plays an episode.
-Here the data is read once, and the questions share what is remembered of it. PyTorch
-does what the published code of DPT does: a forward pass over the question and the whole
-data for each (here without gradients, with fused attention, all questions of a context
-side by side). Sizes are those of `dpt_dark_room cpu` with five episodes in context.
+An agent with queries needs an answer for each state before it plays an episode. Here
+the data is read once, and the queries share its cache. PyTorch does what the published
+code of DPT does: a forward pass over the query and the whole data for each (here
+without gradients, with fused attention, all queries of a context side by side). Sizes
+are those of `dpt_dark_room cpu` with five episodes in context.
 
 Expect, on 2 idle cores: 74 times PyTorch (64 contexts a second), and 37 times with one
 episode in context.
@@ -64,7 +64,7 @@ def serve_jax(args: argparse.Namespace) -> None:
 
 
 def serve_torch(args: argparse.Namespace) -> None:
-    """A forward pass over all of the data for each question."""
+    """A forward pass over all of the data for each query."""
     import torch
 
     from benchmarks.torch_transformer import Transformer, use_threads

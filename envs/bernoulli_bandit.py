@@ -70,7 +70,7 @@ class BernoulliBanditFamily(Family):
 
     def sample(self, key: Key) -> BernoulliBandit:
         """Draws one bandit from the prior."""
-        if self.alpha == self.beta == 1:  # the same law, far cheaper to draw
+        if self.alpha == self.beta == 1:  # the same distribution, far cheaper to draw
             means = jax.random.uniform(key, (self.num_arms,))
         else:
             means = jax.random.beta(key, self.alpha, self.beta, (self.num_arms,))

@@ -71,11 +71,13 @@ class ErgodicMDPFamily(SizedFamily):
         weights = jax.random.exponential(key_move, (*shape, self.width))
         shares = weights / weights.sum(-1, keepdims=True)
         free = 1 - self.width * self.least_probability
-        laws = self.least_probability + free * shares
+        probabilities = self.least_probability + free * shares
         in_reach = jax.nn.one_hot(self._neighbours(), self.states)
         on_arrival = jax.random.normal(key_state, (self.states,))
         return make_task(
-            transitions=jnp.einsum("sak,skt->sat", laws, in_reach, precision=EXACT),
+            transitions=jnp.einsum(
+                "sak,skt->sat", probabilities, in_reach, precision=EXACT
+            ),
             rewards=self.action_reward_std * jax.random.normal(key_action, shape),
             arrival_rewards=self.state_reward_std * on_arrival,
             noise_std=self.noise_std,

@@ -130,7 +130,7 @@ class FrozenLakeFamily(CodedFamily):
         cells = jnp.arange(self.num_states)
         at_goal = cells == self.num_states - 1
         lake = make_task(
-            transitions=jnp.asarray(self._laws(), jnp.float32),
+            transitions=jnp.asarray(self._transitions(), jnp.float32),
             rewards=jnp.zeros((self.num_states, self.num_actions)),
             arrival_rewards=at_goal.astype(jnp.float32),
             terminal=at_goal | (holes == 1),
@@ -162,7 +162,7 @@ class FrozenLakeFamily(CodedFamily):
         there = np.clip(here[:, None] + np.array(MOVES), 0, self.size - 1)
         return there[..., 0] * self.size + there[..., 1]
 
-    def _laws(self) -> Float[np.ndarray, "cells actions cells"]:
+    def _transitions(self) -> Float[np.ndarray, "cells actions cells"]:
         """Where every action leads to, on a lake without holes."""
         moved = np.eye(self.num_states)[self._next_cells()]
         aside = (np.roll(moved, 1, 1) + np.roll(moved, -1, 1)) / 2

@@ -18,7 +18,7 @@ class RandomMDPFamily(SizedFamily):
     Attributes:
         states: states.
         actions: actions.
-        concentration: of the symmetric Dirichlet law of each row.
+        concentration: of the symmetric Dirichlet distribution of each row.
         reward_prior: of mean rewards: normal with mean and deviation
             `reward_location`, `reward_scale`, or uniform from the first to the sum.
         noise_std: of the Gaussian noise on rewards.
@@ -53,17 +53,17 @@ class RandomMDPFamily(SizedFamily):
         """Draws one MDP from the prior."""
         key_move, key_reward = jax.random.split(key)
         shape = self.num_states, self.num_actions
-        if self.concentration == 1:  # the same law, far cheaper to draw
+        if self.concentration == 1:  # the same distribution, far cheaper to draw
             weights = jax.random.exponential(key_move, (*shape, self.num_states))
             transitions = weights / weights.sum(-1, keepdims=True)
         else:
             alpha = jnp.full(self.num_states, self.concentration)
             transitions = jax.random.dirichlet(key_move, alpha, shape)
-        law = {"normal": jax.random.normal, "uniform": jax.random.uniform}
-        drawn = law[self.reward_prior](key_reward, shape)
+        draw = {"normal": jax.random.normal, "uniform": jax.random.uniform}
+        unscaled = draw[self.reward_prior](key_reward, shape)
         return make_task(
             transitions=transitions,
-            rewards=self.reward_location + self.reward_scale * drawn,
+            rewards=self.reward_location + self.reward_scale * unscaled,
             noise_std=self.noise_std,
             horizon=self.horizon,
         )

@@ -157,7 +157,7 @@ class Registry(Generic[T]):
         for entry_point in self._entry_points().values():
             try:
                 entry_point.load()
-            except Exception as error:  # somebody else's package must not break ours
+            except Exception as error:  # another package must not break ours
                 warnings.warn(
                     f"entry point {entry_point.value!r} of {self.group} "
                     f"cannot be loaded: {error}",

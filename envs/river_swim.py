@@ -70,7 +70,7 @@ class RiverSwimFamily(CodedFamily):
         code = jnp.full(self.states, CLASSICAL) if code is None else code
         self.require_code(code, self.states, 2)
         swims_right = jnp.arange(2)[None] == code[:, None]
-        left, right = self._laws()
+        left, right = self._transitions()
         transitions = jnp.where(
             swims_right[..., None], jnp.asarray(right)[:, None], left[:, None]
         )
@@ -82,7 +82,7 @@ class RiverSwimFamily(CodedFamily):
         )
         return make_task(transitions=transitions, rewards=rewards, horizon=self.horizon)
 
-    def _laws(self) -> tuple[Float[np.ndarray, "states states"], ...]:
+    def _transitions(self) -> tuple[Float[np.ndarray, "states states"], ...]:
         """Where swimming left and right leads to."""
         num = self.states
         left = np.eye(num, k=-1)

@@ -40,7 +40,7 @@ class TabularMDP:
     rewards: Float[Array, "*batch states actions"]  # mean
     arrival_rewards: Float[Array, "*batch states"]
     noise_std: Float[Array, "*batch"]  # reward units
-    initial: Float[Array, "*batch states"]  # law of the first state
+    initial: Float[Array, "*batch states"]  # probabilities of the first state
     terminal: Bool[Array, "*batch states"]
     q_values: Float[Array, "*batch horizon states actions"]  # optimal
     horizon: int = dataclasses.field(metadata={"static": True})
@@ -156,12 +156,12 @@ def make_task(
     """The MDP with these tables, planned.
 
     Args:
-        transitions: law of the next state, for every state and action.
+        transitions: probabilities of the next state, for every state and action.
         rewards: mean reward of every state and action.
         horizon: steps in an episode.
         arrival_rewards: what a step that ends in each state pays besides; none if None.
         noise_std: of the Gaussian noise on rewards.
-        initial: the first state, or its law.
+        initial: the first state, or the probabilities of it.
         terminal: which states end an episode; none if None. Their rows are overwritten:
             they absorb and pay nothing.
 
@@ -181,8 +181,8 @@ def make_task(
     _require_shape("initial", initial, num_states)
     _require_shape("arrival_rewards", arrival_rewards, num_states)
     _require_shape("terminal", terminal, num_states)
-    require_laws("initial", initial)
-    require_laws("a row of transitions", transitions)
+    require_distributions("initial", initial)
+    require_distributions("a row of transitions", transitions)
     stay = jnp.eye(num_states)[:, None]
     transitions = jnp.where(terminal[:, None, None], stay, transitions)
     rewards = jnp.where(terminal[:, None], 0.0, rewards)
@@ -204,11 +204,13 @@ def _require_shape(name: str, array: Array, *shape: int) -> None:
     require(array.shape == shape, f"{name} must have shape {shape}", array.shape)
 
 
-def require_laws(what: str, laws: Float[Array, "*batch states"]) -> None:
+def require_distributions(
+    what: str, probabilities: Float[Array, "*batch states"]
+) -> None:
     """Raises `ValueError` unless the last axis holds probabilities; names the row."""
-    if isinstance(laws, Tracer):
+    if isinstance(probabilities, Tracer):
         return
-    rows = np.asarray(laws, np.float64)
+    rows = np.asarray(probabilities, np.float64)
     sums = rows.sum(-1)
     right = (abs(sums - 1) <= ROW_TOLERANCE) & (rows >= 0).all(-1)  # NaN is not
     if not right.all():
@@ -220,12 +222,12 @@ def require_laws(what: str, laws: Float[Array, "*batch states"]) -> None:
         )
 
 
-def draw(key: Key, law: Float[Array, " states"]) -> Int[Array, ""]:
+def draw(key: Key, probabilities: Float[Array, " states"]) -> Int[Array, ""]:
     """A state by its probabilities: one uniform number, inverted.
 
     A state of probability zero is never drawn, whatever rounding does.
     """
     # A sum in parallel need not be monotone, so zeros are masked rather than trusted.
-    cumulative = jnp.where(law > 0, jnp.cumsum(law), 0.0)
+    cumulative = jnp.where(probabilities > 0, jnp.cumsum(probabilities), 0.0)
     uniform = jax.random.uniform(key) * cumulative.max()
     return jnp.argmax(cumulative > uniform).astype(jnp.int32)

@@ -102,8 +102,8 @@ class Corridor:
         return jnp.maximum(0, steps_left - jnp.maximum(way - 1, 0)).astype(jnp.float32)
 
 
-# The family: sizes and priors. Its fields can be changed by whoever uses it, so check
-# them here: the rule, then the value.
+# The family: sizes and priors. Users can change its fields, so check them here: the
+# rule, then the value.
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CorridorFamily(Family):
     """Corridors whose goal is uniform over all positions."""

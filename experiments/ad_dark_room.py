@@ -133,7 +133,7 @@ def run(run, config: Config):
 
 
 def _learner(family, config: Config):
-    """Q-learning that hopes for a reward of 1 from everything it has not tried."""
+    """Q-learning whose table starts at 1, the value of the best reward."""
     from icrl.algorithms.mdp.q_learning import q_learning
 
     return q_learning(

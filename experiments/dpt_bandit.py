@@ -119,9 +119,9 @@ class Config(study.DecisionConfig):
 
 
 def run(run, config: Config):
-    """Trains, plays, scores: everybody's prior is that of training, in every panel.
+    """Trains, plays, scores: all agents have the prior of training, in every panel.
 
-    So is Thompson sampling's in Bernoulli bandits: the paper's values are its Gaussian
+    So does Thompson sampling in Bernoulli bandits: the paper's values are its Gaussian
     sampler's (11.06 at 500 pulls; Beta posteriors reach 10.6 at 200 already).
     """
     import envs

@@ -1,23 +1,23 @@
 """Does DPT find a hidden goal in the dark, and how much of the optimum is reached?
 
-A 10x10 room, 100 steps, a reward of 1 for every step at a goal that nobody shows. The
-model is asked for the best action in a state, given transitions as data. Offline, the
-data is 100 independent transitions, or one episode of the optimal policy. Online, it is
-the last episode (the released code's rule), or the last five. Every panel has what an
-ideal DPT does under the same rule: the exact posterior over goals.
+A 10x10 room, 100 steps, a reward of 1 for every step at a hidden goal. The model gives
+the best action in a query state, with transitions as data. Offline, the data is 100
+independent transitions, or one episode of the optimal policy. Online, it is the last
+episode (the released code's rule), or the last five. Every panel has what an ideal DPT
+does under the same rule: the exact posterior over goals.
 
 With 100 random transitions the goal is among the data in 63.4 % of the data sets, and
 without it a fixed policy does not find it: 57.6 is the ceiling of "offline, random" for
-whoever goes where the data says, not a weakness of a model. Online, forgetting all but
-one episode costs 14 of 90.9 in return.
+every policy that goes where the data says, not a weakness of a model. Online,
+forgetting all but one episode costs 14 of 90.9 in return.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figures 4a and 4b. Where `dpt` differs: a
 cell is shown by one-hot coordinates beside the two numbers (theirs: the numbers alone);
-every token asks about a state, so that a context teaches 501 answers and not one, about
-data of every length; two contexts in three are cut out of what the exact posterior
-played, most of them in a room where nothing pays, so that its search has not ended;
-half of the questions are about states in them; and the label is not the goal's best
-action but the probabilities of the best action given the context.
+every token has a query state, so that a context teaches 501 answers and not one, for
+data of every length; two contexts in three are parts of rollouts of the exact
+posterior, most of them in a room where nothing pays, so that its search has not ended;
+half of the queries are states in them; and the label is not the goal's best action but
+the probabilities of the best action given the context.
 
 What labels know of the test: those of `dpt` have the prior that any cell may be the
 goal (`prior_all_goals`), so that test goals are known to be possible, though no reward
@@ -25,8 +25,8 @@ at one is ever seen in training. `dpt_optimal_labels` has the published labels, 
 action for the training goal; it says what that knowledge is worth. The exact posterior
 has the prior of all goals in every panel. With one-hot coordinates alone, a model takes
 the corner (0, 9), which no rewarded context is about, for its neighbour.
-`dpt_query_first` is the published tokens with one-hot coordinates, one question a
-context, and learns hard labels from 100 independent transitions alone.
+`dpt_query_first` is the published tokens with one-hot coordinates, one query a context,
+and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
 Cost: about 140 minutes on 2 slow cores (cpu, 3 models of 1 seed).
 Expect (cpu; no run of `dpt_optimal_labels` yet): online, at episode 40, 79.3 with the
@@ -117,7 +117,7 @@ class Config(study.DecisionConfig):
 
     Raises:
         ValueError: if the long context is not longer than one episode, or longer than
-            a life.
+            a rollout.
     """
 
     query_first_model: TransformerConfig = dataclasses.field(
@@ -131,8 +131,8 @@ class Config(study.DecisionConfig):
     played_share: float = 0.65  # of the training contexts: episodes, not single steps
     short_share: float = 0.15  # of these: by an agent that remembers one episode only
     search_share: float = 0.7  # of the others: in a room where nothing pays
-    life: int = 20  # episodes; a played context is cut out of one
-    visited_share: float = 0.5  # of the questions: about states of the context
+    rollout_episodes: int = 20  # of each rollout that a played context is cut out of
+    visited_share: float = 0.5  # of the queries: states of the context
     # of `dpt`: the exact posterior's, whose prior is that the goal may be in any cell,
     # also where no training goal is; and the published one, as `dpt_optimal_labels`
     labels: tuple[Literal["prior_all_goals", "optimal"], ...] = (
@@ -146,9 +146,10 @@ class Config(study.DecisionConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 2 <= self.num_remembered <= self.life:
+        if not 2 <= self.num_remembered <= self.rollout_episodes:
             raise ValueError(
-                f"num_remembered must lie in [2, life={self.life}], "
+                "num_remembered must lie in "
+                f"[2, rollout_episodes={self.rollout_episodes}], "
                 f"got {self.num_remembered}"
             )
         if self.labels[:1] != ("prior_all_goals",):
@@ -228,7 +229,7 @@ def _choices(config: Config):
         either,
         in_other_task,
         independent_pairs,
-        some_of_life,
+        part_of_rollout,
     )
     from icrl.pretraining.demonstrations import without_goal
 
@@ -245,20 +246,20 @@ def _choices(config: Config):
     one = study.make_recipe(sizes, FAMILY, tokenizer="query_first", agent="query_table")
     family = one.make_family()
     short_memory, long_memory = (
-        some_of_life(
+        part_of_rollout(
             exact_goal_posterior(family, episodes=kept, in_episode=False),
             num_episodes=long,
-            life=config.life,
+            rollout_episodes=config.rollout_episodes,
         )
         for kept in (1, long)
     )
     pairs = independent_pairs(family, long * family.horizon)
     # Of searches that have not ended: late contexts are rare where goals are found.
     long_memory = in_other_task(long_memory, without_goal, config.search_share)
-    lives = either(short_memory, long_memory, config.short_share)
-    contexts = either(lives, pairs, config.played_share)
+    played = either(short_memory, long_memory, config.short_share)
+    contexts = either(played, pairs, config.played_share)
     behaviour = (
-        f"episodes of {config.life} ({config.played_share}: short memory "
+        f"episodes of {config.rollout_episodes} ({config.played_share}: short memory "
         f"{config.short_share}, else searches {config.search_share}), independent_pairs"
     )
     posteriors = {"dpt": exact_goal_posterior(family), "dpt_optimal_labels": None}
@@ -297,13 +298,13 @@ PAPER = study.Preset(
         training=long_training(100_000),
         query_first_training=long_training(300_000),
         num_remembered=40,
-        life=40,  # contexts are whole lives, as those that are played
+        rollout_episodes=40,  # contexts are whole rollouts, as those that are played
         num_tasks=2000,
         num_query_first_tasks=400,
     ),
 )
 SMOKE = study.smoke(
-    CPU, num_remembered=2, life=2, num_tasks=20, num_query_first_tasks=20
+    CPU, num_remembered=2, rollout_episodes=2, num_tasks=20, num_query_first_tasks=20
 )
 EXPERIMENT = study.experiment(
     __name__,

@@ -2,17 +2,18 @@
 
 The goal is known, the far corner, but the five actions mean right, left, up, down and
 stay in a hidden order; 20 of the 120 orders are held out. One random episode shows
-every action many times, so that whoever reads it well plays the optimum, 83, from the
-second episode on. The released code has the environment and no data for it.
+every action many times, so that an agent that reads it well plays the optimum, 83, from
+the second episode on. The released code has the environment and no data for it.
 
 Source: Lee et al. 2023, arXiv 2306.14892, appendix (Dark Room, permuted); online, the
 last episode is the context, as in the released code. As in `dpt_dark_room`, every token
-asks about a state, half of the training contexts are episodes that the exact posterior
+has a query state, half of the training contexts are episodes that the exact posterior
 played, and its probabilities of the best action are the label.
 
 What labels and lines know of the test: the posterior that labels, collects and is drawn
-knows the 100 orders of training and no other; a held-out order surprises it as it does
-the model. `exact_posterior_all_orders` knows that there are 120.
+knows the 100 orders of training and no other; a held-out order is outside its prior, as
+it is outside the model's training. `exact_posterior_all_orders` knows that there are
+120.
 Command: icrl run dpt_dark_room_permuted cpu
 Cost: 11 minutes on 2 cores (cpu, 1 training seed).
 Expect (cpu): on held-out orders 80.3 at episode 5 (published 78.8) and 80.6 at episode
@@ -52,7 +53,7 @@ PANELS = [
 class Config(study.DecisionConfig):
     """Sizes of the experiment."""
 
-    life: int = 4  # episodes; a played context is one of them
+    rollout_episodes: int = 4  # of each rollout; a played context is one of them
     num_episodes: int = 40  # that are played
     num_tasks: int = 200  # trajectories: the held-out orders in turn
 
@@ -61,7 +62,7 @@ def run(run, config: Config):
     """Trains, and plays held-out orders and those of training."""
     from icrl import algorithms
     from icrl.algorithms.dark_room.goal_posterior import exact_permutation_posterior
-    from icrl.pretraining.collection import either, independent_pairs, some_of_life
+    from icrl.pretraining.collection import either, independent_pairs, part_of_rollout
     from icrl.pretraining.methods import state_query_pretraining
 
     recipe = study.make_recipe(
@@ -78,11 +79,13 @@ def run(run, config: Config):
         recipe,
         config.pretraining,
         either(
-            some_of_life(known, num_episodes=1, life=config.life),
+            part_of_rollout(
+                known, num_episodes=1, rollout_episodes=config.rollout_episodes
+            ),
             independent_pairs(family, family.horizon),
             0.5,
         ),
-        behaviour=f"1 episode of {config.life}, or independent_pairs",
+        behaviour=f"1 episode of {config.rollout_episodes}, or independent_pairs",
         posterior=exact_permutation_posterior(family, permutations="train"),
         visited=0.5,
     )

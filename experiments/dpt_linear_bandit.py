@@ -31,7 +31,7 @@ OFFLINE = {
     "thompson_sampling": {1: 0.602, 5: 0.328, 20: 0.080, 50: 0.036},
     "ridge_greedy": {1: 0.364, 5: 0.066, 20: 0.0155, 50: 0.0076},
 }
-NODES = 128  # of the exact law's quadrature; the loss changes by less than 1e-4 at 1024
+NODES = 128  # of the exact quadrature; the loss changes by less than 1e-4 at 1024
 PANELS = [
     Curves(
         name="offline",
@@ -70,7 +70,7 @@ def run(run, config: Config):
 
     recipe = study.make_recipe(config, "LinearBandit-DPT-v0")
     family = recipe.make_family()
-    source = make("thompson_sampling", family)  # believes in independent arms, N(0, 1)
+    source = make("thompson_sampling", family)  # its prior: independent arms, N(0, 1)
     pretraining = decision_pretraining(
         recipe, source, config.pretraining, behaviour="thompson_sampling"
     )

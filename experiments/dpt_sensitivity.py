@@ -3,8 +3,9 @@
 Dark Room, 100 random transitions as data, test goals. One at a time, the number of
 layers, of heads, the width and the number of training contexts change. The published
 plots show the same number, 53.68, nearly everywhere, on one fixed set of data sets: it
-is the coverage ceiling of that set, since without the goal in the data nobody can find
-it. Here every model gets the same data sets, enough of them, and the ceiling is drawn.
+is the coverage ceiling of that set, since without the goal in the data no policy can
+find it. Here every model gets the same data sets, enough of them, and the ceiling is
+drawn.
 
 Source: Lee et al. 2023, arXiv 2306.14892, appendix (sensitivity analysis, Dark Room).
 Command: icrl run dpt_sensitivity cpu

@@ -1,11 +1,11 @@
-"""Does DPT put two demonstrations together, or does one of them say it all?
+"""Does DPT put two demonstrations together, or is one of them enough?
 
 In one room, demonstration A goes right along the lowest row and B goes up a column to
-the goal. Asked to go from where A began to where B ended, DPT of the paper goes right
-and then turns up, which nobody has shown. Here it is given both demonstrations, A alone
-or B alone, in two settings.
+the goal. From where A began to where B ended, DPT of the paper goes right and then
+turns up, which no demonstration shows. Here it is given both demonstrations, A alone or
+B alone, in two settings.
 
-With known moves B alone shows the goal, and whoever knows where it is needs no A: there
+With known moves B alone shows the goal, and with the goal known A is not needed: there
 is nothing to stitch. (Labels go along x first, so that the way in the picture, right
 and then up, is also that of a DPT which has seen B alone.) With hidden moves actions
 mean the five moves in a hidden order: A alone shows which of them is right, and B alone
@@ -17,9 +17,9 @@ column, so that both moves are needed. Behaviour cloning follows A, turns up in 
 column with even odds, and is blind beyond the data.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figure 5a (Dark Room, three tasks), a picture
-without code or numbers. As in `dpt_dark_room`, every token asks about a state, and the
-exact posterior's law of the best action is the label. It judges demonstrations by what
-they show, not by who would have given them.
+without code or numbers. As in `dpt_dark_room`, every token has a query state, and the
+label is the exact posterior's probability of each action to be the best. It depends on
+what the demonstrations show, not on which policy would have given them.
 Command: icrl run dpt_stitching cpu
 Cost: 14 minutes on 2 cores (cpu, 2 models of 1 training seed).
 Expect (cpu): with known moves DPT is at the optimum, 20.7, after both demonstrations
@@ -210,15 +210,17 @@ def _ways(family, agent):
     def walk(model):
         *keys, key_task, key_agent = jax.random.split(evaluation_key(0), 8)
         pairs = zip(keys[::2], keys[1::2], strict=True)
-        lives = {
+        trajectories = {
             data: collect(*pair, task)
             for (data, collect), pair in zip(demonstrations.items(), pairs, strict=True)
         }
-        informed = returns.informed(agent.make(model, task), lives.pop("both"))
-        lives["dpt"] = rollout(key_task, key_agent, task, informed)
+        informed = returns.informed(agent.make(model, task), trajectories.pop("both"))
+        trajectories["dpt"] = rollout(key_task, key_agent, task, informed)
         return {
-            f"ways/{name}": grid.position_of(jnp.append(life.obs, life.final_obs), SIZE)
-            for name, life in lives.items()
+            f"ways/{name}": grid.position_of(
+                jnp.append(trajectory.obs, trajectory.final_obs), SIZE
+            )
+            for name, trajectory in trajectories.items()
         }
 
     return Numbers(arrays=jax.device_get(walk(model)))

@@ -1,12 +1,12 @@
-"""Is a decision-pretrained transformer a posterior sampler, whoever collected its data?
+"""Is a decision-pretrained transformer a posterior sampler for any behaviour policy?
 
 DPT's theorem says that its prediction is the posterior over the best arm, and its
-proposition that this does not depend on who collected the contexts, as long as they
-could have been collected without knowing the task. Here three models see the same
-bandits through three eyes: the Dirichlet mixture of DPT, uniform play and Thompson
-sampling. Each is compared with the exact posterior, decision by decision, on its own
-histories and on uniform ones, and with each other. Two training seeds of the same
-contexts differ too: only what goes beyond that is due to the contexts.
+proposition that this does not depend on the behaviour policy of the contexts, as long
+as it does not know the task. Here three models see the same bandits with three
+behaviour policies: the Dirichlet mixture of DPT, uniform play and Thompson sampling.
+Each is compared with the exact posterior, decision by decision, on its own histories
+and on uniform ones, and with each other. Two training seeds of the same contexts differ
+too: only what goes beyond that is due to the contexts.
 
 Source: Lee et al. 2023, arXiv 2306.14892, Theorem 1 and the proposition on compliant
 contexts in Section 6; neither is checked there.

@@ -7,7 +7,8 @@ one that the MDPs are drawn from (mean 1). The table repeats our own re-simulati
 beside the published values: `resimulated`, and its standard error.
 
 Returns are exact expectations: n V* less the gaps of all actions taken, which has the
-mean of the rewards and less noise. One life of 100 episodes gives the shorter ones.
+mean of the rewards and less noise. Shorter trajectories are the beginnings of one of
+100 episodes.
 
 Source: Duan et al. 2016, arXiv 1611.02779, Table 2, which tunes one number a cell where
 we fix it; its baselines are Osband's TabulaRL: ties broken at random, the transition of
@@ -252,7 +253,7 @@ def _rows(returns):
 def _shares(returns):
     """Total reward over that of the optimal policy on the same MDPs.
 
-    The mean of the optimum is taken for certain: it is everybody's unit.
+    The mean of the optimum is the unit of all agents, and taken without error.
     """
     import numpy as np
 

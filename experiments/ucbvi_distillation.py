@@ -2,9 +2,9 @@
 
 Random MDPs of 5 states, 3 actions and 5 steps, 50 episodes each. One transformer is
 trained on the actions of UCB-VI (AD), the other on optimal actions along the histories
-of posterior sampling and of uniform play (DPT). Both read one token a step through all
-of a life, with the whole transition and the step of the episode, and are then played in
-unseen MDPs beside UCB-VI, PSRL and the optimal policy, with exact regret.
+of posterior sampling and of uniform play (DPT). Both read one token a step through a
+whole trajectory, with the whole transition and the step of the episode, and are then
+played in unseen MDPs beside UCB-VI, PSRL and the optimal policy, with exact regret.
 
 UCB-VI as published plays like uniform for the first 50 episodes here, and to imitate it
 would prove nothing. Ours differs in three ways: its bonus is scaled down to what serves
@@ -15,7 +15,8 @@ state that follows the last step of an episode, which the tokens do not show eit
 
 Source: the theory of Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4.3, which has no
 experiment; UCB-VI is that of Azar et al. 2017, arXiv 1703.05449. The MDPs are ours.
-PSRL believes in normal mean rewards with the mean and variance of the uniform law.
+The prior of PSRL is normal, with the mean and variance of the uniform one of the mean
+rewards.
 Command: icrl run ucbvi_distillation cpu
 Cost: about 30 minutes on 2 free cores (cpu, 2 models of 1 training seed).
 Expect (cpu): regret 8.7 of UCB-VI, 10.0 of the transformer that imitates it (+14 %) and
@@ -151,7 +152,7 @@ def _ucb_vi(family, config: Config, scale: float):
 
 
 def _prior(family):
-    """Normal, with the moments of the uniform law of mean rewards."""
+    """Normal, with the moments of the uniform distribution of mean rewards."""
     from icrl.algorithms.posteriors.mdp_posterior import MDPPrior
 
     return MDPPrior(

@@ -7,7 +7,7 @@ A newcomer reads six files, in this order:
 3. `icrl/algorithms/bandits/ucb.py`: an algorithm, as a record of pure functions.
 4. `icrl/tokenizers/base.py`: how an interaction becomes tokens.
 5. `icrl/agents/in_context.py`: a trained model, seen as an algorithm.
-6. `icrl/pretraining/examples.py`: who acts, who labels: the data of pretraining.
+6. `icrl/pretraining/examples.py`: behaviour policy and expert: the pretraining data.
 
 Nothing heavy is imported here: `icrl --help` must answer at once.
 """

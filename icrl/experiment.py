@@ -71,7 +71,7 @@ class Experiment:
 
 
 class _Scripts(Registry[Experiment]):
-    """The scripts in our `experiments`, not those in somebody else's folder."""
+    """The scripts in our `experiments`, not those in another folder of that name."""
 
     def _files(self) -> set[str]:
         require_own("experiments")

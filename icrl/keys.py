@@ -30,7 +30,7 @@ class Purpose(enum.IntEnum):
     ORDERS = enum.auto()  # of a history that is shuffled
     HISTORY = enum.auto()  # the one history that is drawn
     # of an example, beside its task, noise and choices
-    QUERY = enum.auto()  # the state that is asked about
+    QUERY = enum.auto()  # the query state
 
 
 def fold(key: Key, purpose: Purpose) -> Key:

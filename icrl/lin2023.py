@@ -175,7 +175,7 @@ def panels(
 
         del summary
         model, target = (arrays[f"history/{name}"] for name in (AGENT, reference))
-        figures.draw_laws(ax, model, target, (AGENT, reference))
+        figures.draw_probabilities(ax, model, target, (AGENT, reference))
 
     title = "probabilities of the arms along one history" if draws_at_random else ""
     return [
@@ -237,7 +237,7 @@ def _history(test: study.Evaluation, agent: Any, target: Any, reference: str) ->
         played = rollout(key_noise, key_agent, task, target)
         model = jax.tree.map(lambda leaf: leaf[0], models)
         return {
-            f"history/{AGENT}": agent.law(model, task, played),
+            f"history/{AGENT}": agent.action_probabilities(model, task, played),
             f"history/{reference}": predictions(target, played),
         }
 

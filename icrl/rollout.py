@@ -10,7 +10,7 @@ from envs.base import Key, Task, TimeStep, gap_of, require
 from icrl.algorithms.base import (
     Algorithm,
     require_interface,
-    require_law,
+    require_probabilities,
     require_room,
 )
 
@@ -267,7 +267,7 @@ def _play_episodes(
 def replay(
     key: Key, algorithm: Algorithm, trajectory: Trajectory, *, num_episodes: int = 1
 ) -> Int[Array, " decisions"]:
-    """What `algorithm` would do after every prefix of somebody else's trajectory.
+    """What `algorithm` would do after every prefix of another agent's trajectory.
 
     The offline setting: decision n is taken with the first n transitions as data, from
     n = 0 to all of them, and is not carried out.
@@ -283,16 +283,16 @@ def replay(
     """
     key_begin, key_act = jax.random.split(key)
 
-    def ask(agent: Any, t: Int[Array, ""], obs: Any):
+    def decide(agent: Any, t: Int[Array, ""], obs: Any):
         return algorithm.act(jax.random.fold_in(key_act, t), agent, obs)
 
-    return _ask_at_every_prefix(key_begin, algorithm, trajectory, ask, num_episodes)
+    return _at_every_prefix(key_begin, algorithm, trajectory, decide, num_episodes)
 
 
 def predictions(
     algorithm: Algorithm, trajectory: Trajectory, *, num_episodes: int = 1
 ) -> Float[Array, "decisions actions"]:
-    """The law of what `algorithm` would do after every prefix of a trajectory.
+    """The action probabilities of `algorithm` after every prefix of a trajectory.
 
     For algorithms without randomness of their own at the start of an episode.
 
@@ -304,21 +304,21 @@ def predictions(
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    probabilities = require_law(algorithm)
+    probabilities = require_probabilities(algorithm)
     unused = jax.random.key(0)
 
-    def ask(agent: Any, t: Int[Array, ""], obs: Any):
+    def decide(agent: Any, t: Int[Array, ""], obs: Any):
         # acting is remembered by some (a model's cache); what they would do is unused
         after, _ = algorithm.act(jax.random.fold_in(unused, t), agent, obs)
         return after, probabilities(agent, obs)
 
-    return _ask_at_every_prefix(unused, algorithm, trajectory, ask, num_episodes)
+    return _at_every_prefix(unused, algorithm, trajectory, decide, num_episodes)
 
 
 def answers(
     algorithm: Algorithm, trajectory: Trajectory, queries: Any
 ) -> Float[Array, "decisions actions"]:
-    """The law of what `algorithm` would do elsewhere, knowing a prefix of a trajectory.
+    """The action probabilities of `algorithm` at queries, given prefixes of the data.
 
     Answer n is about observation n of `queries`, for an agent that begins an episode
     with the valid ones among the first n transitions as its data.
@@ -331,13 +331,13 @@ def answers(
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    law, unused = require_law(algorithm), jax.random.key(0)
+    probabilities, unused = require_probabilities(algorithm), jax.random.key(0)
     num_steps = trajectory.action.shape[0]
     require_room(algorithm, num_steps)
     queries = jnp.broadcast_to(queries, num_steps + 1)
 
     def answer(agent: Any, query: Any) -> Array:
-        return law(algorithm.begin_episode(unused, agent), query)
+        return probabilities(algorithm.begin_episode(unused, agent), query)
 
     def step(agent: Any, now: tuple[Any, ...]):
         query, valid, steps = now
@@ -352,17 +352,21 @@ def answers(
     return jnp.concatenate([before, answer(agent, queries[-1])[None]])
 
 
-def _ask_at_every_prefix(
-    key: Key, algorithm: Algorithm, trajectory: Trajectory, ask: Any, num_episodes: int
+def _at_every_prefix(
+    key: Key,
+    algorithm: Algorithm,
+    trajectory: Trajectory,
+    decide: Any,
+    num_episodes: int,
 ) -> Array:
-    """Feeds a learner a trajectory and asks it before every step and after the last."""
+    """Decisions of a learner before every step of a trajectory and after the last."""
 
     def begin(agent: Any, number: Int[Array, ""]) -> Any:
         return algorithm.begin_episode(jax.random.fold_in(key, number), agent)
 
     def step(agent: Any, now: tuple[Any, ...]):
         t, obs, taken, timestep = now
-        agent, answer = ask(agent, t, obs)
+        agent, answer = decide(agent, t, obs)
         return algorithm.update(agent, obs, taken, timestep), answer
 
     def episode(agent: Any, now: tuple[Any, ...]):
@@ -385,5 +389,5 @@ def _ask_at_every_prefix(
         agent, answers = jax.lax.scan(episode, algorithm.init(), (numbers, steps))
         answers = answers.reshape(num_steps, *answers.shape[2:])
     last_agent = begin(agent, jnp.asarray(num_episodes)) if num_episodes > 1 else agent
-    _, last = ask(last_agent, jnp.asarray(num_steps), trajectory.final_obs)
+    _, last = decide(last_agent, jnp.asarray(num_steps), trajectory.final_obs)
     return jnp.concatenate([answers, last[None]])

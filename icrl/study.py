@@ -33,7 +33,7 @@ SMOKE_SIZES = {  # by the name of a config's field
     "num_contexts": 50,
 }
 SMOKE_EXAMPLES = 100
-RETURNS_AT_ONCE = 50  # tasks side by side; those that ask about states take much memory
+RETURNS_AT_ONCE = 50  # tasks side by side; query states take much memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,7 +186,7 @@ def train(
     Args:
         run: whose folder holds them; it notes their tokens, and whether the seeds
             share one data set.
-        pretraining: who acts and who labels.
+        pretraining: behaviour policy, expert and tokenizer.
         training: how they are fitted.
         name: tells models apart where a run trains several.
     """

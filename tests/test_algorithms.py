@@ -106,7 +106,7 @@ def chosen(algorithm, state, obs=0):
 
 
 @functools.cache
-def random_lives(kind):
+def random_trajectories(kind):
     """Three tasks of a family, played at random."""
     family = FAMILIES[kind]
 
@@ -124,42 +124,48 @@ def test_an_algorithm_keeps_its_contract(name, kind):
     agent = make(name, kind)
     num_draws = 2000
 
-    def run(key, life):
-        """Learns from somebody's life, then chooses many times."""
-        key_begin, key_life, key_act = jax.random.split(key, 3)
+    def run(key, trajectory):
+        """Learns from a trajectory, then chooses many times."""
+        key_begin, key_play, key_act = jax.random.split(key, 3)
 
         def step(state, now):
             t, *seen = now
-            state, action = agent.act(jax.random.fold_in(key_life, t), state, seen[0])
+            state, action = agent.act(jax.random.fold_in(key_play, t), state, seen[0])
             return agent.update(state, *seen), action
 
-        steps = (jnp.arange(12), life.obs, life.action, life.timestep)
+        steps = (jnp.arange(12), trajectory.obs, trajectory.action, trajectory.timestep)
         start = agent.begin_episode(key_begin, agent.init())
-        state, lived = jax.lax.scan(step, start, steps)
+        state, played = jax.lax.scan(step, start, steps)
         keys = jax.random.split(key_act, num_draws)
         choose = jax.vmap(agent.act, (0, None, None))
-        after, chosen = choose(keys, state, life.final_obs)
-        assert agent.action_probabilities is not None, f"{name} should give its law"
-        law = agent.action_probabilities(state, life.final_obs)
-        return lived, state, jax.tree.map(lambda x: x[0], after), chosen, law
+        after, chosen = choose(keys, state, trajectory.final_obs)
+        assert agent.action_probabilities is not None, (
+            f"{name} should give its probabilities"
+        )
+        probabilities = agent.action_probabilities(state, trajectory.final_obs)
+        return played, state, jax.tree.map(lambda x: x[0], after), chosen, probabilities
 
     keys = jax.random.split(jax.random.key(1), 3)
-    lived, state, after, chosen, law = jax.jit(jax.vmap(run))(keys, random_lives(kind))
-    assert lived.shape == (3, 12)
-    assert jnp.issubdtype(lived.dtype, jnp.integer)
-    assert ((lived >= 0) & (lived < family.num_actions)).all()
+    played, state, after, chosen, probabilities = jax.jit(jax.vmap(run))(
+        keys, random_trajectories(kind)
+    )
+    assert played.shape == (3, 12)
+    assert jnp.issubdtype(played.dtype, jnp.integer)
+    assert ((played >= 0) & (played < family.num_actions)).all()
     jax.tree.map(np.testing.assert_array_equal, after, state)
-    np.testing.assert_allclose(law.sum(-1), 1, atol=1e-5)
-    assert (law >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+    assert (probabilities >= 0).all()
     frequency = jax.nn.one_hot(chosen, family.num_actions).mean(1)
-    error = 4.5 * np.sqrt(law * (1 - law) / num_draws) + 5e-3
-    assert (abs(frequency - law) < error).all()
+    error = 4.5 * np.sqrt(probabilities * (1 - probabilities) / num_draws) + 5e-3
+    assert (abs(frequency - probabilities) < error).all()
 
 
 def test_the_first_action_of_linucb_is_uniform_or_follows_its_index():
     state = algorithms.linucb(LINEAR).init()
-    law = algorithms.linucb(LINEAR).action_probabilities(state, jnp.asarray(0))
-    np.testing.assert_allclose(law, np.full(4, 0.25))
+    probabilities = algorithms.linucb(LINEAR).action_probabilities(
+        state, jnp.asarray(0)
+    )
+    np.testing.assert_allclose(probabilities, np.full(4, 0.25))
     longest = np.argmax(np.linalg.norm(LINEAR.fixed_features, axis=-1))
     assert chosen(algorithms.linucb(LINEAR, first="index"), state) == longest
 
@@ -170,7 +176,7 @@ def test_the_first_action_of_linucb_is_uniform_or_follows_its_index():
 def test_a_longer_run_begins_with_the_shorter_one(name):
     family = FAMILIES["linear_fixed" if name == "linucb" else "gaussian"]
     agent = algorithms.make(name, family)
-    lives = [
+    trajectories = [
         rollout(
             jax.random.key(1),
             jax.random.key(2),
@@ -179,7 +185,7 @@ def test_a_longer_run_begins_with_the_shorter_one(name):
         )
         for family in (family, family.replace(horizon=20))
     ]
-    assert (lives[0].action == lives[1].action[:12]).all()
+    assert (trajectories[0].action == trajectories[1].action[:12]).all()
 
 
 @pytest.mark.parametrize(
@@ -243,12 +249,12 @@ def test_ties_go_to_the_lowest_arm():
 def test_random_ties_are_shared_equally():
     agent = algorithms.posterior_mean(BERNOULLI, random_ties=True)
     state = seen([2, 0, 4, 3], [1, 0, 2, 0])  # 1/2 three times
-    law = agent.action_probabilities(state, 0)
-    np.testing.assert_allclose(law, [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-6)
+    probabilities = agent.action_probabilities(state, 0)
+    np.testing.assert_allclose(probabilities, [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-6)
     keys = jax.random.split(jax.random.key(0), 3000)
     _, actions = jax.vmap(agent.act, (0, None, None))(keys, state, jnp.zeros(()))
     frequency = np.bincount(actions, minlength=4) / 3000
-    np.testing.assert_allclose(frequency, law, atol=0.04)
+    np.testing.assert_allclose(frequency, probabilities, atol=0.04)
 
 
 def test_ucb_without_forced_pulls_takes_an_unseen_arm_for_one_that_paid_nothing():
@@ -305,10 +311,10 @@ def test_bayes_ucb_learns_where_its_quantile_is_close_to_1():
     # 1 - 1/(t ln(2000)^5) is 1 in float32: 547 units of regret, all on arm 0
     family = BERNOULLI.replace(num_arms=2, horizon=2000)
     agent = algorithms.bayes_ucb(family, log_power=5.0)
-    life = jax.jit(functools.partial(rollout, algorithm=agent))(
+    trajectory = jax.jit(functools.partial(rollout, algorithm=agent))(
         jax.random.key(0), jax.random.key(1), family.task([0.1, 0.9])
     )
-    assert 0 < life.gap.sum() < 15
+    assert 0 < trajectory.gap.sum() < 15
 
 
 def test_the_most_probable_arm_need_not_have_the_highest_mean():
@@ -373,7 +379,7 @@ def test_linucb_is_the_formula_of_its_paper(width):
 
 
 @pytest.mark.parametrize("kind", ["linear_fixed", "linear_per_task"])
-def test_the_law_of_linear_thompson_agrees_with_many_draws(kind):
+def test_the_probabilities_of_linear_thompson_agree_with_many_draws(kind):
     family = FAMILIES[kind]
     agent = algorithms.linear_thompson(family, num_nodes=4096)
     random = np.random.default_rng(0)
@@ -386,8 +392,8 @@ def test_the_law_of_linear_thompson_agrees_with_many_draws(kind):
     normal = random.normal(size=(400_000, family.dim))
     theta = np.asarray(state.theta_hat) + family.noise_std * normal @ root.T
     wins = np.bincount(np.argmax(theta @ features.T, -1), minlength=4) / len(theta)
-    law = agent.action_probabilities(state, jnp.asarray(features))
-    np.testing.assert_allclose(law, wins, atol=5e-3)
+    probabilities = agent.action_probabilities(state, jnp.asarray(features))
+    np.testing.assert_allclose(probabilities, wins, atol=5e-3)
 
 
 def slow_index(wins, losses, left):
@@ -428,18 +434,18 @@ def test_with_one_step_left_the_gittins_index_is_the_posterior_mean():
     np.testing.assert_allclose(table[-15:], (2 + wins) / (5 + pulls), atol=1e-6)
 
 
-def test_dpt_contexts_follow_one_law_per_task():
-    def law(key, **options):
+def test_dpt_contexts_keep_their_probabilities_during_a_task():
+    def probabilities(key, **options):
         agent = algorithms.dirichlet_point_mass(GAUSSIAN, **options)
         return agent.begin_episode(key, agent.init())
 
     keys = jax.random.split(jax.random.key(0), 4000)
-    laws = np.asarray(jax.vmap(law)(jax.random.clone(keys)))
-    np.testing.assert_allclose(laws.sum(-1), 1, atol=1e-5)
-    np.testing.assert_allclose(laws.mean(0), 0.25, atol=0.02)
-    single = (laws.max(-1) > 1 - 1e-6).mean()  # weight 1: one of eleven
+    all_probabilities = np.asarray(jax.vmap(probabilities)(jax.random.clone(keys)))
+    np.testing.assert_allclose(all_probabilities.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(all_probabilities.mean(0), 0.25, atol=0.02)
+    single = (all_probabilities.max(-1) > 1 - 1e-6).mean()  # weight 1: one of eleven
     assert single == pytest.approx(1 / 11, abs=0.015)
-    weights = functools.partial(law, weights=PAPER_WEIGHTS)
+    weights = functools.partial(probabilities, weights=PAPER_WEIGHTS)
     single = (jax.vmap(weights)(keys).max(-1) > 1 - 1e-6).mean()
     assert single == pytest.approx(1 / 10, abs=0.015)
 
@@ -449,8 +455,8 @@ def test_expert_biased_contexts_point_at_the_best_arm():
     agent = algorithms.dirichlet_point_mass(
         GAUSSIAN, task, weights=(1.0,), expert_biased=True
     )
-    life = rollout(jax.random.key(0), jax.random.key(1), task, agent)
-    assert (life.action == 1).all()
+    trajectory = rollout(jax.random.key(0), jax.random.key(1), task, agent)
+    assert (trajectory.action == 1).all()
 
 
 def test_a_mixture_draws_its_player_once_for_all_episodes():
@@ -477,7 +483,7 @@ def test_a_mixture_draws_its_player_once_for_all_episodes():
     assert (played[:, 0] == 2).mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_a_mixture_learns_from_everybody():
+def test_every_part_of_a_mixture_learns():
     agent = algorithms.mixture([algorithms.ucb(GAUSSIAN)] * 2, [0.5, 0.5])
     state = agent.begin_episode(jax.random.key(0), agent.init())
     task, arm = GAUSSIAN.task([0.1] * 4), jnp.asarray(3)
@@ -487,14 +493,16 @@ def test_a_mixture_learns_from_everybody():
     assert [float(part.pulls[3]) for part in state.states] == [1.0, 1.0]
 
 
-def one_law(*law):
-    """Draws every action from one law, whatever it learns."""
+def constant(*probabilities):
+    """Draws every action with the same probabilities, whatever it learns."""
     base = algorithms.ucb(GAUSSIAN)  # for its state
-    return base._replace(action_probabilities=lambda state, obs: jnp.asarray(law))
+    return base._replace(
+        action_probabilities=lambda state, obs: jnp.asarray(probabilities)
+    )
 
 
 def told(agent, actions):
-    """The state of an agent that saw somebody play these arms and earn nothing."""
+    """The state of an agent that saw these arms played for a reward of nothing."""
     state, nothing = agent.init(), GAUSSIAN.task([0.0] * 4)
     started, _ = nothing.reset(jax.random.key(2))
     _, timestep = nothing.step(jax.random.key(1), started, jnp.asarray(0))
@@ -503,8 +511,8 @@ def told(agent, actions):
     return state
 
 
-def test_the_law_of_a_mixture_weighs_its_parts_by_what_was_played():
-    parts = [one_law(0.7, 0.1, 0.1, 0.1), one_law(0.25, 0.25, 0.25, 0.25)]
+def test_the_probabilities_of_a_mixture_weigh_its_parts_by_what_was_played():
+    parts = [constant(0.7, 0.1, 0.1, 0.1), constant(0.25, 0.25, 0.25, 0.25)]
     agent = algorithms.mixture(parts, [0.2, 0.8])
     first = agent.action_probabilities(told(agent, []), None)
     np.testing.assert_allclose(first, [0.34, 0.22, 0.22, 0.22], atol=1e-6)
@@ -517,21 +525,21 @@ def test_the_law_of_a_mixture_weighs_its_parts_by_what_was_played():
 
 
 def test_a_part_that_would_never_play_so_is_ruled_out():
-    parts = [one_law(1.0, 0.0, 0.0, 0.0), one_law(0.25, 0.25, 0.25, 0.25)]
+    parts = [constant(1.0, 0.0, 0.0, 0.0), constant(0.25, 0.25, 0.25, 0.25)]
     agent = algorithms.mixture(parts, [0.999, 0.001])
     after = agent.action_probabilities(told(agent, [0, 1, 0]), None)
     np.testing.assert_allclose(after, 0.25, atol=1e-6)
 
 
-def test_a_mixture_without_a_law_of_every_part_has_none():
+def test_a_mixture_without_probabilities_of_every_part_has_none():
     silent = algorithms.ucb(GAUSSIAN)._replace(action_probabilities=None)
     agent = algorithms.mixture([algorithms.uniform(GAUSSIAN), silent], [0.5, 0.5])
     assert agent.action_probabilities is None
     assert told(agent, [1]).log_likelihoods.tolist() == [0.0, 0.0]
 
 
-def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
-    """Training plays it at every step: XLA must drop what only the law reads."""
+def test_playing_a_mixture_costs_nothing_for_its_probabilities(as_users_compile):
+    """Training plays it at every step: XLA must drop what only these read."""
 
     def marked(state, obs):
         return jax.nn.softmax(jnp.sin(state.pulls))  # a sine that nothing else has
@@ -539,7 +547,7 @@ def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
     part = algorithms.ucb(GAUSSIAN)._replace(action_probabilities=marked)
     agent = algorithms.mixture([part, algorithms.uniform(GAUSSIAN)], [0.5, 0.5])
 
-    def life(key, num_episodes):
+    def trajectory(key, num_episodes):
         key_task, key_noise, key_agent = jax.random.split(key, 3)
         task = GAUSSIAN.sample(key_task)
         return rollout(key_noise, key_agent, task, agent, num_episodes=num_episodes)
@@ -549,11 +557,11 @@ def test_playing_a_mixture_costs_nothing_for_its_law(as_users_compile):
         keys = jax.random.split(jax.random.key(0), 3)
         return jax.jit(many).lower(keys).compile(as_users_compile).as_text()
 
-    assert " sine(" not in compiled(lambda key: life(key, 2))
-    assert " sine(" in compiled(lambda key: predictions(agent, life(key, 1)))
+    assert " sine(" not in compiled(lambda key: trajectory(key, 2))
+    assert " sine(" in compiled(lambda key: predictions(agent, trajectory(key, 1)))
 
 
-def test_a_mixture_wants_a_law():
+def test_a_mixture_needs_weights_that_sum_to_one():
     with pytest.raises(ValueError, match="must sum to 1, got"):
         algorithms.mixture([algorithms.ucb(GAUSSIAN)], [0.5])
     with pytest.raises(ValueError, match="one for each of the 1 parts"):
@@ -672,27 +680,27 @@ def test_the_rarest_exploration_reaches_every_arm():
 def test_an_algorithm_keeps_its_contract_in_double_precision(name, kind):
     """It runs, and gives the same probabilities where nothing is drawn for them."""
 
-    def law(key, life):
+    def probabilities(key, trajectory):
         agent = make(name, kind)
         state = agent.begin_episode(key, agent.init())
 
         def learn(state, now):
             return agent.update(state, *now), None
 
-        steps = (life.obs, life.action, life.timestep)
+        steps = (trajectory.obs, trajectory.action, trajectory.timestep)
         learnt, _ = jax.lax.scan(learn, state, steps)
         assert agent.action_probabilities is not None
-        return agent.action_probabilities(learnt, life.final_obs)
+        return agent.action_probabilities(learnt, trajectory.final_obs)
 
-    life = jax.tree.map(lambda x: np.asarray(x[0]), random_lives(kind))
+    trajectory = jax.tree.map(lambda x: np.asarray(x[0]), random_trajectories(kind))
 
-    def laws(key):
+    def all_probabilities(key):
         keys = jax.random.split(key, 8)
-        return np.asarray(jax.jit(jax.vmap(law, (0, None)))(keys, life))
+        return np.asarray(jax.jit(jax.vmap(probabilities, (0, None)))(keys, trajectory))
 
-    single = laws(jax.random.key(7))
+    single = all_probabilities(jax.random.key(7))
     with jax.enable_x64(True):
-        double = laws(jax.random.key(7))
+        double = all_probabilities(jax.random.key(7))
     np.testing.assert_allclose(double.sum(-1), 1, atol=1e-5)
     if (single == single[0]).all():
         np.testing.assert_allclose(double, single, atol=2e-4)

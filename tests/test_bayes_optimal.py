@@ -1,4 +1,4 @@
-"""The exact optimum of Bernoulli bandits: known values, brute force, nobody below."""
+"""The exact optimum of Bernoulli bandits: known values, brute force, least regret."""
 
 import functools
 
@@ -72,7 +72,7 @@ def test_another_prior_moves_the_value():
 
 
 @pytest.mark.usefixtures("optimised")
-def test_what_it_says_is_what_it_earns_and_nobody_earns_more():
+def test_its_stated_regret_is_its_measured_one_and_the_least():
     family = bandits(2, 50)
     exact = bayes_optimal_regret(family)
     agents = {

@@ -22,13 +22,13 @@ def measured(agent, histories=None, num_tasks=1000, **options):
 
 
 def sharpened(power):
-    """Exact posterior sampling that believes its beliefs too much."""
+    """Exact posterior sampling that is too sure of its posterior."""
 
-    def law(state, obs):
+    def probabilities(state, obs):
         powers = EXACT.action_probabilities(state, obs) ** power
         return powers / powers.sum()
 
-    return EXACT._replace(action_probabilities=law)
+    return EXACT._replace(action_probabilities=probabilities)
 
 
 def test_the_exact_posterior_is_calibrated_and_a_sharper_one_is_not():
@@ -47,7 +47,7 @@ def test_it_is_calibrated_on_its_own_histories_too():
     assert measured(fixed(EXACT)).expected_error < 0.02
 
 
-def test_a_constant_law_falls_into_one_bin_with_a_known_frequency():
+def test_constant_probabilities_fall_into_one_bin_with_a_known_frequency():
     found = measured(fixed(algorithms.uniform(FAMILY)), num_bins=4, num_tasks=200)
     assert found.share.tolist() == [0, 1, 0, 0]
     assert found.prediction[1] == pytest.approx(1 / 3)

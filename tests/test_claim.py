@@ -73,7 +73,7 @@ def test_seeds_that_were_added_and_refused_leave_the_folder_as_it_was(tmp_path):
     (run.folder / ".lock").write_text("")
     before = everything(tmp_path)
     more = refuse(tmp_path, seeds=(0, 7))
-    assert more.cohorts == ((0,), (7,))
+    assert more.groups == ((0,), (7,))
     (run.folder / ".lock").write_text("")
     assert everything(tmp_path) == before
 
@@ -95,12 +95,12 @@ def test_a_seed_group_of_which_nothing_is_trained_is_withdrawn(tmp_path):
     with open_toy(tmp_path) as run:
         finish(run)
     with open_toy(tmp_path, seeds=(0, 7)) as killed:  # says nothing as it ends
-        assert killed.cohorts == ((0,), (7,))
+        assert killed.groups == ((0,), (7,))
     with open_toy(tmp_path, seeds=(0, 5, 6)) as other:
-        assert other.cohorts == ((0,), (5, 6))
+        assert other.groups == ((0,), (5, 6))
         (other.folder / "checkpoints_seeds_5-6" / "20").mkdir(parents=True)
     with open_toy(tmp_path, seeds=(7,)) as again:
-        assert again.cohorts == ((0,), (5, 6), (7,))
+        assert again.groups == ((0,), (5, 6), (7,))
     content = json.loads((run.folder / "config.json").read_text())
     assert content["config"]["seeds"] == [0, 5, 6, 7]
 

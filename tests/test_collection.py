@@ -12,7 +12,7 @@ from icrl.algorithms.dark_room.goal_posterior import best_actions, exact_goal_po
 from icrl.algorithms.uniform import uniform
 from icrl.config import DecisionPretrainingConfig
 from icrl.pretraining import collection, methods
-from icrl.pretraining.collection import some_of_life
+from icrl.pretraining.collection import part_of_rollout
 from icrl.rollout import rollout
 
 PLAIN = DecisionPretrainingConfig()
@@ -33,9 +33,9 @@ def test_independent_pairs_are_uniform_and_pay_what_the_task_pays():
     assert (abs(rewards - np.ravel(task.mean_rewards)) < 4.5 * error).all()
     moves = np.zeros((cells, FAMILY.observation.n))
     np.add.at(moves, (pairs, np.asarray(data.timestep.obs)), 1)
-    law = np.asarray(task.transitions).reshape(cells, -1)
-    spread = np.sqrt(law * (1 - law) / counts[:, None])
-    assert (abs(moves / counts[:, None] - law) < 4.5 * spread + 1e-6).all()
+    probabilities = np.asarray(task.transitions).reshape(cells, -1)
+    spread = np.sqrt(probabilities * (1 - probabilities) / counts[:, None])
+    assert (abs(moves / counts[:, None] - probabilities) < 4.5 * spread + 1e-6).all()
 
 
 def test_independent_pairs_need_observations_that_are_numbers_of_states():
@@ -122,19 +122,23 @@ def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
             if tokens[step, 8:].any():
                 here = np.arange(16) == cell[1][step]
                 left &= here if reward[step, 0] > 0 else ~here
-            law = np.bincount(best[left, int(cell[0][step])], minlength=5) / left.sum()
+            votes = np.bincount(best[left, int(cell[0][step])], minlength=5)
             if weights[step]:
-                np.testing.assert_allclose(labels[step], law, atol=1e-6)
+                np.testing.assert_allclose(labels[step], votes / left.sum(), atol=1e-6)
 
 
 def test_questions_are_about_any_state_or_about_those_that_the_data_came_to():
     family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
     learner = algorithms.uniform(family)
-    life = rollout(jax.random.key(0), jax.random.key(1), family.task((3, 3)), learner)
-    seen = np.bincount(np.asarray(life.timestep.obs), minlength=16) / 6
+    trajectory = rollout(
+        jax.random.key(0), jax.random.key(1), family.task((3, 3)), learner
+    )
+    seen = np.bincount(np.asarray(trajectory.timestep.obs), minlength=16) / 6
     for visited in (0.0, 0.5, 1.0):
         ask = collection.any_state(family, 8000, visited=visited)
-        asked = np.bincount(np.asarray(ask(jax.random.key(2), life)), minlength=16)
+        asked = np.bincount(
+            np.asarray(ask(jax.random.key(2), trajectory)), minlength=16
+        )
         expected = visited * seen + (1 - visited) / 16
         np.testing.assert_allclose(asked / 8000, expected, atol=0.02)
     with pytest.raises(ValueError, match=r"visited must lie in \[0, 1\], got 2"):
@@ -154,10 +158,10 @@ def test_data_may_come_from_another_task_than_the_one_that_is_labelled():
         collection.in_other_task(collect, lambda task: there, 1.5)
 
 
-def test_some_of_a_life_is_a_stretch_of_the_whole_one():
+def test_part_of_a_rollout_is_a_stretch_of_the_whole_one():
     family = envs.family("DarkRoom-DPT-v0", size=4, horizon=6)
     task, learner = family.task((3, 3)), algorithms.uniform(family)
-    collect = some_of_life(learner, num_episodes=2, life=4)
+    collect = part_of_rollout(learner, num_episodes=2, rollout_episodes=4)
     starts = set()
     for seed in range(12):
         key = jax.random.key(seed)
@@ -175,12 +179,12 @@ def test_some_of_a_life_is_a_stretch_of_the_whole_one():
         starts |= set(found)
     assert starts == {0, 1, 2}
     with pytest.raises(ValueError, match=r"num_episodes must lie in \[1, 4\].*got 5"):
-        some_of_life(learner, num_episodes=5, life=4)
+        part_of_rollout(learner, num_episodes=5, rollout_episodes=4)
 
 
-def test_a_tokenizer_that_asks_nothing_cannot_be_asked():
+def test_a_tokenizer_without_a_query_is_refused():
     recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step")
-    with pytest.raises(ValueError, match=r"tokenizer must ask about states.*got step"):
+    with pytest.raises(ValueError, match=r"tokenizer must have a query.*got step"):
         methods.state_query_pretraining(recipe, PLAIN)
 
 

@@ -62,7 +62,7 @@ def test_a_mixture_tells_its_parts_apart_after_a_long_time():
     actions = jnp.where(jnp.arange(100_000) % 200 < 47, 3, 0)
     state = jax.jit(lambda: jax.lax.scan(learn, agent.init(), actions)[0])()
     taken = np.bincount(actions, minlength=4)
-    laws = np.array([[0.26, 0.26, 0.26, 0.22], [0.25] * 4])
-    difference = (taken * np.log(laws)).sum(-1)
+    probabilities = np.array([[0.26, 0.26, 0.26, 0.22], [0.25] * 4])
+    difference = (taken * np.log(probabilities)).sum(-1)
     found = state.log_likelihoods[0] - state.log_likelihoods[1]
     np.testing.assert_allclose(found, difference[0] - difference[1], atol=0.02)

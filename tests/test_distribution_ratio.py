@@ -96,7 +96,7 @@ def test_an_algorithm_has_ratio_one_to_itself():
 
 
 @pytest.mark.usefixtures("optimised")
-def test_the_law_of_a_mixture_is_the_mixture_of_whole_lives():
+def test_the_probability_of_a_mixture_is_that_of_whole_trajectories():
     expected = to_mixture(thompson_against("uniform"), 0.5)
     np.testing.assert_allclose(thompson_against("mixture"), expected, atol=1e-3)
 
@@ -142,12 +142,15 @@ def test_the_step_of_departure_counts_from_one():
 def test_every_seed_plays_its_own_histories():
     family = bandit(4, num_arms=2)
 
-    def constant(law):
+    def constant(probabilities):
         return algorithms.Algorithm(
             init=tuple,
-            act=lambda key, state, obs: (state, jax.random.choice(key, 2, p=law)),
+            act=lambda key, state, obs: (
+                state,
+                jax.random.choice(key, 2, p=probabilities),
+            ),
             update=lambda state, *_: state,
-            action_probabilities=lambda state, obs: law,
+            action_probabilities=lambda state, obs: probabilities,
         )
 
     models = jnp.array([[1.0, 0.0], [0.5, 0.5]])

@@ -1,4 +1,4 @@
-"""Distances of laws: known values, and whose histories they are measured on."""
+"""Distances of action probabilities: known values, and on whose histories."""
 
 import dataclasses
 
@@ -20,16 +20,16 @@ TASKS = split_prior(FAMILY).test
 KEY = jax.random.key(0)
 
 
-def constant(law):
-    """Draws every action from one law."""
+def constant(probabilities):
+    """Draws every action with the same probabilities."""
     return algorithms.Algorithm(
         init=tuple,
         act=lambda key, state, obs: (
             state,
-            jax.random.choice(key, law.shape[0], p=law),
+            jax.random.choice(key, probabilities.shape[0], p=probabilities),
         ),
         update=lambda state, *_: state,
-        action_probabilities=lambda state, obs: law,
+        action_probabilities=lambda state, obs: probabilities,
     )
 
 
@@ -38,21 +38,24 @@ def always(arm):
 
 
 def disturbed_by(arm):
-    """Uniform until somebody plays `arm`; afterwards it plays that for ever."""
+    """Uniform until `arm` is in the history; afterwards it plays that for ever."""
     base = algorithms.uniform(FAMILY)
 
-    def law(seen, obs):
+    def probabilities(seen, obs):
         return jnp.where(seen, jax.nn.one_hot(arm, 3), 1 / 3)
 
     return base._replace(
         init=lambda: jnp.zeros((), bool),
-        act=lambda key, seen, obs: (seen, jax.random.choice(key, 3, p=law(seen, obs))),
+        act=lambda key, seen, obs: (
+            seen,
+            jax.random.choice(key, 3, p=probabilities(seen, obs)),
+        ),
         update=lambda seen, obs, action, timestep: seen | (action == arm),
-        action_probabilities=law,
+        action_probabilities=probabilities,
     )
 
 
-def test_distances_of_two_laws_worked_out_by_hand():
+def test_distances_of_two_distributions_worked_out_by_hand():
     p, q = jnp.array([0.5, 0.5, 0.0]), jnp.array([0.25, 0.25, 0.5])
     assert np.isclose(divergence.kullback_leibler(p, q), np.log(2))
     expected = 2 * (np.sqrt(0.5) - 0.5) ** 2 + 0.5
@@ -100,14 +103,14 @@ def test_the_distance_depends_on_who_made_the_history():
         return found.tv[0, :, -1].mean()
 
     assert np.isclose(last(fixed(always(1))), 0, atol=1e-6)
-    missed = (2 / 3) ** 8  # nobody plays arm 0 in 8 uniform choices
+    missed = (2 / 3) ** 8  # arm 0 is not among 8 uniform choices
     for histories in (target, None):
         assert np.isclose(last(histories), 2 / 3 * (1 - missed), atol=0.03)
 
 
 def test_every_seed_is_measured_with_its_own_model_on_its_own_history():
-    laws = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
-    agent = Agent(lambda model, task: constant(model), laws)
+    probabilities = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+    agent = Agent(lambda model, task: constant(model), probabilities)
     target = fixed(disturbed_by(0))
     found = divergences(KEY, TASKS, agent, target, None, num_tasks=3)
     assert found.tv.shape == (2, 3, 9)
@@ -145,8 +148,8 @@ class Ending:
 
 
 def test_two_trained_agents_are_compared_seed_by_seed():
-    def trained(*laws):
-        return Agent(lambda model, task: constant(model), jnp.asarray(laws))
+    def trained(*probabilities):
+        return Agent(lambda model, task: constant(model), jnp.asarray(probabilities))
 
     one = trained([0.5, 0.5, 0.0], [1.0, 0.0, 0.0])
     other = trained([0.5, 0.5, 0.0], [0.0, 1.0, 0.0])
@@ -181,7 +184,7 @@ def test_histories_are_those_of_the_online_evaluation():
     np.testing.assert_array_equal(found.tv[0, :, -1] < 0.5, never)
 
 
-@pytest.mark.parametrize("who", ["target", "player of the histories"])
+@pytest.mark.parametrize("who", ["target", "the behaviour policy"])
 def test_a_trained_model_is_refused_where_an_algorithm_must_stand(who):
     known = fixed(algorithms.uniform(FAMILY))
     model = Agent(lambda model, task: constant(model), jnp.ones((2, 3)) / 3)

@@ -32,14 +32,14 @@ def test_a_posterior_does_not_depend_on_the_order():
 def repeats_the_last(share):
     """Plays the last arm again with some probability, else the first one."""
 
-    def law(state, obs):
+    def probabilities(state, obs):
         return share * jax.nn.one_hot(state, 5) + (1 - share) * jax.nn.one_hot(0, 5)
 
     return algorithms.Algorithm(
         init=lambda: jnp.zeros((), jnp.int32),
-        act=lambda key, state, obs: (state, jnp.argmax(law(state, obs))),
+        act=lambda key, state, obs: (state, jnp.argmax(probabilities(state, obs))),
         update=lambda state, obs, action, timestep: action,
-        action_probabilities=law,
+        action_probabilities=probabilities,
     )
 
 

@@ -87,7 +87,7 @@ def test_another_loss_trains_and_its_own_number_marks_the_best(tmp_path):
     assert trained.models["logits"].argmax(-1).tolist() == [1, 1]
     assert trained.train_tokens == 2 * 300 * 16
     kept = {step: np.mean(value) for step, _, value in losses(tmp_path)}
-    with run.checkpoints(run.cohorts[0]) as checkpoints:
+    with run.checkpoints(run.groups[0]) as checkpoints:
         saved = range(10, 301, 10)
         assert checkpoints.best() == min(saved, key=kept.__getitem__)
 

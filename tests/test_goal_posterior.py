@@ -25,11 +25,11 @@ SMALL = DarkRoomFamily(horizon=4, size=3)
 MOVES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (0, 0)])
 
 
-def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
-    """Returns [lives, episodes], the tasks in turn."""
+def returns(algorithm, tasks, num_trajectories, num_episodes, horizon=100):
+    """Returns [trajectories, episodes], the tasks in turn."""
     num_tasks = jax.tree.leaves(tasks)[0].shape[0]
 
-    def life(i):
+    def trajectory(i):
         key_task, key_agent = jax.random.split(jax.random.fold_in(jax.random.key(0), i))
         task = jax.tree.map(lambda leaf: leaf[i % num_tasks], tasks)
         played = rollout(
@@ -37,11 +37,11 @@ def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
         )
         return played.timestep.reward.reshape(num_episodes, horizon).sum(1)
 
-    return np.asarray(jax.jit(jax.vmap(life))(jnp.arange(num_lives)))
+    return np.asarray(jax.jit(jax.vmap(trajectory))(jnp.arange(num_trajectories)))
 
 
-# The numbers of an ideal DPT on the 20 test goals: means of 900 lives by an independent
-# simulation, which says ±1.1 at a deviation of 33.
+# The numbers of an ideal DPT on the 20 test goals: means of 900 trajectories by an
+# independent simulation, which says ±1.1 at a deviation of 33.
 
 
 @pytest.mark.usefixtures("optimised")
@@ -54,10 +54,10 @@ def returns(algorithm, tasks, num_lives, num_episodes, horizon=100):
 )
 def test_returns_online_are_those_of_an_ideal_dpt(episodes, expected):
     ideal = exact_goal_posterior(DPT, episodes=episodes, in_episode=False)
-    num_lives = 600
-    found = returns(ideal, TEST, num_lives, num_episodes=40)
+    num_trajectories = 600
+    found = returns(ideal, TEST, num_trajectories, num_episodes=40)
     found = found[:, np.array([1, 2, 3, 5, 10, 20, 30, 40]) - 1]
-    error = found.std(0) * (1 / num_lives + 1 / 900) ** 0.5
+    error = found.std(0) * (1 / num_trajectories + 1 / 900) ** 0.5
     assert (abs(found.mean(0) - expected) < 3 * error + 0.05).all()
 
 
@@ -92,7 +92,7 @@ def test_the_return_offline_is_that_of_having_seen_the_goal():
 
 
 def watch(agent, family, tasks, num_episodes):
-    """Random lives in these tasks, and the agent's laws before every step of them."""
+    """Random trajectories in these tasks, and the probabilities at every step."""
 
     def one(i, task):
         key_task, key_agent = jax.random.split(jax.random.fold_in(jax.random.key(0), i))
@@ -131,7 +131,9 @@ def remembered(step, episodes, in_episode, horizon):
         (2, False, "train"),
     ],
 )
-def test_the_law_is_that_of_counting_the_goals_left(episodes, in_episode, goals):
+def test_probabilities_are_those_of_counting_the_goals_left(
+    episodes, in_episode, goals
+):
     prior = range(9)
     if goals == "train":
         prior = grid.cell_at(SMALL.split().train.tasks.goal, 3).tolist()
@@ -140,14 +142,14 @@ def test_the_law_is_that_of_counting_the_goals_left(episodes, in_episode, goals)
         SMALL, episodes=episodes, in_episode=in_episode, goals=goals
     )
     tasks = jax.vmap(SMALL.task)(jnp.array([divmod(goal, 3) for goal in prior]))
-    played, laws = watch(agent, SMALL, tasks, num_episodes=4)
+    played, probabilities = watch(agent, SMALL, tasks, num_episodes=4)
     landed, rewards = played.timestep.obs, played.timestep.reward
-    for life, step in np.ndindex(played.obs.shape):
+    for trajectory, step in np.ndindex(played.obs.shape):
         rows = remembered(step, episodes, in_episode, 4)
-        left = goals_left(landed[life, rows], rewards[life, rows], prior)
-        votes = [label(goal, played.obs[life, step]) for goal in left]
+        left = goals_left(landed[trajectory, rows], rewards[trajectory, rows], prior)
+        votes = [label(goal, played.obs[trajectory, step]) for goal in left]
         expected = np.bincount(votes, minlength=5) / len(votes)
-        np.testing.assert_allclose(laws[life, step], expected, atol=1e-6)
+        np.testing.assert_allclose(probabilities[trajectory, step], expected, atol=1e-6)
 
 
 def walk_by(move, cell):
@@ -164,7 +166,7 @@ def walk_by(move, cell):
         ("all", None, True),
     ],
 )
-def test_the_law_over_permutations_is_that_of_counting_those_left(
+def test_probabilities_over_permutations_are_those_of_counting_those_left(
     goals, episodes, in_episode
 ):
     family = DarkRoomFamily(horizon=4, size=3, permuted=True, goals=goals)
@@ -181,18 +183,18 @@ def test_the_law_over_permutations_is_that_of_counting_those_left(
     goal = np.repeat(cells, 120)
     places = np.array([divmod(cell, 3) for cell in range(9)])
     tasks = jax.vmap(family.sample)(jax.random.split(jax.random.key(0), 4))
-    played, laws = watch(agent, family, tasks, num_episodes=3)
-    for life, step in np.ndindex(played.obs.shape):
+    played, probabilities = watch(agent, family, tasks, num_episodes=3)
+    for trajectory, step in np.ndindex(played.obs.shape):
         rows = remembered(step, episodes, in_episode, 4)
-        there = lands[:, played.action[life, rows], played.obs[life, rows]]
+        there = lands[:, played.action[trajectory, rows], played.obs[trajectory, rows]]
         pays = there == goal[:, None]
-        left = (there == played.timestep.obs[life, rows]).all(-1)
-        left &= (pays == played.timestep.reward[life, rows]).all(-1)
-        ends = places[lands[left, :, played.obs[life, step]]]
+        left = (there == played.timestep.obs[trajectory, rows]).all(-1)
+        left &= (pays == played.timestep.reward[trajectory, rows]).all(-1)
+        ends = places[lands[left, :, played.obs[trajectory, step]]]
         ways = abs(ends - places[goal[left]][:, None]).sum(-1)
         votes = ways.argmin(-1)  # nearest to the goal
         expected = np.bincount(votes, minlength=5) / len(votes)
-        np.testing.assert_allclose(laws[life, step], expected, atol=1e-6)
+        np.testing.assert_allclose(probabilities[trajectory, step], expected, atol=1e-6)
 
 
 def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
@@ -202,7 +204,7 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
     along = [(10 * x, 1, 10 * min(x + 1, 9), 0.0) for x in range(10)]
     up = [(40 + y, 3, 41 + y, float(y == 6)) for y in range(7)] + [(47, 2, 47, 1.0)]
 
-    def law(steps):
+    def probabilities(steps):
         state = agent.init()
         for obs, action, after, reward in steps:
             timestep = task.step(
@@ -216,9 +218,9 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
         # below the goal, and at it
         return [agent.action_probabilities(state, jnp.asarray(c)) for c in (0, 40, 47)]
 
-    both = law(along + up)
+    both = probabilities(along + up)
     np.testing.assert_array_equal(both, np.eye(5)[[1, 3, 2]])
-    only_along, only_up = law(along), law(up)
+    only_along, only_up = probabilities(along), probabilities(up)
     assert np.max(only_along[1]) < 0.5 and np.max(only_along[2]) < 0.5
     np.testing.assert_array_equal(only_up[1:], np.eye(5)[[3, 2]])
     assert only_up[0][1] < 0.5
@@ -226,17 +228,19 @@ def test_a_hidden_way_is_shown_by_two_demonstrations_and_by_neither_alone():
 
 def test_episodes_that_no_goal_explains_together_say_nothing():
     ideal = exact_goal_posterior(SMALL, episodes=2, in_episode=False)
-    law, new = ideal.action_probabilities, ideal.init()
-    assert law is not None
+    probabilities, new = ideal.action_probabilities, ideal.init()
+    assert probabilities is not None
     contradicted = new._replace(past=jnp.ones_like(new.past))
     for cell in range(9):
-        np.testing.assert_array_equal(law(contradicted, cell), law(new, cell))
+        np.testing.assert_array_equal(
+            probabilities(contradicted, cell), probabilities(new, cell)
+        )
 
 
 def test_permutations_are_known_after_one_episode():
     tasks = PERMUTED.split().test.tasks
     agent = exact_permutation_posterior(PERMUTED, in_episode=False)
-    found = returns(agent, tasks, num_lives=100, num_episodes=3)
+    found = returns(agent, tasks, num_trajectories=100, num_episodes=3)
     assert (found[:, 2] == 83).all()
     assert found[:, 0].mean() < 10 < 70 < found[:, 1].mean()
 
@@ -253,8 +257,8 @@ def test_a_goal_that_pays_once_stays_known_after_it_has_paid():
         obs = timestep.obs
     assert np.flatnonzero(~state.current).tolist() == [9 * 17 + 8]
     state = agent.begin_episode(jax.random.key(2), state)
-    law = agent.action_probabilities(state, jnp.asarray(0))
-    np.testing.assert_array_equal(law, [1, 0, 0, 0, 0])
+    probabilities = agent.action_probabilities(state, jnp.asarray(0))
+    np.testing.assert_array_equal(probabilities, [1, 0, 0, 0, 0])
     state = agent.begin_episode(jax.random.key(3), state)  # and is forgotten
     assert agent.action_probabilities(state, jnp.asarray(0))[2] > 0
 
@@ -272,7 +276,7 @@ def test_where_the_goal_pays_once_the_way_to_it_is_straight_all_the_same():
 
 def test_a_sweep_finds_every_goal_in_one_episode_and_then_walks_straight():
     tasks = jax.vmap(DPT.task)(jnp.asarray(grid.all_positions(10)))
-    found = returns(snake_sweep(DPT), tasks, num_lives=100, num_episodes=3)
+    found = returns(snake_sweep(DPT), tasks, num_trajectories=100, num_episodes=3)
     order = [
         x * 10 + y for y in range(10) for x in (range(10), range(9, -1, -1))[y % 2]
     ]
@@ -303,9 +307,9 @@ def test_a_sweep_says_what_it_does():
         )
         return played.action, predictions(agent, played, num_episodes=3)[:-1]
 
-    action, laws = jax.jit(play)(SMALL.task((1, 1)))
-    np.testing.assert_array_equal(laws.argmax(-1), action)
-    np.testing.assert_array_equal(laws.sum(-1), 1)
+    action, probabilities = jax.jit(play)(SMALL.task((1, 1)))
+    np.testing.assert_array_equal(probabilities.argmax(-1), action)
+    np.testing.assert_array_equal(probabilities.sum(-1), 1)
 
 
 def test_they_refuse_families_that_they_cannot_play():

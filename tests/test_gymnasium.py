@@ -1,4 +1,4 @@
-"""The Gymnasium adapters, as somebody meets them who knows only Gymnasium."""
+"""The Gymnasium adapters, as users of Gymnasium meet them."""
 
 import subprocess
 import sys

@@ -23,7 +23,7 @@ def drawn(pretraining, number=4):
     return jax.jit(jax.vmap(lambda key: sample(pretraining, key)))(keys)
 
 
-def test_distillation_labels_with_actions_or_with_their_law():
+def test_distillation_labels_with_actions_or_with_their_probabilities():
     hard = drawn(
         methods.algorithm_distillation(
             RECIPE, UCB, PretrainingConfig(), behaviour="ucb"
@@ -87,7 +87,7 @@ def test_approximate_decision_pretraining_infers_its_label_in_hindsight():
 
 
 @pytest.mark.parametrize("inference", [UCB._replace(action_probabilities=None)])
-def test_an_inference_without_a_law_is_refused(inference):
+def test_an_inference_without_probabilities_is_refused(inference):
     with pytest.raises(ValueError, match="no closed form"):
         methods.approximate_decision_pretraining(
             RECIPE, lambda task: UCB, inference, PLAIN, behaviour="ucb", labels="ucb"

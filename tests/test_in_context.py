@@ -79,7 +79,7 @@ def test_sampled_actions_follow_the_softmax():
     assert np.allclose(frequencies, expected, atol=5 * 0.5 / 20_000**0.5)
 
 
-def test_replaying_an_agents_own_life_gives_its_own_actions():
+def test_replaying_an_agents_own_trajectory_gives_its_own_actions():
     family, tokenizer, model = make("GaussianBandit-DPT-v0", "step")
     key_task, key_noise, key_agent, key_replay = jax.random.split(jax.random.key(4), 4)
     algorithm = in_context(model, tokenizer, greedy=True)

@@ -45,12 +45,12 @@ def model_of(family, name, num_steps):
 def play(algorithm, family, num_episodes=1):
     """The shapes of a rollout: what is refused is refused before numbers exist."""
 
-    def lived(key):
+    def play_once(key):
         key_task, key_noise, key_agent = jax.random.split(key, 3)
         task = family.sample(key_task)
         return rollout(key_noise, key_agent, task, algorithm, num_episodes=num_episodes)
 
-    return jax.eval_shape(lived, jax.random.key(0))
+    return jax.eval_shape(play_once, jax.random.key(0))
 
 
 @pytest.fixture(scope="module", params=["query_first", "interleaved"])

@@ -29,7 +29,7 @@ def package(folder, name):
     return folder / name
 
 
-def test_envs_of_somebody_else_are_named_with_the_way_out(tmp_path):
+def test_another_package_named_envs_is_named_with_the_way_out(tmp_path):
     theirs = package(tmp_path, "envs")
     done = python(tmp_path, "-c", "import icrl")
     last = done.stderr.splitlines()[-1]
@@ -49,7 +49,7 @@ def test_the_command_says_it_in_one_line(tmp_path, name):
     assert str(theirs) in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_experiments_of_somebody_else_do_not_matter_without_ours(tmp_path):
+def test_another_package_named_experiments_does_not_matter_without_ours(tmp_path):
     package(tmp_path, "experiments")
     code = "import icrl, envs; from icrl.config import TrainingConfig"
     assert python(tmp_path, "-c", code).returncode == 0

@@ -19,36 +19,38 @@ ONE_TASK = FiniteTasks(stack_tasks([PAYS_ARM_1]))
 KEY = jax.random.key(0)
 
 
-def learner(law, start, update):
-    """Acts by its law; nothing random but the actions."""
+def learner(probabilities, start, update):
+    """Acts by its probabilities; nothing random but the actions."""
     return algorithms.Algorithm(
         init=lambda: start,
         act=lambda key, state, obs: (
             state,
-            jax.random.categorical(key, jnp.log(law(state, obs))),
+            jax.random.categorical(key, jnp.log(probabilities(state, obs))),
         ),
         update=update,
-        action_probabilities=law,
+        action_probabilities=probabilities,
     )
 
 
-def never_learns(*law):
-    law = jnp.asarray(law)
-    return learner(lambda state, obs: law, (), lambda state, *_: state)
+def never_learns(*probabilities):
+    probabilities = jnp.asarray(probabilities)
+    return learner(lambda state, obs: probabilities, (), lambda state, *_: state)
 
 
 def faithful(mistake):
     """Plays arm 1, but arm 0 with probability `mistake` at first; then as before."""
 
-    def law(first, obs):
+    def probabilities(first, obs):
         start = jnp.stack([jnp.asarray(mistake), 1 - jnp.asarray(mistake)])
         return jnp.where(first < 0, start, jax.nn.one_hot(first, 2))
 
-    return learner(law, jnp.full((), -1), lambda first, obs, action, timestep: action)
+    return learner(
+        probabilities, jnp.full((), -1), lambda first, obs, action, timestep: action
+    )
 
 
 def follower(strength):
-    """Prefers arms that paid, the more the stronger; every law depends on the past."""
+    """Prefers arms that paid, the more the stronger; so it depends on the past."""
     return learner(
         lambda gains, obs: jax.nn.softmax(strength * gains),
         jnp.zeros(4),
@@ -90,10 +92,12 @@ def test_every_term_is_zero_when_the_agent_is_its_target():
     assert found.ratio.value[-1] > 1.2
 
 
-def test_the_terms_of_two_laws_that_never_change_are_known():
+def test_the_terms_of_two_agents_that_never_learn_are_known():
     """As if rewards were twice as far apart: only bounds in reward units double."""
     p, q, other = np.array([0.1, 0.9]), np.array([0.3, 0.7]), np.array([0.2, 0.8])
-    agent, target, context = (fixed(never_learns(*law)) for law in (q, p, other))
+    agent, target, context = (
+        fixed(never_learns(*probabilities)) for probabilities in (q, p, other)
+    )
     found = performance_gap(
         KEY, ONE_TASK, agent, target, context, num_tasks=1000, reward_range=2.0
     )

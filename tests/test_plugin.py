@@ -1,4 +1,4 @@
-"""A package of somebody else's: everything it holds is reached by name."""
+"""A package outside icrl: everything it holds is reached by name."""
 
 import pathlib
 import signal

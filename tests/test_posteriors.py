@@ -8,7 +8,7 @@ import scipy.stats
 
 import envs
 from icrl.algorithms import posteriors
-from icrl.algorithms.posteriors import beta_law, truncated_normal
+from icrl.algorithms.posteriors import beta_distribution, truncated_normal
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
 
 BERNOULLI = envs.family("BernoulliBandit-Lin2023-v0")
@@ -30,18 +30,18 @@ def cut_normal(mode, std):
     return scipy.stats.truncnorm((0 - mode) / std, (1 - mode) / std, mode, std)
 
 
-def probabilities_by_brute_force(laws):
-    """∫ f_a Π F_b with 4,800 nodes placed at the laws' own quantiles, in float64."""
+def probabilities_by_brute_force(distributions):
+    """∫ f_a Π F_b with 4,800 nodes at the distributions' own quantiles, in float64."""
     levels = np.linspace(1e-12, 1 - 1e-12, 400)
-    edges = np.unique(np.concatenate([law.ppf(levels) for law in laws]))
+    edges = np.unique(np.concatenate([d.ppf(levels) for d in distributions]))
     nodes, weights = np.polynomial.legendre.leggauss(12)
     width = np.diff(edges)[:, None]
     x = edges[:-1, None] + width * (nodes + 1) / 2
-    cdf = np.stack([law.cdf(x) for law in laws])
+    cdf = np.stack([d.cdf(x) for d in distributions])
     return np.array(
         [
-            (law.pdf(x) * np.delete(cdf, a, 0).prod(0) * width * weights / 2).sum()
-            for a, law in enumerate(laws)
+            (d.pdf(x) * np.delete(cdf, a, 0).prod(0) * width * weights / 2).sum()
+            for a, d in enumerate(distributions)
         ]
     )
 
@@ -53,13 +53,13 @@ MODES = np.array([-30, -5, -1.5, -0.2, 0, 0.3, 0.5, 0.7, 1, 1.3, 2.5, 8])
 def test_truncated_normal_agrees_with_scipy_far_outside_its_interval(std):
     levels = np.array([0.01, 0.3, 0.5, 0.9, 0.999])
     mode, p = (x.ravel().astype(np.float32) for x in np.meshgrid(MODES, levels))
-    law = cut_normal(mode.astype(np.float64), std)
+    exact = cut_normal(mode.astype(np.float64), std)
     args = (jnp.asarray(mode), jnp.full(mode.shape, std, jnp.float32), 0.0, 1.0)
-    spread = law.ppf(0.75) - law.ppf(0.25) + 1e-4  # float32 near 1 has steps of 6e-8
+    spread = exact.ppf(0.75) - exact.ppf(0.25) + 1e-4  # float32 near 1 steps by 6e-8
     quantile = truncated_normal.quantile(jnp.asarray(p), jnp.asarray(1 - p), *args)
-    assert (abs(quantile - law.ppf(p.astype(np.float64))) < 1e-3 * spread).all()
+    assert (abs(quantile - exact.ppf(p.astype(np.float64))) < 1e-3 * spread).all()
     middles = (np.arange(4000)[:, None] + 0.5) / 4000  # SciPy's own mean overflows
-    mean = law.ppf(middles).mean(0)
+    mean = exact.ppf(middles).mean(0)
     assert (abs(truncated_normal.mean(*args) - mean) < 2e-3 * spread).all()
 
 
@@ -70,7 +70,7 @@ def test_truncated_normal_is_right_where_noise_exceeds_the_range(noise):
     nodes, weights = np.polynomial.legendre.leggauss(40)
 
     def integral(end, power):
-        """Of x^power times the density, from 0 to `end` of every law."""
+        """Of x^power times the density, from 0 to `end` of every distribution."""
         x = end * (nodes[:, None] + 1) / 2
         density = np.exp(x * (2 * mode.astype(np.float64) - x) / 2 / noise**2)
         return (end / 2 * weights[:, None] * x**power * density).sum(0)
@@ -87,7 +87,7 @@ def test_truncated_normal_is_right_where_noise_exceeds_the_range(noise):
 def test_a_higher_average_has_a_higher_posterior_mean_whatever_the_noise():
     pulls, averages = np.array([1.0, 1.0]), np.array([30.0, -3.0])
     seen, family = statistics(pulls, averages), GAUSSIAN.replace(num_arms=2)
-    # of the cut normal law, to first order in the data: 1/2 + (average - 1/2) / 12 / σ²
+    # of the cut normal, to first order in the data: 1/2 + (average - 1/2) / 12 / σ²
     found = posteriors.uniform_prior(family, noise_std=100.0).mean(seen)
     np.testing.assert_allclose(found, 0.5 + (averages - 0.5) / 12e4, atol=1e-7)
     found = posteriors.gaussian(family, noise_std=1000.0).mean(seen)
@@ -100,8 +100,8 @@ def test_samples_follow_the_posterior_when_rewards_contradict_the_prior():
     family = GAUSSIAN.replace(num_arms=3)
     sampled = draws(posteriors.uniform_prior(family), seen)
     for arm, mode in enumerate((1.6, 0.5, -2.0)):
-        law = cut_normal(mode, 0.3 / 10**0.5)
-        assert scipy.stats.kstest(sampled[:, arm], law.cdf).pvalue > 1e-3
+        distribution = cut_normal(mode, 0.3 / 10**0.5)
+        assert scipy.stats.kstest(sampled[:, arm], distribution.cdf).pvalue > 1e-3
     assert (sampled >= 0).all()
     assert (sampled <= 1).all()
 
@@ -134,10 +134,10 @@ def test_without_noise_the_best_known_arm_competes_with_the_unknown_ones():
     family = GAUSSIAN.replace(num_arms=4)
     exact = posteriors.uniform_prior(family, noise_std=0.0)
     seen = statistics([1, 0, 3, 0], [0.8, 0, 0.9, 0])
-    law = exact.best_arm_probabilities(seen)
-    np.testing.assert_allclose(law, [0.64, 0.18, 0, 0.18], atol=1e-6)
-    law = exact.best_arm_probabilities(statistics([0] * 4, [0] * 4))
-    np.testing.assert_allclose(law, [0.25] * 4, atol=1e-6)
+    probabilities = exact.best_arm_probabilities(seen)
+    np.testing.assert_allclose(probabilities, [0.64, 0.18, 0, 0.18], atol=1e-6)
+    probabilities = exact.best_arm_probabilities(statistics([0] * 4, [0] * 4))
+    np.testing.assert_allclose(probabilities, [0.25] * 4, atol=1e-6)
 
 
 def test_beta_quantiles_agree_with_scipy():
@@ -146,7 +146,9 @@ def test_beta_quantiles_agree_with_scipy():
     )
     a, b, p = (x.ravel().astype(np.float32) for x in grid)
     quantile = jax.jit(
-        jax.vmap(lambda p, a, b: beta_law.upper_quantile(1 - p, a[None], b[None]))
+        jax.vmap(
+            lambda p, a, b: beta_distribution.upper_quantile(1 - p, a[None], b[None])
+        )
     )
     found = np.asarray(quantile(*map(jnp.asarray, (p, a, b))))[:, 0]
     a, b, p = (x.astype(np.float64) for x in (a, b, p))
@@ -157,14 +159,17 @@ def test_beta_quantiles_agree_with_scipy():
 
 
 @pytest.mark.parametrize("tail", [0.999, 0.3, 1e-3, 2.6e-8])
-def test_beta_quantiles_are_right_for_skewed_laws_and_a_hundred_thousand_pulls(tail):
+def test_beta_quantiles_are_right_when_skewed_and_after_a_hundred_thousand_pulls(tail):
     a = np.array([0.1, 300, 1, 3e4, 1e5], np.float32)
     b = np.array([300, 0.1, 180, 1e5, 1e5], np.float32)
-    found = beta_law.upper_quantile(jnp.asarray(tail), jnp.asarray(a), jnp.asarray(b))
-    law = scipy.stats.beta(a.astype(np.float64), b.astype(np.float64))
-    exact = law.isf(np.float32(tail).astype(np.float64))
+    found = beta_distribution.upper_quantile(
+        jnp.asarray(tail), jnp.asarray(a), jnp.asarray(b)
+    )
+    distribution = scipy.stats.beta(a.astype(np.float64), b.astype(np.float64))
+    exact = distribution.isf(np.float32(tail).astype(np.float64))
     error = abs(np.asarray(found, np.float64) - exact)
-    assert (error < 1e-4 * law.std() + 6e-8).all()  # float32 near 1 has such steps
+    # float32 near 1 has steps of 6e-8
+    assert (error < 1e-4 * distribution.std() + 6e-8).all()
 
 
 def cut_normal_upper_quantile(tail, mode, std):
@@ -194,8 +199,8 @@ def test_upper_quantiles_are_right_however_small_the_tail(tail):
     family = GAUSSIAN.replace(num_arms=3)
     found = posteriors.gaussian(family).upper_quantile(seen, small)
     precision = 12 + pulls / 0.09
-    law = scipy.stats.norm((6 + total / 0.09) / precision, precision**-0.5)
-    np.testing.assert_allclose(found, law.isf(tail), rtol=1e-5)
+    distribution = scipy.stats.norm((6 + total / 0.09) / precision, precision**-0.5)
+    np.testing.assert_allclose(found, distribution.isf(tail), rtol=1e-5)
 
     modes, std = np.array([-1.0, 0.5, 1.3]), 0.3 / np.sqrt(pulls)
     found = posteriors.uniform_prior(family).upper_quantile(
@@ -225,11 +230,15 @@ def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
     random = np.random.default_rng(seed)
     pulls = random.choice([0, 0, 1, 2, 5, 20, 100, 500], 5)
     wins = np.floor(random.random(5) * (pulls + 1))
-    law = posteriors.beta(BERNOULLI).best_arm_probabilities(statistics(pulls, wins))
+    probabilities = posteriors.beta(BERNOULLI).best_arm_probabilities(
+        statistics(pulls, wins)
+    )
     betas = [
         scipy.stats.beta(1 + w, 1 + n - w) for n, w in zip(pulls, wins, strict=True)
     ]
-    np.testing.assert_allclose(law, probabilities_by_brute_force(betas), atol=1e-5)
+    np.testing.assert_allclose(
+        probabilities, probabilities_by_brute_force(betas), atol=1e-5
+    )
 
     means = random.uniform(-0.05, 1.05, 5)
     seen = statistics(pulls, pulls * means)
@@ -239,8 +248,10 @@ def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
         for n, m, s in zip(pulls, means, std, strict=True)
     ]
     posterior = posteriors.uniform_prior(GAUSSIAN, noise_std=noise_std)
-    law = posterior.best_arm_probabilities(seen)
-    np.testing.assert_allclose(law, probabilities_by_brute_force(exact), atol=1e-5)
+    probabilities = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(
+        probabilities, probabilities_by_brute_force(exact), atol=1e-5
+    )
 
     precision = 12 + pulls / noise_std**2
     centre = (6 + pulls * means / noise_std**2) / precision
@@ -248,8 +259,10 @@ def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
         scipy.stats.norm(m, p**-0.5) for m, p in zip(centre, precision, strict=True)
     ]
     posterior = posteriors.gaussian(GAUSSIAN, noise_std=noise_std)
-    law = posterior.best_arm_probabilities(seen)
-    np.testing.assert_allclose(law, probabilities_by_brute_force(normals), atol=1e-5)
+    probabilities = posterior.best_arm_probabilities(seen)
+    np.testing.assert_allclose(
+        probabilities, probabilities_by_brute_force(normals), atol=1e-5
+    )
 
 
 def test_exact_posteriors_take_the_prior_of_their_family():
@@ -291,22 +304,25 @@ def test_bad_beliefs_are_refused_in_one_line(make, line):
 
 
 def best_by_quadrature(a, b):
-    """The law of the largest of independent Beta variables, in float64."""
+    """The distribution of the argmax of independent Beta variables, in float64."""
     # a panel of no mass has no share of it
-    laws = [scipy.stats.beta(*pair) for pair in zip(a, b, strict=True)]
+    distributions = [scipy.stats.beta(*pair) for pair in zip(a, b, strict=True)]
     # between quantiles of every arm the integrand is smooth; poles stand at the ends
     levels = np.concatenate([10.0 ** np.arange(-14, 0), [0.3, 0.5, 0.7]])
-    points = [law.ppf(levels) for law in laws] + [law.isf(levels) for law in laws]
+    points = [d.ppf(levels) for d in distributions]
+    points += [d.isf(levels) for d in distributions]
     edges = np.unique(np.concatenate([*points, [0.0, 1.0]]))
     nodes, weights = np.polynomial.legendre.leggauss(40)
     left, width = edges[:-1, None], np.diff(edges)[:, None]
     x = left + width * (nodes + 1) / 2
     inner = []
-    for arm, law in enumerate(laws):
-        others = np.prod([o.cdf(x) for k, o in enumerate(laws) if k != arm], axis=0)
+    for arm, distribution in enumerate(distributions):
+        others = np.prod(
+            [o.cdf(x) for k, o in enumerate(distributions) if k != arm], axis=0
+        )
         # by shares of the arm's own mass in each panel: right where it has poles
-        mass = law.cdf(edges[1:]) - law.cdf(edges[:-1])
-        inside = law.pdf(x) * weights * width / 2
+        mass = distribution.cdf(edges[1:]) - distribution.cdf(edges[:-1])
+        inside = distribution.pdf(x) * weights * width / 2
         total = inside.sum(1, keepdims=True)
         share = np.where((total > 0) & np.isfinite(total), inside / (total + 1e-300), 0)
         inner.append((mass[:, None] * share * others).sum())
@@ -325,7 +341,7 @@ def best_by_quadrature(a, b):
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the panels of no mass
-def test_the_law_of_the_best_of_bernoulli_arms_is_right_for_every_prior_and_count(
+def test_best_arm_probabilities_of_bernoulli_are_right_for_every_prior_and_count(
     prior, pulls, wins
 ):
     family = envs.family("BernoulliBandit-Lin2023-v0", num_arms=2)
@@ -351,13 +367,17 @@ def test_the_best_gaussian_arm_is_right_after_many_pulls(noise_std):
     posterior = posteriors.gaussian(GAUSSIAN, noise_std=noise_std)
     precision = 12 + pulls / noise_std**2
     centre = (6 + exact / noise_std**2) / precision
-    laws = list(map(scipy.stats.norm, centre, precision**-0.5))
+    distributions = list(map(scipy.stats.norm, centre, precision**-0.5))
     found = posterior.best_arm_probabilities(seen)
-    np.testing.assert_allclose(found, probabilities_by_brute_force(laws), atol=1e-5)
+    np.testing.assert_allclose(
+        found, probabilities_by_brute_force(distributions), atol=1e-5
+    )
     posterior = posteriors.uniform_prior(GAUSSIAN, noise_std=noise_std)
-    laws = list(map(cut_normal, exact / pulls, noise_std / np.sqrt(pulls)))
+    distributions = list(map(cut_normal, exact / pulls, noise_std / np.sqrt(pulls)))
     found = posterior.best_arm_probabilities(seen)
-    np.testing.assert_allclose(found, probabilities_by_brute_force(laws), atol=1e-5)
+    np.testing.assert_allclose(
+        found, probabilities_by_brute_force(distributions), atol=1e-5
+    )
 
 
 def test_the_best_arm_is_right_at_a_bound_far_from_what_rewards_say():

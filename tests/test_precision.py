@@ -54,18 +54,18 @@ def test_tasks_steps_and_gaps_name_the_highest_precision(name):
         ("exact_posterior_sampling", "GaussianBandit-DPT-v0"),
     ],
 )
-def test_exact_laws_name_the_highest_precision(name, family):
+def test_exact_probabilities_name_the_highest_precision(name, family):
     family = envs.family(family, horizon=5)
     agent = algorithms.make(name, family)
 
-    def law(key):
+    def probabilities(key):
         key_task, key_begin = jax.random.split(key)
         _, obs = family.sample(key_task).reset(key_begin)
         state = agent.begin_episode(key_begin, agent.init())
         assert agent.action_probabilities is not None
         return agent.action_probabilities(state, obs)
 
-    assert traced(law, jax.random.key(0)) <= {(HIGHEST, HIGHEST)}
+    assert traced(probabilities, jax.random.key(0)) <= {(HIGHEST, HIGHEST)}
 
 
 def test_a_product_without_a_precision_is_seen():

@@ -1,4 +1,4 @@
-"""The three choices: who acts, who labels, how it is written."""
+"""The three choices: behaviour policy, expert and tokenizer."""
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def test_distillation_labels_what_was_done_and_not_what_would_follow():
     assert example.weights.tolist() == [1.0] * 6 + [0.0]
 
 
-def lived(algorithm, horizon=6):
+def played(algorithm, horizon=6):
     family = envs.family("BernoulliBandit-Lin2023-v0", horizon=horizon)
     task = family.sample(jax.random.key(5))
     return task, rollout(jax.random.key(6), jax.random.key(7), task, algorithm(family))
@@ -68,9 +68,11 @@ def lived(algorithm, horizon=6):
 
 def test_soft_labels_of_a_deterministic_algorithm_are_its_actions():
     family = envs.family("BernoulliBandit-Lin2023-v0", horizon=6)
-    task, life = lived(algorithms.ucb)
-    hard, hard_weights = pretraining.taken_actions_expert(task, life)
-    soft, soft_weights = pretraining.law_expert(algorithms.ucb(family))(task, life)
+    task, trajectory = played(algorithms.ucb)
+    hard, hard_weights = pretraining.taken_actions_expert(task, trajectory)
+    soft, soft_weights = pretraining.probabilities_expert(algorithms.ucb(family))(
+        task, trajectory
+    )
     np.testing.assert_array_equal(soft[:-1], hard[:-1])
     assert hard_weights.tolist() == [1.0] * 6 + [0.0]
     assert soft_weights.tolist() == [1.0] * 7
@@ -78,18 +80,18 @@ def test_soft_labels_of_a_deterministic_algorithm_are_its_actions():
 
 def test_hindsight_labels_every_step_with_what_the_whole_trajectory_says():
     family = envs.family("BernoulliBandit-Lin2023-v0", horizon=40)
-    task, life = lived(algorithms.uniform, horizon=40)
+    task, trajectory = played(algorithms.uniform, horizon=40)
     exact = algorithms.exact_posterior_sampling(family)
-    labels, weights = pretraining.hindsight_expert(exact)(task, life)
-    last = predictions(exact, life)[-1]
+    labels, weights = pretraining.hindsight_expert(exact)(task, trajectory)
+    last = predictions(exact, trajectory)[-1]
     assert labels.shape == (41, 5) and weights.tolist() == [1.0] * 41
     np.testing.assert_allclose(labels, np.broadcast_to(last, (41, 5)), atol=1e-6)
 
 
-def test_an_expert_without_a_law_is_refused():
+def test_an_expert_without_probabilities_is_refused():
     family = envs.family("BernoulliBandit-Lin2023-v0")
     silent = algorithms.ucb(family)._replace(action_probabilities=None)
-    for expert in (pretraining.law_expert, pretraining.hindsight_expert):
+    for expert in (pretraining.probabilities_expert, pretraining.hindsight_expert):
         with pytest.raises(ValueError, match="no closed form of its action prob"):
             expert(silent)
 

@@ -23,7 +23,7 @@ LINEAR = envs.family("LinearBandit-Lin2023-v0", horizon=40)
 
 @pytest.fixture(autouse=True, scope="module")
 def judged_fast():
-    """Laws of many actions are computed for long; worth a better compilation."""
+    """Probabilities of many actions take long: a better compilation pays."""
     plain = recognition._of_actions.__wrapped__
     options = {"xla_backend_optimization_level": 1}
     fast = jax.jit(plain, static_argnames="make", compiler_options=options)
@@ -145,10 +145,10 @@ def test_chance_is_recognised_for_it_needs_no_parameter_and_no_lapse():
 
 def test_a_candidate_of_ones_own_is_tried_with_the_others():
     def make(arm):
-        law = jax.nn.one_hot(jnp.asarray(arm, jnp.int32), 5)
+        probabilities = jax.nn.one_hot(jnp.asarray(arm, jnp.int32), 5)
         return algorithms.uniform(GAUSSIAN)._replace(
             act=lambda key, state, obs: (state, jnp.asarray(arm, jnp.int32)),
-            action_probabilities=lambda state, obs: law,
+            action_probabilities=lambda state, obs: probabilities,
         )
 
     always = Candidate("always_3", lambda: make(3))
@@ -171,7 +171,7 @@ def test_only_bandits_are_recognised_from_some_of_their_steps():
 
 
 def test_the_lapse_is_the_share_of_impossible_actions():
-    # 30 of 200 actions were impossible, and a lapse repeats the law once in four
+    # 30 of 200 actions were impossible, and one lapse in four repeats the right action
     taken = np.ones((10, 20))
     taken.reshape(-1)[:30] = 0
     lapse, log_likelihood = fit_lapse(taken, chance=0.25)

@@ -64,8 +64,8 @@ def test_the_belief_is_that_of_enumerating_all_hidden_states(package):
             belief = policy.update(belief, None, jnp.asarray(action), step)
         expected = beliefs_by_enumeration(actions, rewards, 2)
         np.testing.assert_allclose(belief, expected, rtol=1e-5)
-        law = policy.action_probabilities(belief, None)
-        assert law.tolist() == [float(i == expected.argmax()) for i in range(2)]
+        chosen = policy.action_probabilities(belief, None)
+        assert chosen.tolist() == [float(i == expected.argmax()) for i in range(2)]
 
 
 def test_the_index_policy_earns_most_and_needs_no_probabilities(package):

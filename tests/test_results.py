@@ -68,12 +68,12 @@ def test_a_finished_run_is_left_alone_and_opened_as_done(tmp_path):
         assert again.folder == run.folder
 
 
-def test_seeds_added_to_a_finished_run_form_a_cohort_of_their_own(tmp_path):
+def test_seeds_added_to_a_finished_run_form_a_group_of_their_own(tmp_path):
     with open_toy(tmp_path, seeds=(0, 1)) as run:
         finish(run)
     with open_toy(tmp_path, seeds=(1, 2)) as more:
         assert not more.done
-        assert more.cohorts == ((0, 1), (2,))
+        assert more.groups == ((0, 1), (2,))
         assert more.config.seeds == (0, 1, 2)
         finish(more)
     with open_toy(tmp_path, seeds=(2,)) as again:
@@ -200,8 +200,8 @@ KINDS = [
     ("config.json", '{"experiment": "toy"}', "preset is missing"),
     (
         "config.json",
-        '{"experiment": "toy", "preset": "smoke", "cohorts": [["0"]]}',
-        "cohorts[0][0] must be a whole number, got '0'",
+        '{"experiment": "toy", "preset": "smoke", "seed_groups": [["0"]]}',
+        "seed_groups[0][0] must be a whole number, got '0'",
     ),
     ("DONE", "3", "it must be an object, got 3"),
     ("DONE", '{"seeds": 0}', "seeds must be a list, got 0"),

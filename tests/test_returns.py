@@ -56,7 +56,7 @@ def test_data_of_two_kinds_comes_in_the_shares_that_were_asked_for():
 
 
 def test_noise_that_clears_goes_from_uniform_play_to_the_optimum():
-    def law(task, episodes):
+    def probabilities(task, episodes):
         agent = algorithms.annealed_optimal(task, num_episodes=5)
         state = agent.init()
         for _ in range(episodes):
@@ -66,4 +66,4 @@ def test_noise_that_clears_goes_from_uniform_play_to_the_optimum():
     task = ROOM.task((3, 0))  # from the corner: to the right
     for episodes, noise in ((1, 1.0), (2, 0.75), (5, 0.0), (9, 0.0)):
         expected = np.full(5, noise / 5) + (1 - noise) * np.eye(5)[0]
-        np.testing.assert_allclose(law(task, episodes), expected, atol=1e-6)
+        np.testing.assert_allclose(probabilities(task, episodes), expected, atol=1e-6)

@@ -62,9 +62,9 @@ def test_regret_is_exact_and_zero_for_the_optimal_policy():
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Countdown:
-    """Pays 1 a step and terminates after `life` of `horizon` steps."""
+    """Pays 1 a step and terminates after `length` of `horizon` steps."""
 
-    life: jax.Array
+    length: jax.Array
     horizon: int = dataclasses.field(default=5, metadata={"static": True})
     num_actions: int = dataclasses.field(default=2, metadata={"static": True})
 
@@ -76,8 +76,8 @@ class Countdown:
         del key, action
         timestep = TimeStep(
             obs=jnp.zeros((), jnp.int32),
-            reward=(state < self.life).astype(jnp.float32),
-            terminated=state + 1 >= self.life,
+            reward=(state < self.length).astype(jnp.float32),
+            terminated=state + 1 >= self.length,
             truncated=state + 1 >= self.horizon,
         )
         return state + 1, timestep
@@ -92,7 +92,7 @@ class Countdown:
 
 
 def test_an_early_end_is_marked_and_costs_nothing_after_it():
-    task = Countdown(life=jnp.asarray(2))
+    task = Countdown(length=jnp.asarray(2))
     family = envs.family("BernoulliBandit-Lin2023-v0", num_arms=2, horizon=5)
     _, key_noise, key_agent = keys(2)
     played = rollout(key_noise, key_agent, task, uniform(family), num_episodes=2)
@@ -137,7 +137,7 @@ def planner() -> Algorithm:
 MDP = envs.family("RandomMDP-Small-v0", states=3, actions=2, horizon=5)
 PLAYED = {
     "a planner in an MDP": (MDP.sample(jax.random.key(9)), planner()),
-    "a task that ends early": (Countdown(life=jnp.asarray(3)), planner()),
+    "a task that ends early": (Countdown(length=jnp.asarray(3)), planner()),
 }
 
 

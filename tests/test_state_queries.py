@@ -1,4 +1,4 @@
-"""A model that is asked about states: a table for each episode, against brute force."""
+"""A model with query states: a table for each episode, against brute force."""
 
 import jax
 import jax.numpy as jnp
@@ -61,8 +61,8 @@ def test_every_state_is_answered_from_the_last_whole_episodes(model, kept):
             now = episode * horizon + step
             known = part(history, start, episode * horizon)
             query = encode(tokenizer, known, history.obs[now])
-            law = jax.nn.softmax(model(query)[-1])
-            np.testing.assert_allclose(found[now], law, atol=1e-5)
+            probabilities = jax.nn.softmax(model(query)[-1])
+            np.testing.assert_allclose(found[now], probabilities, atol=1e-5)
 
 
 def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
@@ -72,16 +72,16 @@ def test_data_given_beforehand_is_the_context_of_the_first_episode(model):
     state = algorithm.begin_episode(jax.random.key(0), algorithm.init())
     assert algorithm.action_probabilities is not None
     for obs in range(FAMILY.observation.n):
-        law = jax.nn.softmax(model(encode(tokenizer, data, obs))[-1])
+        probabilities = jax.nn.softmax(model(encode(tokenizer, data, obs))[-1])
         answer = algorithm.action_probabilities(state, jnp.asarray(obs))
-        np.testing.assert_allclose(answer, law, atol=1e-5)
+        np.testing.assert_allclose(answer, probabilities, atol=1e-5)
 
 
 def test_it_plays_what_the_table_says(model):
     tokenizer = query_first(FAMILY)
-    lived = play(query_table(model, tokenizer, greedy=True), 3)
-    laws = predictions(query_table(model, tokenizer), lived, num_episodes=3)[:-1]
-    assert np.array_equal(lived.action, laws.argmax(-1))
+    played = play(query_table(model, tokenizer, greedy=True), 3)
+    probabilities = predictions(query_table(model, tokenizer), played, num_episodes=3)
+    assert np.array_equal(played.action, probabilities[:-1].argmax(-1))
 
 
 @pytest.mark.parametrize("kept", [1, 2])
@@ -96,8 +96,8 @@ def test_one_cache_answers_about_every_state_as_a_pass_for_each_would(kept):
         episode = now // horizon
         known = part(history, max(0, episode - kept) * horizon, episode * horizon)
         queries = jnp.append(others[: len(known.action)], history.obs[now])
-        law = jax.nn.softmax(model(encode(tokenizer, known, queries))[-1])
-        np.testing.assert_allclose(found[now], law, atol=1e-5)
+        probabilities = jax.nn.softmax(model(encode(tokenizer, known, queries))[-1])
+        np.testing.assert_allclose(found[now], probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize("kept", [0, 3])

@@ -18,7 +18,7 @@ from icrl.algorithms.posteriors.arms import STATED
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NormalFamily(Family):
-    """Gaussian bandits whose means are N(1, 4), of nobody's class."""
+    """Gaussian bandits whose means are N(1, 4), of a class that icrl does not have."""
 
     noise_std: float = 0.5
 

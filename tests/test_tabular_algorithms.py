@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
-from tabular_lives import (
+from tabular_trajectories import (
     EPISODES,
     FAMILY,
     A,
@@ -19,9 +19,9 @@ from tabular_lives import (
     backward,
     counted,
     learnt,
-    lives,
-    random_lives,
+    random_trajectories,
     steps_of,
+    trajectories,
 )
 
 import envs
@@ -47,10 +47,10 @@ def begin(state):
 
 @functools.cache
 def seen(ending=False, task=0):
-    """What every planner knows after a random life, and the same from plain loops."""
-    life = random_lives(ending)
-    state = learnt(mle_greedy(FAMILY), life, task, begin)
-    return state, counted(life, task)
+    """What every planner knows after random steps, and the same from plain loops."""
+    trajectory = random_trajectories(ending)
+    state = learnt(mle_greedy(FAMILY), trajectory, task, begin)
+    return state, counted(trajectory, task)
 
 
 def planned(algorithm, ending=False, task=0, seed=0):
@@ -64,51 +64,51 @@ def planned(algorithm, ending=False, task=0, seed=0):
 def test_statistics_are_the_counts_up_to_the_end_of_each_episode(
     ending, last_transition
 ):
-    life = random_lives(ending)
+    trajectory = random_trajectories(ending)
     algorithm = mle_greedy(FAMILY, last_transition=last_transition)
-    known = learnt(algorithm, life, 1, begin).statistics
-    counts = counted(life, 1, last_transition=last_transition)
+    known = learnt(algorithm, trajectory, 1, begin).statistics
+    counts = counted(trajectory, 1, last_transition=last_transition)
     np.testing.assert_array_equal(known.transitions, counts.moves)
     np.testing.assert_array_equal(known.visits, counts.n)
     np.testing.assert_allclose(known.total, counts.total, atol=1e-4)
     np.testing.assert_array_equal(known.ended, counts.ended)
     assert (int(known.step), int(known.episode)) == (H, EPISODES)
     if ending:  # the absorbing rest of an episode taught nothing
-        assert counts.n.sum() == life.valid[1].sum() < EPISODES * H
+        assert counts.n.sum() == trajectory.valid[1].sum() < EPISODES * H
         assert known.ended[S - 1] and (known.visits[S - 1] == 0).all()
 
 
-def test_an_episodes_last_step_is_known_where_nobody_says_that_episodes_begin():
+def test_an_episodes_last_step_is_known_where_no_episode_is_begun():
     algorithm = mle_greedy(FAMILY, last_transition=False)
-    known = learnt(algorithm, random_lives(), 0).statistics
-    moves = counted(random_lives(), 0, last_transition=False).moves
+    known = learnt(algorithm, random_trajectories(), 0).statistics
+    moves = counted(random_trajectories(), 0, last_transition=False).moves
     np.testing.assert_array_equal(known.transitions, moves)
 
 
 def bonus_of(kind, tests, cap):
     """The bonus of UCB-VI, entry by entry, from the paper's formulas."""
 
-    def bonus(n, law, value):
+    def bonus(n, chances, value):
         if kind == "lin2023":
             return 2 * cap * math.sqrt(math.log(tests) / n)
         level = math.log(5 * tests)
         if kind == "hoeffding":
             return 7 * cap * level / math.sqrt(n)
-        mean = sum(p * v for p, v in zip(law, value, strict=True))
-        variance = sum(p * (v - mean) ** 2 for p, v in zip(law, value, strict=True))
+        mean = sum(p * v for p, v in zip(chances, value, strict=True))
+        variance = sum(p * (v - mean) ** 2 for p, v in zip(chances, value, strict=True))
         return math.sqrt(8 * level * variance / n) + 14 * cap * level / (3 * n)
 
     return bonus
 
 
 def ucb_vi_by_loop(
-    life, task, kind, scale, *, monotone, last_transition=True, steps_left=False
+    trajectory, task, kind, scale, *, monotone, last_transition=True, steps_left=False
 ):
-    """Actions and final table of UCB-VI that meets the transitions of a life."""
+    """Actions and final table of UCB-VI that meets the transitions of a trajectory."""
     delta, cap = 0.05, H * 1.0
     bonus = bonus_of(kind, S * A * H * EPISODES / delta, cap)
     counts, q, actions = Counts(), np.full((H, S, A), cap), []
-    for step in steps_of(life, task):
+    for step in steps_of(trajectory, task):
         h, s = step[:2]
         if h == 0:
             previous = q.copy()
@@ -119,9 +119,9 @@ def ucb_vi_by_loop(
                 n = counts.moves[s, a].sum()
                 if n == 0:
                     return most
-                law = counts.moves[s, a] / n
-                q = counts.total[s, a] / counts.n[s, a] + law @ value
-                q += scale * bonus(n, law, value)
+                chances = counts.moves[s, a] / n
+                q = counts.total[s, a] / counts.n[s, a] + chances @ value
+                q += scale * bonus(n, chances, value)
                 return min(q, most)
 
             q = backward(counts, backup)
@@ -144,12 +144,12 @@ def test_ucb_vi_plays_as_a_plain_loop_in_float64_does(kind, scale, options, endi
     algorithm = ucb_vi(
         FAMILY, bonus=kind, scale=scale, num_episodes=EPISODES, **options
     )
-    life = lives(algorithm, ending)
+    trajectory = trajectories(algorithm, ending)
     different = 0
     for task in range(8):
-        actions, q = ucb_vi_by_loop(life, task, kind, scale, **options)
-        live = life.valid[task]
-        assert (actions == life.action[task])[live].all()
+        actions, q = ucb_vi_by_loop(trajectory, task, kind, scale, **options)
+        live = trajectory.valid[task]
+        assert (actions == trajectory.action[task])[live].all()
         different += len(set(actions[live]))
     assert different >= 16  # it does choose
     assert q.min() < 0.9 * H  # and not for want of knowledge
@@ -165,8 +165,8 @@ def test_ucb_vi_keeps_its_bound_where_it_knows_nothing_and_never_raises_it():
 
 
 def test_ucb_vi_learns_within_tens_of_episodes():
-    gap = lives(ucb_vi(FAMILY, bonus="lin2023", scale=0.03), num_tasks=64).gap
-    assert gap[:, -5 * H :].mean() < 0.4 * random_lives().gap.mean()
+    gap = trajectories(ucb_vi(FAMILY, bonus="lin2023", scale=0.03), num_tasks=64).gap
+    assert gap[:, -5 * H :].mean() < 0.4 * random_trajectories().gap.mean()
 
 
 def test_soft_ucb_vi_draws_actions_from_the_softmax_of_its_plan():
@@ -174,13 +174,15 @@ def test_soft_ucb_vi_draws_actions_from_the_softmax_of_its_plan():
     algorithm = ucb_vi(FAMILY, bonus="lin2023", scale=0.02, temperature=tau)
     state = planned(algorithm)
     for obs in range(S):
-        law = algorithm.action_probabilities(state, jnp.asarray(obs))
+        probabilities = algorithm.action_probabilities(state, jnp.asarray(obs))
         row = np.asarray(state.table[0, obs], np.float64)
-        np.testing.assert_allclose(law, scipy.special.softmax(row / tau), atol=1e-5)
+        np.testing.assert_allclose(
+            probabilities, scipy.special.softmax(row / tau), atol=1e-5
+        )
     keys = jax.random.split(jax.random.key(0), 4000)
     _, drawn = jax.vmap(algorithm.act, (0, None, None))(keys, state, jnp.asarray(S - 1))
     frequency = np.bincount(drawn, minlength=A) / 4000
-    np.testing.assert_allclose(frequency, law, atol=0.04)
+    np.testing.assert_allclose(frequency, probabilities, atol=0.04)
 
 
 def belief(counts, prior):
@@ -193,8 +195,10 @@ def belief(counts, prior):
 
 
 def mean_backup(counts, prior, extra=lambda h, s, a: 0.0):
-    mean, _, _, law = belief(counts, prior)
-    return lambda h, s, a, value: mean[s, a] + law[s, a] @ value + extra(h, s, a)
+    mean, _, _, transitions = belief(counts, prior)
+    return lambda h, s, a, value: (
+        mean[s, a] + transitions[s, a] @ value + extra(h, s, a)
+    )
 
 
 def beb_bonus(counts, prior, scale):
@@ -218,13 +222,13 @@ def sqrt_bonus(counts, prior, scale):
 
 
 def ucrl2_backup(counts, scale, delta=0.05):
-    mean, _, _, law = belief(counts, MDPPrior(0.0, 1e-4, 1.0, 1e-5))
+    mean, _, _, transitions = belief(counts, MDPPrior(0.0, 1e-4, 1.0, 1e-5))
     level = 4 * math.log(2 * S * A * (EPISODES + 2) / delta)
 
     def backup(h, s, a, value):
         reward = mean[s, a] + scale * math.sqrt(level / max(counts.n[s, a], 1))
         moves = max(counts.moves[s, a].sum(), 1)
-        p = law[s, a].copy()
+        p = transitions[s, a].copy()
         order = np.argsort(value)
         best = order[-1]
         p[best] = min(1.0, p[best] + scale * math.sqrt(S * level / moves) / 2)
@@ -326,11 +330,11 @@ def test_psrl_plays_the_optimum_of_the_mdp_that_it_draws():
 
 def test_the_posterior_of_an_mdp_has_its_closed_form():
     state, counts = seen()
-    mean, precision, alpha, law = belief(counts, PRIOR)
+    mean, precision, alpha, transitions = belief(counts, PRIOR)
     believed = mdp_posterior.posterior(PRIOR, state.statistics)
     np.testing.assert_allclose(believed.reward_mean, mean, atol=1e-5)
     np.testing.assert_allclose(believed.reward_precision, precision, rtol=1e-6)
-    np.testing.assert_allclose(believed.transitions, law, atol=1e-6)
+    np.testing.assert_allclose(believed.transitions, transitions, atol=1e-6)
     keys = jax.random.split(jax.random.key(0), 20_000)
     draw = jax.jit(jax.vmap(mdp_posterior.sample_mdp, (0, None)))
     r, p = draw(keys, believed)
@@ -338,8 +342,8 @@ def test_the_posterior_of_an_mdp_has_its_closed_form():
     np.testing.assert_array_less(abs(r.mean(0) - mean) * precision**0.5, error)
     np.testing.assert_allclose(r.std(0) * precision**0.5, 1, atol=error)
     total = alpha.sum(-1, keepdims=True)
-    std = np.sqrt(law * (1 - law) / (total + 1))
-    np.testing.assert_array_less(abs(p.mean(0) - law) / std, error)
+    std = np.sqrt(transitions * (1 - transitions) / (total + 1))
+    np.testing.assert_array_less(abs(p.mean(0) - transitions) / std, error)
     np.testing.assert_allclose(p.std(0), std, rtol=3 * error)
 
 
@@ -350,9 +354,9 @@ def test_rlsvi_draws_each_step_from_its_regression():
     tables = jax.jit(jax.vmap(algorithm.begin_episode, (0, None)))(keys, state).table
     tables = np.asarray(tables, np.float64)
     precision = counts.n / 0.6**2 + 1.7
-    law = counts.moves / np.maximum(counts.n, 1)[..., None]
+    transitions = counts.moves / np.maximum(counts.n, 1)[..., None]
     value = np.concatenate([tables[:, 1:].max(-1), np.zeros((4000, 1, S))], axis=1)
-    follow = np.einsum("sat,kht->khsa", law, value)
+    follow = np.einsum("sat,kht->khsa", transitions, value)
     mean = (counts.total + counts.n * follow) / 0.6**2 / precision
     noise = (tables - mean) * precision**0.5
     np.testing.assert_allclose(noise.mean(0), 0, atol=5 / 4000**0.5)

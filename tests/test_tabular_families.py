@@ -277,11 +277,11 @@ def test_a_lake_is_that_of_gymnasium(picture, slippery):
     np.testing.assert_allclose(task.q_values, q_values, atol=1e-5)
     over = np.zeros(size**2, bool)
     for state, action in np.ndindex(size**2, 4):
-        law = np.zeros(size**2)
+        row = np.zeros(size**2)
         for chance, after, _, terminated in theirs[state][action]:
-            law[after] += chance
+            row[after] += chance
             over[after] |= terminated
-        np.testing.assert_allclose(task.transitions[state, action], law, atol=1e-6)
+        np.testing.assert_allclose(task.transitions[state, action], row, atol=1e-6)
     np.testing.assert_array_equal(task.terminal, over)
 
 

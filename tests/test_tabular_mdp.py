@@ -28,21 +28,22 @@ def task_of(tables, horizon, **options):
     return make_task(**arrays, horizon=horizon, **options)
 
 
-def laws_forward(tables, policy, law):
-    """Where a policy [time, states, actions] is from `law` on, step by step."""
+def occupancies(tables, policy, start):
+    """Probability of each state, step by step, of a policy [time, states, actions]."""
     for choice in policy:
-        yield law
-        law = np.einsum("s,sa,sat->t", law, choice, tables["transitions"])
+        yield start
+        start = np.einsum("s,sa,sat->t", start, choice, tables["transitions"])
 
 
-def value_forward(tables, policy, law):
+def value_forward(tables, policy, start):
     """Its expected rewards: no recursion over values, unlike what is tested."""
     paid = tables["transitions"] @ tables["arrival_rewards"]
     mean_rewards = tables["rewards"] + paid
-    laws = laws_forward(tables, policy, law)
     return sum(
-        (law[:, None] * choice * mean_rewards).sum()
-        for law, choice in zip(laws, policy, strict=True)
+        (occupancy[:, None] * choice * mean_rewards).sum()
+        for occupancy, choice in zip(
+            occupancies(tables, policy, start), policy, strict=True
+        )
     )
 
 
@@ -99,8 +100,8 @@ def test_expected_gaps_along_a_policy_add_up_to_what_it_loses(seed):
     policy = random_policy(seed, 7, 3, horizon)
     task = task_of(tables, horizon)
     gaps = task.q_values.max(-1, keepdims=True) - task.q_values
-    laws = np.stack(list(laws_forward(tables, policy, tables["initial"])))
-    regret = (laws[..., None] * policy * np.asarray(gaps)).sum()
+    occupancy = np.stack(list(occupancies(tables, policy, tables["initial"])))
+    regret = (occupancy[..., None] * policy * np.asarray(gaps)).sum()
     lost = task.optimal_return - value_forward(tables, policy, tables["initial"])
     assert regret > 1
     np.testing.assert_allclose(regret, lost, atol=1e-4)
@@ -133,10 +134,10 @@ def test_next_and_first_states_are_as_frequent_as_the_tables_say():
     np.testing.assert_array_equal(first.position, obs)
 
 
-def require_frequencies(positions, law):
-    counts = np.bincount(positions, minlength=len(law))
-    deviation = np.sqrt(len(positions) * law * (1 - law))
-    assert (abs(counts - len(positions) * law) < 5 * deviation).all()
+def require_frequencies(positions, probabilities):
+    counts = np.bincount(positions, minlength=len(probabilities))
+    deviation = np.sqrt(len(positions) * probabilities * (1 - probabilities))
+    assert (abs(counts - len(positions) * probabilities) < 5 * deviation).all()
 
 
 def test_rewards_have_the_stated_mean_and_deviation():
@@ -155,15 +156,15 @@ def test_a_state_of_probability_zero_is_never_drawn(monkeypatch):
     monkeypatch.setattr(jax.random, "uniform", lambda number: number)
     random = np.random.default_rng(0)
     for states in (2, 5, 30, 1000):  # sums of many are rounded in another order
-        law = random.exponential(size=states) * (random.uniform(size=states) < 0.5)
-        law[states // 2] += 0.1
-        law = jnp.asarray(law / law.sum(), jnp.float32)
-        edges = np.asarray(jnp.cumsum(law))
+        weights = random.exponential(size=states) * (random.uniform(size=states) < 0.5)
+        weights[states // 2] += 0.1
+        probabilities = jnp.asarray(weights / weights.sum(), jnp.float32)
+        edges = np.asarray(jnp.cumsum(probabilities))
         edges = np.concatenate([[0], edges, np.nextafter(edges, 0), [1 - 2**-24]])
         numbers = jnp.asarray(edges[edges < 1], jnp.float32)
-        drawn = jax.vmap(tabular_mdp.draw, (0, None))(numbers, law)
-        assert (law[drawn] > 0).all()
-        assert set(np.unique(drawn)) == set(np.flatnonzero(law))
+        drawn = jax.vmap(tabular_mdp.draw, (0, None))(numbers, probabilities)
+        assert (probabilities[drawn] > 0).all()
+        assert set(np.unique(drawn)) == set(np.flatnonzero(probabilities))
 
 
 def test_a_terminal_state_absorbs_and_pays_nothing():
@@ -203,7 +204,7 @@ def small_task(**changes):
 
 
 @pytest.mark.parametrize("row", [[0.5, 0.6], [1.5, -0.5], [float("nan"), 0.5]])
-def test_a_row_that_is_no_law_is_named(row):
+def test_a_row_that_does_not_sum_to_one_is_named(row):
     transitions = jnp.full((2, 1, 2), 0.5).at[1, 0].set(jnp.array(row))
     with pytest.raises(ValueError, match=r"must be probabilities .* in row \[1, 0\]$"):
         small_task(transitions=transitions)

@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from tabular_lives import (
+from tabular_trajectories import (
     EPISODES,
     FAMILY,
     A,
     H,
     S,
     learnt,
-    lives,
-    random_lives,
+    random_trajectories,
     steps_of,
+    trajectories,
 )
 
 import envs
@@ -37,16 +37,16 @@ DRAWS = 20_000
 
 
 @pytest.mark.parametrize("shape", [0.01, 0.4, 1.0, 2.0, 17.5, 900.0])
-def test_gamma_variables_have_their_law(shape):
-    # a million, since a wrong rejection moves the law by a thousandth
+def test_gamma_variables_have_their_distribution(shape):
+    # a million, since a wrong rejection moves the distribution by a thousandth
     shapes = jnp.full((10, 100_000), shape, jnp.float32)
     logs = np.sort(np.asarray(log_gamma(jax.random.key(0), shapes), np.float64).ravel())
-    law = scipy.stats.loggamma(shape).cdf(logs)  # of the logarithm
-    empirical = np.arange(1, law.size + 1) / law.size
-    assert abs(law - empirical).max() < 2.0 / law.size**0.5  # 2 exp(-8): 1 in 1500
+    cdf = scipy.stats.loggamma(shape).cdf(logs)  # of the logarithm
+    empirical = np.arange(1, cdf.size + 1) / cdf.size
+    assert abs(cdf - empirical).max() < 2.0 / cdf.size**0.5  # 2 exp(-8): 1 in 1500
 
 
-def test_dirichlet_rows_have_their_law_whatever_stands_beside_them():
+def test_dirichlet_rows_have_their_distribution_whatever_stands_beside_them():
     concentration = np.array([[1.0, 1, 1, 1], [3, 1, 41, 6], [0.1, 0.1, 0.1, 2]])
     keys = jax.random.split(jax.random.key(1), DRAWS)
     draw = jax.jit(jax.vmap(dirichlet, (0, None)))
@@ -103,25 +103,29 @@ ROWS = np.array([[1.0, 2.0, 2.0]] + [[0.5, 0.0, -1.0]] * (S - 1), np.float32)
         ({"temperature": 0.5}, 1, np.exp([1, 0, -2]) / np.exp([1, 0, -2]).sum()),
     ],
 )
-def test_a_table_is_played_by_the_law_that_its_options_say(options, obs, expected):
+def test_a_table_is_played_with_the_probabilities_that_its_options_say(
+    options, obs, expected
+):
     algorithm = of_rows(ROWS, **options)
-    law = algorithm.action_probabilities((), jnp.asarray(obs))
-    np.testing.assert_allclose(law, expected, atol=1e-6)
+    probabilities = algorithm.action_probabilities((), jnp.asarray(obs))
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
     drawn = frequencies(algorithm, (), obs)
-    error = 4.5 * np.sqrt(np.multiply(law, 1 - law) / 6000) + 1e-9
-    assert (abs(drawn - law) <= error).all()
+    error = 4.5 * np.sqrt(np.multiply(probabilities, 1 - probabilities) / 6000) + 1e-9
+    assert (abs(drawn - probabilities) <= error).all()
 
 
-def test_the_greedy_law_follows_the_plan_at_its_step():
+def test_the_greedy_probabilities_follow_the_plan_at_its_step():
     algorithm = mle_greedy(FAMILY, epsilon=0.3)
     random = np.random.default_rng(0)
     table = random.normal(size=(H, S, A))
     for step in (0, 3, H):  # after the last step, as at it
         statistics = no_steps(FAMILY)._replace(step=jnp.asarray(step))
         state = Planned(statistics=statistics, table=jnp.asarray(table, jnp.float32))
-        law = algorithm.action_probabilities(state, jnp.asarray(2))
+        probabilities = algorithm.action_probabilities(state, jnp.asarray(2))
         best = np.argmax(table[min(step, H - 1), 2])
-        np.testing.assert_allclose(law, 0.1 + 0.7 * np.eye(A)[best], atol=1e-6)
+        np.testing.assert_allclose(
+            probabilities, 0.1 + 0.7 * np.eye(A)[best], atol=1e-6
+        )
 
 
 def test_only_one_of_epsilon_and_temperature_is_given():
@@ -129,11 +133,11 @@ def test_only_one_of_epsilon_and_temperature_is_given():
         of_rows(ROWS, epsilon=0.1, temperature=0.5)
 
 
-def q_by_loop(life, task, *, start, rate, bonus, cap, discount):
-    """The table of Q-learning after a life, one step after another."""
+def q_by_loop(trajectory, task, *, start, rate, bonus, cap, discount):
+    """The table of Q-learning after a trajectory, one step after another."""
     q = np.full((H if discount is None else 1, S, A), start, np.float64)
     visits, alive = np.zeros_like(q), True
-    for step, s, a, reward, s2, end in steps_of(life, task):
+    for step, s, a, reward, s2, end in steps_of(trajectory, task):
         h = step if discount is None else 0
         alive = alive or step == 0
         if not alive:
@@ -177,11 +181,11 @@ Q_LEARNERS = {
 @pytest.mark.parametrize("name", Q_LEARNERS)
 def test_q_learning_is_its_loop(name):
     algorithm, rule = Q_LEARNERS[name]
-    life = random_lives(ending=True)
+    trajectory = random_trajectories(ending=True)
     defaults = {"bonus": lambda n: 0.0, "cap": np.inf}
     for task in range(2):
-        table = q_by_loop(life, task, **{**defaults, **rule})
-        ours = learnt(algorithm, life, task).table
+        table = q_by_loop(trajectory, task, **{**defaults, **rule})
+        ours = learnt(algorithm, trajectory, task).table
         np.testing.assert_allclose(ours, table, rtol=1e-4, atol=1e-5)
 
 
@@ -193,8 +197,8 @@ def test_q_learning_is_its_loop(name):
     ],
 )
 def test_q_learning_learns(algorithm):
-    gap = lives(algorithm, num_tasks=64, num_episodes=150).gap
-    assert gap[:, -30 * H :].mean() < 0.6 * random_lives().gap.mean()
+    gap = trajectories(algorithm, num_tasks=64, num_episodes=150).gap
+    assert gap[:, -30 * H :].mean() < 0.6 * random_trajectories().gap.mean()
 
 
 @pytest.mark.usefixtures("optimised")
@@ -202,14 +206,14 @@ def test_exact_returns_are_what_rewards_are_on_average():
     family = envs.family("RandomMDP-RL2-v0")
     task, learner = family.sample(jax.random.key(0)), psrl(family)
 
-    def life(key):
+    def trajectory(key):
         key_noise, key_agent = jax.random.split(key)
         played = rollout(key_noise, key_agent, task, learner, num_episodes=4)
         exact = 4 * task.optimal_return - played.gap.sum()
         return played.timestep.reward.sum(), exact
 
     keys = jax.random.split(jax.random.key(1), 4000)
-    sampled, exact = map(np.asarray, jax.jit(jax.vmap(life))(keys))
+    sampled, exact = map(np.asarray, jax.jit(jax.vmap(trajectory))(keys))
     difference = sampled - exact
     assert abs(difference.mean()) < 4 * difference.std() / 4000**0.5
     assert exact.std() < 0.8 * sampled.std()

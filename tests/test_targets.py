@@ -87,7 +87,7 @@ def two_arms() -> Experiment:
 
 
 def dpt_online(noise_std: float) -> Experiment:
-    """Learners that believe in noise 0.3, whatever it is."""
+    """Learners that assume noise 0.3, whatever it is."""
     known = envs.family("GaussianBandit-DPT-v0")
     family = known.replace(noise_std=noise_std)
     agents = {
@@ -226,8 +226,10 @@ def posterior_entropy(key: jax.Array, positions: jax.Array) -> jax.Array:
     context = algorithms.dirichlet_point_mass(family)
     trajectory = rollout(key_noise, key_context, family.sample(key_task), context)
     statistics = statistics_after(trajectory, positions, family.num_actions)
-    law = jax.vmap(posteriors.exact(family).best_arm_probabilities)(statistics)
-    return -jax.scipy.special.xlogy(law, law).sum(-1)
+    probabilities = jax.vmap(posteriors.exact(family).best_arm_probabilities)(
+        statistics
+    )
+    return -jax.scipy.special.xlogy(probabilities, probabilities).sum(-1)
 
 
 def read_targets() -> list[dict[str, str]]:

@@ -54,12 +54,12 @@ def play(name, num_episodes=EPISODES, **changes):
     family = envs.family(name, **changes)
 
     @jax.jit
-    def lived():
+    def play_once():
         key_task, key_noise, key_agent = jax.random.split(jax.random.key(0), 3)
         task, agent = family.sample(key_task), uniform(family)
         return rollout(key_noise, key_agent, task, agent, num_episodes=num_episodes)
 
-    return family, lived()
+    return family, play_once()
 
 
 @pytest.fixture(scope="module")

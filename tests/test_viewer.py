@@ -119,7 +119,7 @@ def test_what_cannot_be_seen_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="cell_pixels must be at least 4, got 3"):
         draw(mark._replace(marks=[]), cell_pixels=3)
     batch = jax.tree.map(lambda leaf: leaf[None], trajectory)
-    with pytest.raises(ValueError, match=r"one life, not a batch, got \(1, 12\)"):
+    with pytest.raises(ValueError, match=r"one rollout, not a batch, got \(1, 12\)"):
         viewer.draw_trajectory(task, batch, tmp_path / "path.png")
     with pytest.raises(ValueError, match=r"must lie in \[1, 50\], got 0"):
         viewer.animate(task, trajectory, tmp_path / "path.gif", frames_per_second=0)

@@ -30,10 +30,10 @@ def run(run, config):
 
     from icrl.runs.checkpoint import save_weights
 
-    for cohort in run.cohorts:
-        if not run.is_trained(cohort):
-            walk = train(run, config, cohort)
-            for position, seed in enumerate(cohort):
+    for group in run.groups:
+        if not run.is_trained(group):
+            walk = train(run, config, group)
+            for position, seed in enumerate(group):
                 save_weights(run.weights(seed), {"walk": walk[position]})
     row = saved.row(
         panel="online",
@@ -49,19 +49,19 @@ def run(run, config):
     run.finish([row], {"curve": np.arange(3.0)})
 
 
-def train(run, config, cohort):
+def train(run, config, group):
     import jax
     import jax.numpy as jnp
 
     from icrl.runs.metrics import Preemption, Progress
 
-    walk = jnp.zeros((len(cohort), config.model.width))
-    with run.checkpoints(cohort) as checkpoints, Preemption() as preemption:
+    walk = jnp.zeros((len(group), config.model.width))
+    with run.checkpoints(group) as checkpoints, Preemption() as preemption:
         start = checkpoints.latest() or 0
         if start:
             walk = checkpoints.restore(start, like=walk)
         with (
-            run.metrics(cohort, resume_step=start) as log,
+            run.metrics(group, resume_step=start) as log,
             Progress(config.num_steps, start=start) as progress,
         ):
             for step in range(start + 1, config.num_steps + 1):

@@ -16,7 +16,7 @@ from icrl.rollout import Trajectory, predictions
 from icrl.tokenizers.base import Tokenizer
 from icrl.tokenizers.encoding import decisions, encode
 
-Law = Float[Array, "decisions actions"]
+Probabilities = Float[Array, "decisions actions"]
 AGENTS: dict[str, Callable[..., Algorithm]] = {  # how a model is played
     "in_context": in_context,
     "query_table": query_table,
@@ -29,13 +29,13 @@ class Agent(NamedTuple):
     Attributes:
         make: `(model, task) -> Algorithm`, called inside the jitted function.
         models: trained models stacked over seeds, or None for an algorithm.
-        parallel_law: `(model, trajectory) -> Float[decisions, actions]`, where there
-            is a faster way than one prefix after another.
+        parallel_probabilities: `(model, trajectory) -> Float[decisions, actions]`,
+            where there is a faster way than one prefix after another.
     """
 
     make: Callable[[Any, Task], Algorithm]
     models: Any = None
-    parallel_law: Callable[[Any, Trajectory], Law] | None = None
+    parallel_probabilities: Callable[[Any, Trajectory], Probabilities] | None = None
 
     @property
     def num_seeds(self) -> int:
@@ -48,14 +48,16 @@ class Agent(NamedTuple):
         """Whether it has models, whose seeds are its rows in a table of scores."""
         return bool(jax.tree.leaves(self.models))
 
-    def law(self, model: Any, task: Task, trajectory: Trajectory) -> Law:
-        """What it would do after every prefix of a trajectory, as probabilities.
+    def action_probabilities(
+        self, model: Any, task: Task, trajectory: Trajectory
+    ) -> Probabilities:
+        """Its action probabilities after every prefix of a trajectory.
 
         Raises:
             ValueError: if the algorithm has no `action_probabilities`.
         """
-        if self.parallel_law is not None:
-            return self.parallel_law(model, trajectory)
+        if self.parallel_probabilities is not None:
+            return self.parallel_probabilities(model, trajectory)
         num_episodes = trajectory.action.shape[0] // task.horizon
         algorithm = self.make(model, task)
         return predictions(algorithm, trajectory, num_episodes=num_episodes)
@@ -100,7 +102,7 @@ def trained(
     """
     require_agent(agent)
 
-    def law(model: Any, trajectory: Trajectory) -> Law:
+    def probabilities(model: Any, trajectory: Trajectory) -> Probabilities:
         logits = decisions(tokenizer, model(encode(tokenizer, trajectory)))
         if greedy:
             return jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
@@ -110,8 +112,8 @@ def trained(
         del task
         return AGENTS[agent](model, tokenizer, greedy=greedy, **options)
 
-    # where every state is asked about anew, no single pass answers for all
-    return Agent(make, models, law if agent == "in_context" else None)
+    # where every state is a query of its own, no single pass answers for all
+    return Agent(make, models, probabilities if agent == "in_context" else None)
 
 
 def require_agent(name: str) -> None:

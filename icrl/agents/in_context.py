@@ -35,12 +35,12 @@ def in_context(
             temperature 1, which is what DPT and Lin et al. do online.
 
     Raises:
-        ValueError: if a decision is about a state that somebody must choose.
+        ValueError: if the tokenizer needs a query.
     """
-    if tokenizer.asks:
+    if tokenizer.needs_query:
         raise ValueError(
-            f"a model that is asked about states (query {tokenizer.query!r}) is played "
-            "by the agent query_table, got in_context"
+            f"a model with queries (query {tokenizer.query!r}) is played by the agent "
+            "query_table, got in_context"
         )
     own = tokenizer.tokens_per_step - tokenizer.observe_tokens  # tokens of `record`
 

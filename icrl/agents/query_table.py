@@ -1,8 +1,8 @@
-"""A trained model that is asked about states, seen as a learning algorithm.
+"""A trained model whose queries are states, seen as a learning algorithm.
 
-DPT puts the state in question before the data, so that every state of an MDP has a
-context of its own. The data changes between episodes only: a table of the logits of all
-states is made when an episode begins, and looked up while it runs.
+DPT puts the query state before the data, so that every state of an MDP has a context of
+its own. The data changes between episodes only: a table of the logits of all states is
+made when an episode begins, and looked up while it runs.
 """
 
 from typing import Any, NamedTuple
@@ -36,22 +36,22 @@ def query_table(
     greedy: bool = False,
     num_episodes: int | None = None,
 ) -> Algorithm:
-    """Plays a model that is asked about states, with the last episodes as its data.
+    """Plays a model whose queries are states, with the last episodes as its data.
 
     Source: Lee et al. 2023, arXiv 2306.14892, Algorithm 1 (online). The released code
     keeps one episode; the paper's text appends for ever.
 
     Args:
         model: the trained model.
-        tokenizer: one that shows a state in question, as `query_first` (a context for
-            each state) and `query_each` (one cache for all) do.
+        tokenizer: one that shows a query, as `query_first` (a context for each state)
+            and `query_each` (one cache for all) do.
         greedy: play the likeliest action instead of sampling.
         num_episodes: whole episodes kept; as many as the model has room for if None.
             Data given beforehand (`update` before the first episode) counts too.
 
     Raises:
-        ValueError: if the tokenizer asks about no state, or the model has no room for
-            as many episodes, or for one.
+        ValueError: if the tokenizer has no query, or the model has no room for as many
+            episodes, or for one.
     """
     one_each = tokenizer.tokens_per_step == 1 and not tokenizer.end_tokens
     rule = "query_table needs a tokenizer with a query and one token a step"
@@ -137,7 +137,7 @@ def _by_context(
 
     Args:
         model: the trained model.
-        tokenizer: one that shows what is asked in its first token.
+        tokenizer: one that shows the query in its first token.
         states: all of them.
         known: memories of the tokenizer [window + 1]: before the first transition, and
             after each.
@@ -162,14 +162,14 @@ def _by_cache(
 
     Args:
         model: the trained model.
-        tokenizer: one that shows what is asked in every token.
+        tokenizer: one that shows a query in every token.
         states: all of them.
         known: as in `_by_context`.
         length: how many transitions there are.
     """
     before = jax.tree.map(lambda x: x[:-1], known)
     window = jax.tree.leaves(before)[0].shape[0]
-    others = jnp.arange(window) % states.shape[0]  # answered to nobody
+    others = jnp.arange(window) % states.shape[0]  # their answers are not used
     _, tokens = jax.vmap(tokenizer.observe)(before, others)
     cache, _ = model.prefill(tokens[:, 0], length)
     now = jax.tree.map(lambda x: x[length], known)

@@ -41,7 +41,7 @@ class Recipe:
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)  # to its fields
     num_episodes: int = 1  # in a context
     tokenizer: str = "query_first"
-    agent: str = "in_context"  # who plays the model
+    agent: str = "in_context"  # the agent that plays the model
     model: ModelConfig = dataclasses.field(default_factory=TransformerConfig)
 
     def __post_init__(self):

@@ -38,7 +38,7 @@ def annealed_optimal(task: Task, *, num_episodes: int) -> Algorithm:
     require(num_episodes >= 2, "num_episodes must be at least 2", num_episodes)
     best = optimal(task)
     assert best.action_probabilities is not None  # for type checkers
-    best_law = best.action_probabilities
+    best_probabilities = best.action_probabilities
 
     def noise(state: Annealed) -> Float[Array, ""]:
         return jnp.clip(1 - (state.episode - 1) / (num_episodes - 1), 0.0, 1.0)
@@ -51,12 +51,13 @@ def annealed_optimal(task: Task, *, num_episodes: int) -> Algorithm:
             policy=best.begin_episode(key, state.policy), episode=state.episode + 1
         )
 
-    def law(state: Annealed, obs: Any) -> Float[Array, " actions"]:
+    def probabilities(state: Annealed, obs: Any) -> Float[Array, " actions"]:
         share = noise(state)
-        return share / task.num_actions + (1 - share) * best_law(state.policy, obs)
+        optimal = best_probabilities(state.policy, obs)
+        return share / task.num_actions + (1 - share) * optimal
 
     def act(key: Array, state: Annealed, obs: Any) -> tuple[Annealed, Array]:
-        return state, jax.random.categorical(key, jnp.log(law(state, obs)))
+        return state, jax.random.categorical(key, jnp.log(probabilities(state, obs)))
 
     def update(state: Annealed, obs: Any, action: Array, timestep: Any) -> Annealed:
         policy = best.update(state.policy, obs, action, timestep)
@@ -67,5 +68,5 @@ def annealed_optimal(task: Task, *, num_episodes: int) -> Algorithm:
         begin_episode=begin_episode,
         act=act,
         update=update,
-        action_probabilities=law,
+        action_probabilities=probabilities,
     )

@@ -20,12 +20,12 @@ def _same_state(key: jax.Array, state: AgentState) -> AgentState:
 
 
 class Interface(NamedTuple):
-    """What somebody plays who was made for it: a trained model.
+    """What an algorithm can play that was made for one interface: a trained model.
 
     Attributes:
         num_actions: of a task.
         observation: what it shows.
-        num_steps: most steps of a life; None: any number.
+        num_steps: most steps of a trajectory; None: any number.
         horizon: most steps of an episode; None: any number.
     """
 
@@ -47,8 +47,8 @@ class Algorithm(NamedTuple):
             comes back as it was, except where acting is remembered (a model's cache).
         update: `(state, obs, action, timestep) -> state`. Learns from one step.
         begin_episode: `(key, state) -> state`. Plans or resamples, once per episode.
-        action_probabilities: `(state, obs) -> Float[actions]`, where there is a closed
-            form: the law of `act`.
+        action_probabilities: `(state, obs) -> Float[actions]`: the probabilities with
+            which `act` chooses, where there is a closed form.
         interface: what alone it can play, if not everything.
     """
 
@@ -104,7 +104,7 @@ def require_interface(algorithm: Algorithm, task: Task, num_episodes: int) -> No
 def require_room(algorithm: Algorithm, num_steps: int) -> None:
     """Raises `ValueError` unless the algorithm has room for so many steps."""
     room = None if algorithm.interface is None else algorithm.interface.num_steps
-    rule = f"a life must have at most {room} steps, the room of the model"
+    rule = f"a trajectory must have at most {room} steps, the room of the model"
     require(num_steps <= (num_steps if room is None else room), rule, num_steps)
 
 
@@ -128,7 +128,7 @@ def require_prior(algorithm: str, family: Family, kind: type) -> None:
         )
 
 
-def require_law(
+def require_probabilities(
     algorithm: Algorithm,
 ) -> Callable[[AgentState, Any], Float[Array, " actions"]]:
     """The algorithm's `action_probabilities`; raises `ValueError` without any."""
@@ -146,14 +146,14 @@ def most_likely(algorithm: Algorithm) -> Algorithm:
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
-    law = require_law(algorithm)
+    probabilities_of = require_probabilities(algorithm)
 
     def act(key: jax.Array, state: AgentState, obs: Any) -> tuple[AgentState, Array]:
         del key
-        return state, jnp.argmax(law(state, obs))
+        return state, jnp.argmax(probabilities_of(state, obs))
 
     def action_probabilities(state: AgentState, obs: Any) -> Float[Array, " actions"]:
-        probabilities = law(state, obs)
+        probabilities = probabilities_of(state, obs)
         return jax.nn.one_hot(jnp.argmax(probabilities), probabilities.shape[0])
 
     return algorithm._replace(act=act, action_probabilities=action_probabilities)

@@ -23,9 +23,9 @@ def dirichlet_point_mass(
     weights: Sequence[float] = CODE_WEIGHTS,
     expert_biased: bool = False,
 ) -> Algorithm:
-    """Draws one law over actions per episode, and every action from it.
+    """Draws action probabilities once per episode, and every action from them.
 
-    The law is (1 - w) Dirichlet(1, ..., 1) + w (one action), w uniform over `weights`.
+    They are (1 - w) Dirichlet(1, ..., 1) + w (one action), w uniform over `weights`.
 
     Source: Lee et al. 2023, arXiv 2306.14892, Section 5 and its code (`rollin_bandit`).
     The code's weights, 0.0 to 1.0, are the default; the paper writes 0.1 to 1.0, which
@@ -33,15 +33,15 @@ def dirichlet_point_mass(
 
     Args:
         family: what it plays.
-        task: the task, for the expert-biased law alone; made inside the vmapped
-            function that holds it.
+        task: the task, for `expert_biased` alone; made inside the vmapped function
+            that holds it.
         weights: of the single action.
         expert_biased: whether the single action is the task's best one (the lowest of
             them), rather than a uniformly random one.
 
     Raises:
         ValueError: if a weight is not a probability or there is none, or if a task is
-            missing for the expert-biased law.
+            missing for `expert_biased`.
     """
     require(len(weights) > 0, "weights must not be empty", weights)
     require(all(0 <= w <= 1 for w in weights), "a weight must lie in [0, 1]", weights)
@@ -55,9 +55,8 @@ def dirichlet_point_mass(
         spread = jax.random.exponential(key_dirichlet, (num_actions,))
         if expert_biased:
             assert task is not None
-            single = jnp.argmin(
-                require_gaps("the expert-biased law", task, task.reset(key_action)[0])
-            )
+            first, _ = task.reset(key_action)
+            single = jnp.argmin(require_gaps("expert_biased", task, first))
         else:
             single = jax.random.randint(key_action, (), 0, num_actions)
         point = jax.nn.one_hot(single, num_actions)

@@ -34,7 +34,7 @@ def index_policy(
     num_actions = family.num_actions
 
     def greedy(state: AgentState, obs: Any) -> Float[Array, " actions"]:
-        """The law of the action of highest index."""
+        """The probabilities of the actions of highest index."""
         score = index(state, obs)
         if not random_ties:
             return jax.nn.one_hot(jnp.argmax(score), num_actions)

@@ -14,24 +14,25 @@ _LEAST_PROBABILITY = 1e-30  # of an action that a part would never play
 
 
 class MixtureState(NamedTuple):
-    """Who plays, what everybody knows, and who is likely to have played."""
+    """The part that plays, every part's state, and how likely each part is."""
 
     chosen: Int[Array, ""]  # -1 before the first episode
     states: tuple[AgentState, ...]
-    log_likelihoods: Float[Array, " parts"]  # less the largest; 0 without laws
+    log_likelihoods: Float[Array, " parts"]  # less the largest; 0 without probabilities
 
 
 def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
-    """Draws one of `parts` for the whole of a life, as the first episode begins.
+    """Draws one of `parts` for the whole of a trajectory, as the first episode begins.
 
     Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 5: contexts of Thompson
     sampling with probability α and of uniform play otherwise.
 
-    `action_probabilities`, there if all parts have theirs, is the law of the next
-    action given the history alone, not who plays: the parts' laws, weighted by the
-    posterior over who played. That is the law of whole lives which a distribution ratio
-    and a distilled model need. It holds for parts without randomness of their own at
-    the start of an episode, and with no memory of having acted (a model's cache).
+    `action_probabilities`, there if all parts have theirs, are those of the next action
+    given the history alone, not the part that plays: the parts' probabilities, weighted
+    by the posterior over the parts. Their product is the probability of a whole
+    trajectory, which a distribution ratio and a distilled model need. It holds for
+    parts without randomness of their own at the start of an episode, and with no memory
+    of having acted (a model's cache).
 
     Args:
         parts: algorithms for the same family.
@@ -46,10 +47,10 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
         f"weights must be one for each of the {len(parts)} parts",
         tuple(weights),
     )
-    law = all(w >= 0 for w in weights) and abs(sum(weights) - 1) < 1e-6
-    require(law, "weights must not be negative and must sum to 1", tuple(weights))
-    laws = [part.action_probabilities for part in parts if part.action_probabilities]
-    has_law = len(laws) == len(parts)
+    valid = all(w >= 0 for w in weights) and abs(sum(weights) - 1) < 1e-6
+    require(valid, "weights must not be negative and must sum to 1", tuple(weights))
+    of_parts = [p.action_probabilities for p in parts if p.action_probabilities]
+    has_probabilities = len(of_parts) == len(parts)
 
     def init() -> MixtureState:
         return MixtureState(
@@ -80,21 +81,23 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
         states, actions = zip(*done, strict=True)
         return state._replace(states=states), jnp.stack(actions)[state.chosen]
 
-    def laws_of_parts(state: MixtureState, obs: Any) -> Float[Array, "parts actions"]:
+    def probabilities_of_parts(
+        state: MixtureState, obs: Any
+    ) -> Float[Array, "parts actions"]:
         return jnp.stack(
             [
                 of_part(known, obs)
-                for of_part, known in zip(laws, state.states, strict=True)
+                for of_part, known in zip(of_parts, state.states, strict=True)
             ]
         )
 
     def update(
         state: MixtureState, obs: Any, action: Array, timestep: Any
     ) -> MixtureState:
-        if has_law:
+        if has_probabilities:
             # Dear for Thompson sampling, but only `action_probabilities` reads it:
             # where that is not asked for, as in training, the compiler leaves it out.
-            taken = laws_of_parts(state, obs)[:, action]
+            taken = probabilities_of_parts(state, obs)[:, action]
             log_taken = jnp.log(jnp.maximum(taken, _LEAST_PROBABILITY))
             log_likelihoods = state.log_likelihoods + log_taken
             # only differences count, and those of large numbers lose their digits
@@ -109,13 +112,13 @@ def mixture(parts: Sequence[Algorithm], weights: Sequence[float]) -> Algorithm:
     def action_probabilities(state: MixtureState, obs: Any) -> Float[Array, " actions"]:
         log_prior = jnp.log(jnp.asarray(weights, jnp.float32))
         posterior = jax.nn.softmax(log_prior + state.log_likelihoods)
-        return posterior @ laws_of_parts(state, obs)
+        return posterior @ probabilities_of_parts(state, obs)
 
     return Algorithm(
         init=init,
         act=act,
         update=update,
         begin_episode=begin_episode,
-        action_probabilities=action_probabilities if has_law else None,
+        action_probabilities=action_probabilities if has_probabilities else None,
         interface=next((part.interface for part in parts if part.interface), None),
     )

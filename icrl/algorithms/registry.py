@@ -1,4 +1,4 @@
-"""Algorithms by name: `register` in their files, `make` for everybody else.
+"""Algorithms by name: `register` in their files, `make` everywhere else.
 
 Other packages name a module with algorithms under the entry-point group
 `icrl.algorithms`.

@@ -29,7 +29,7 @@ def agreement(
         tasks: likewise.
         agents: trained, by name.
         seeds: the training seeds of each, in the order of its models.
-        histories: who plays.
+        histories: the behaviour policy.
         num_tasks: histories.
 
     Returns:

@@ -45,10 +45,10 @@ def calibration(
 ) -> Calibration:
     """Compares an agent's action probabilities with how often an arm is the best.
 
-    The posterior over the best arm is calibrated on histories of whoever does not know
-    the task, on its own too; what DPT should learn is. The interval resamples training
-    seeds and tasks, for the decisions of one task are not independent. The expected
-    error is never quite 0, by chance alone.
+    The posterior over the best arm, which DPT should learn, is calibrated on histories
+    of every behaviour policy that does not know the task, its own included. The
+    interval resamples training seeds and tasks, for the decisions of one task are not
+    independent. The expected error is never quite 0, by chance alone.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", Section 2, for
     the diagram and its error.
@@ -57,32 +57,32 @@ def calibration(
         key: draws tasks, noise and choices, as in `evaluation.online`.
         tasks: where tasks come from.
         agent: trained models, or an algorithm.
-        histories: who plays, one history a task; None is the agent itself.
+        histories: the behaviour policy, one history a task; None is the agent itself.
         num_tasks: histories for each training seed.
         num_bins: of predictions.
         tasks_at_once: tasks side by side; bounds memory.
 
     Raises:
-        ValueError: if who plays is a trained model other than the agent, or there are
-            no bins.
+        ValueError: if the behaviour policy is a trained model other than the agent, or
+            there are no bins.
     """
     require(num_bins >= 1, "num_bins must be at least 1", num_bins)
     if histories is not None:
-        require_algorithm("who plays the histories", histories)
+        require_algorithm("the behaviour policy", histories)
 
     def score(model: Any, index: Array, seed: Array) -> Float[Array, " sums_and_bins"]:
         if histories is None:
-            task, life = play(key, tasks, agent, model, index, seed)
+            task, trajectory = play(key, tasks, agent, model, index, seed)
         else:
             first = jnp.zeros_like(seed)
-            task, life = play(key, tasks, histories, None, index, first)
-        law = agent.law(model, task, life)[:-1]
+            task, trajectory = play(key, tasks, histories, None, index, first)
+        probabilities = agent.action_probabilities(model, task, trajectory)[:-1]
         gaps = functools.partial(require_gaps, "calibration", task)
-        best = jnp.argmin(jax.vmap(gaps)(life.state), axis=-1)
-        is_best = jax.nn.one_hot(best, law.shape[1])
-        place = jnp.minimum((law * num_bins).astype(jnp.int32), num_bins - 1)
-        here = jax.nn.one_hot(place, num_bins) * life.valid[:, None, None]
-        of_bins = [(here * x[..., None]).sum((0, 1)) for x in (law, is_best)]
+        best = jnp.argmin(jax.vmap(gaps)(trajectory.state), axis=-1)
+        is_best = jax.nn.one_hot(best, probabilities.shape[1])
+        place = jnp.minimum((probabilities * num_bins).astype(jnp.int32), num_bins - 1)
+        here = jax.nn.one_hot(place, num_bins) * trajectory.valid[:, None, None]
+        of_bins = [(here * x[..., None]).sum((0, 1)) for x in (probabilities, is_best)]
         return jnp.concatenate([*of_bins, here.sum((0, 1))])
 
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)

@@ -35,10 +35,10 @@ class Candidate(NamedTuple):
 
 
 def candidates(family: Family) -> tuple[Candidate, ...]:
-    """The algorithms that play a family of bandits and have a closed-form law.
+    """The algorithms for a family of bandits with closed-form action probabilities.
 
     The parameter of UCB and LinUCB is their `width`, that of Thompson sampling its
-    `noise_std`, what it believes of the noise; both in reward units.
+    `noise_std`, of the noise that it assumes; both in reward units.
 
     Raises:
         ValueError: if the family's tasks are no bandits.
@@ -86,8 +86,9 @@ def _linear(family: LinearBanditFamily) -> tuple[Candidate, ...]:
         return algorithms.linucb(family, width=width)
 
     def linear_thompson(noise_std: Scalar) -> Algorithm:
-        # Its law costs in proportion to the nodes. With these the total variation to
-        # the truth is 0.02 in five dimensions; 20,000 actions of 1.5 are read as 1.53.
+        # Its probabilities cost in proportion to the nodes. With these the total
+        # variation to the truth is 0.02 in five dimensions; 20,000 actions of 1.5 are
+        # read as 1.53.
         return algorithms.linear_thompson(family, noise_std=noise_std, num_nodes=128)
 
     return (

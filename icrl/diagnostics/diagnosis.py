@@ -19,7 +19,7 @@ from icrl.keys import evaluation_key
 from icrl.runs.saved import row
 
 NUM_FITS = 3  # of the likeliest algorithms that are listed
-FITTED_STEPS = 20  # of each life, spread evenly: seconds a candidate
+FITTED_STEPS = 20  # of each trajectory, spread evenly: seconds a candidate
 
 
 def diagnose(
@@ -48,7 +48,8 @@ def diagnose(
 
     Raises:
         RunError: if there is no such run, or its weights are broken.
-        ValueError: if the target does not play the family or has no closed-form law.
+        ValueError: if the target does not play the family or has no closed form of its
+            action probabilities.
     """
     loaded = load_agent(run, which)
     family = loaded.family

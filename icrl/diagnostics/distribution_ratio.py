@@ -52,10 +52,10 @@ def log_ratios(
     Args:
         key: draws tasks, noise and choices, as in `evaluation.online`.
         tasks: where tasks come from.
-        numerator: Alg_1, who plays; in the theorem the reduced expert. Trained models
-            give one row a seed.
+        numerator: Alg_1, the behaviour policy; in the theorem the reduced expert.
+            Trained models give one row a seed.
         denominator: Alg_2, an algorithm; in the theorem the context algorithm. Both
-            laws must be those given the history: hidden draws averaged out, as
+            probabilities must be those given the history: hidden draws averaged out, as
             `mixture` does.
         num_tasks: histories a seed, one a task.
         tasks_at_once: tasks side by side; bounds memory.
@@ -70,15 +70,25 @@ def log_ratios(
     require_algorithm("denominator", denominator)
 
     def score(model: Any, index: Array, seed: Array) -> Float[Array, " time"]:
-        task, life = play(key, tasks, numerator, model, index, seed)
+        task, trajectory = play(key, tasks, numerator, model, index, seed)
 
-        def log_taken(law: Float[Array, "decisions actions"]) -> Float[Array, " time"]:
-            taken = jnp.take_along_axis(law[:-1], life.action[:, None], axis=1)[:, 0]
+        def log_taken(
+            probabilities: Float[Array, "decisions actions"],
+        ) -> Float[Array, " time"]:
+            taken = jnp.take_along_axis(
+                probabilities[:-1], trajectory.action[:, None], axis=1
+            )[:, 0]
             return jnp.log(jnp.maximum(taken, LEAST_PROBABILITY))
 
-        of_numerator = log_taken(numerator.law(model, task, life))
-        of_denominator = log_taken(denominator.law(None, task, life))
-        return jnp.cumsum(jnp.where(life.valid, of_numerator - of_denominator, 0.0))
+        of_numerator = log_taken(
+            numerator.action_probabilities(model, task, trajectory)
+        )
+        of_denominator = log_taken(
+            denominator.action_probabilities(None, task, trajectory)
+        )
+        return jnp.cumsum(
+            jnp.where(trajectory.valid, of_numerator - of_denominator, 0.0)
+        )
 
     return over_seeds_and_tasks(numerator, score, num_tasks, tasks_at_once)
 

@@ -1,4 +1,4 @@
-"""How far the law of an agent is from that of its target, decision by decision."""
+"""How far an agent's action probabilities are from its target's at every decision."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,32 +20,32 @@ from icrl.rollout import Trajectory
 LEAST_PROBABILITY = 1e-30  # float32 has no logarithm, and no quotient, far below
 
 PerDecision = Float[np.ndarray, "seeds tasks decisions"]
-Laws = Float[Array, "*batch actions"]
+Probabilities = Float[Array, "*batch actions"]
 Measures = Float[Array, " measures_and_decisions"]
 
 
-def kullback_leibler(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def kullback_leibler(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """Σ p log(p / q) over actions, nats; 0 log 0 = 0, and q is floored at 1e-30."""
     return jnp.sum(xlogy(p, p / jnp.maximum(q, LEAST_PROBABILITY)), axis=-1)
 
 
-def hellinger_squared(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def hellinger_squared(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """Σ (√p - √q)² over actions, in [0, 2]: the paper's H², without a factor of ½."""
     return jnp.sum((jnp.sqrt(p) - jnp.sqrt(q)) ** 2, axis=-1)
 
 
-def total_variation(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def total_variation(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """½ Σ |p - q| over actions, in [0, 1]."""
     return jnp.sum(jnp.abs(p - q), axis=-1) / 2
 
 
-def chi_squared(p: Laws, q: Laws) -> Float[Array, "*batch"]:
+def chi_squared(p: Probabilities, q: Probabilities) -> Float[Array, "*batch"]:
     """Σ (p - q)² / q over actions: Σ p² / q is one more; q is floored at 1e-30."""
     return jnp.sum((p - q) ** 2 / jnp.maximum(q, LEAST_PROBABILITY), axis=-1)
 
 
 class Divergences(NamedTuple):
-    """From the target's law p to the agent's law q; decision n knows n transitions.
+    """From the target's probabilities p to the agent's q, after n known transitions.
 
     All are 0 where the episode is over. TV ≤ H, and H² ≤ KL ≤ log(1 + χ²).
     """
@@ -66,7 +66,7 @@ def divergences(
     num_tasks: int,
     tasks_at_once: int = 500,
 ) -> Divergences:
-    """How far an agent is from its target after every prefix of somebody's histories.
+    """How far an agent is from its target after every prefix of some histories.
 
     Args:
         key: draws tasks, noise and choices, as in `evaluation.online`: the same key
@@ -75,27 +75,28 @@ def divergences(
         agent: trained models, or an algorithm.
         target: what the agent should equal: a fixed algorithm, or one made from the
             task.
-        histories: who plays, likewise, one history a task; None is the agent itself,
-            every training seed for itself.
+        histories: the behaviour policy, likewise, one history a task; None is the agent
+            itself, each training seed on its own histories.
         num_tasks: histories.
         tasks_at_once: tasks side by side; bounds memory.
 
     Raises:
-        ValueError: if the target or who plays is a trained model, or if the agent or
-            the target has no `action_probabilities`.
+        ValueError: if the target or the behaviour policy is a trained model, or if the
+            agent or the target has no `action_probabilities`.
     """
     require_algorithm("target", target)
     if histories is not None:
-        require_algorithm("player of the histories", histories)
+        require_algorithm("the behaviour policy", histories)
 
     def score(model: Any, index: Array, seed: Array) -> Measures:
         if histories is None:
-            task, life = play(key, tasks, agent, model, index, seed)
+            task, trajectory = play(key, tasks, agent, model, index, seed)
         else:
             first = jnp.zeros_like(seed)
-            task, life = play(key, tasks, histories, None, index, first)
-        p, q = target.law(None, task, life), agent.law(model, task, life)
-        return _measures(p, q, life)
+            task, trajectory = play(key, tasks, histories, None, index, first)
+        p = target.action_probabilities(None, task, trajectory)
+        q = agent.action_probabilities(model, task, trajectory)
+        return _measures(p, q, trajectory)
 
     found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
     return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
@@ -117,30 +118,31 @@ def disagreement(
     seed of the other.
 
     Raises:
-        ValueError: if the agents differ in their number of seeds, or who plays the
-            histories is a trained model.
+        ValueError: if the agents differ in their number of seeds, or the behaviour
+            policy is a trained model.
     """
     seeds = one.num_seeds, other.num_seeds
     require(seeds[0] == seeds[1], "both agents must have as many seeds", seeds)
-    require_algorithm("who plays the histories", histories)
+    require_algorithm("the behaviour policy", histories)
     both = Agent(
         lambda model, task: one.make(model[0], task), (one.models, other.models)
     )
 
     def score(model: Any, index: Array, seed: Array) -> Measures:
         first = jnp.zeros_like(seed)
-        task, life = play(key, tasks, histories, None, index, first)
-        p, q = other.law(model[1], task, life), one.law(model[0], task, life)
-        return _measures(p, q, life)
+        task, trajectory = play(key, tasks, histories, None, index, first)
+        p = other.action_probabilities(model[1], task, trajectory)
+        q = one.action_probabilities(model[0], task, trajectory)
+        return _measures(p, q, trajectory)
 
     found = over_seeds_and_tasks(both, score, num_tasks, tasks_at_once)
     return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
 
 
-def _measures(p: Array, q: Array, life: Trajectory) -> Measures:
+def _measures(p: Array, q: Array, trajectory: Trajectory) -> Measures:
     """All measures, one after the other: [measures * decisions]."""
     measures = (kullback_leibler, hellinger_squared, total_variation, chi_squared)
-    valid = jnp.append(life.valid, life.valid[-1])
+    valid = jnp.append(trajectory.valid, trajectory.valid[-1])
     return jnp.concatenate([jnp.where(valid, of(p, q), 0.0) for of in measures])
 
 

@@ -31,10 +31,10 @@ def order_sensitivity(
     That is the last one which is carried out: it knows all steps but the last.
 
     The steps of a bandit's history are exchangeable where its arms stay the same and
-    one law drew all its actions (`uniform`, or DPT's mixture, which draws a law a
-    task): then a posterior does not depend on their order. Where an algorithm that
-    learns collected it, a reordered history is one that could not have come about, but
-    a posterior still ignores the order.
+    all actions had the same probabilities (`uniform`, or DPT's mixture, which draws
+    them once a task): then a posterior does not depend on their order. Where an
+    algorithm that learns collected it, a reordered history is one that could not have
+    come about, but a posterior still ignores the order.
 
     Source: ours; DPT's training shuffles contexts to teach it (Lee et al. 2023, arXiv
     2306.14892, and its code).
@@ -63,12 +63,13 @@ def order_sensitivity(
         agent: Agent, model: Any, index: Array, seed: Array
     ) -> Float[Array, " orders"]:
         first = jnp.zeros_like(seed)
-        task, life = play(key, tasks, collector, None, index, first)
-        as_it_was = agent.law(model, task, life)[-2]
+        task, trajectory = play(key, tasks, collector, None, index, first)
+        as_it_was = agent.action_probabilities(model, task, trajectory)[-2]
 
         def distance(key_order: Key) -> Float[Array, ""]:
-            law = agent.law(model, task, _reordered(key_order, life))[-2]
-            return total_variation(as_it_was, law)
+            reordered = _reordered(key_order, trajectory)
+            probabilities = agent.action_probabilities(model, task, reordered)[-2]
+            return total_variation(as_it_was, probabilities)
 
         key_orders = key_for(key, Purpose.ORDERS, index)
         return jax.vmap(distance)(jax.random.split(key_orders, num_orders))
@@ -76,11 +77,12 @@ def order_sensitivity(
     return score_agents(key, tasks, agents, score, num_tasks, tasks_at_once)
 
 
-def _reordered(key: Key, life: Trajectory) -> Trajectory:
+def _reordered(key: Key, trajectory: Trajectory) -> Trajectory:
     """The same steps in a random order, but for the last one."""
-    last = life.action.shape[0] - 1
+    last = trajectory.action.shape[0] - 1
     order = jnp.append(jax.random.permutation(key, last), last)
     obs, action, timestep = jax.tree.map(
-        lambda leaf: leaf[order], (life.obs, life.action, life.timestep)
+        lambda leaf: leaf[order],
+        (trajectory.obs, trajectory.action, trajectory.timestep),
     )
-    return life._replace(obs=obs, action=action, timestep=timestep)
+    return trajectory._replace(obs=obs, action=action, timestep=timestep)

@@ -10,8 +10,8 @@ SAME = 1e-6  # nats, a difference of log likelihoods that is rounding
 
 
 def fit_lapse(
-    taken: Float[np.ndarray, "*lives time"], chance: float
-) -> tuple[float, Float[np.ndarray, "*lives time"]]:
+    taken: Float[np.ndarray, "*trajectories time"], chance: float
+) -> tuple[float, Float[np.ndarray, "*trajectories time"]]:
     """The likeliest lapse, and the log likelihood of every action with it, in nats.
 
     The likelihood is concave in the lapse, so the sign of its slope is bisected.
@@ -44,11 +44,11 @@ def interval(
     """Where the likeliest value lies in 95 % of bootstrap resamples.
 
     Seeds and tasks are resampled as everywhere (`icrl.statistics`), but not stretched:
-    the likeliest value is no mean. Every value keeps its lapse of all lives.
+    the likeliest value is no mean. Every value keeps its lapse of all trajectories.
     """
-    num_lives = table[0].size
+    num_trajectories = table[0].size
     totals = np.moveaxis(table, 0, -1)
-    scores = num_lives * resampled_means(totals)
+    scores = num_trajectories * resampled_means(totals)
     # values that are equally likely: from the first of them to the last
     first = likeliest(values, scores)
     last = 1 / likeliest(1 / values[::-1], scores[:, ::-1])

@@ -1,7 +1,8 @@
 """From imitation to reward: every link of the theorem, measured.
 
 Let E be the target (the reduced expert), A the agent and C the context algorithm; p_t
-and q_t are the laws of E and A with t transitions known, for t = 0 ... T - 1.
+and q_t are the action probabilities of E and A with t transitions known, for t = 0 to
+T - 1.
 
 1. Performance difference. Replace E by A from step t on, one step after the other:
 

@@ -1,9 +1,9 @@
 """Which algorithm is it? The likelihood of an agent's own actions says.
 
-Every candidate is asked for its law after every prefix of the agent's histories. The
-best fit is the one that gave the actions taken the highest probability, and its
-parameter is read off like any maximum-likelihood estimate. An agent that is none of the
-candidates still has a nearest one: `lapse` and `match` say how near.
+Every candidate gives its action probabilities after every prefix of the agent's
+histories. The best fit is the one that gave the actions taken the highest probability,
+and its parameter is read off like any maximum-likelihood estimate. An agent that is
+none of the candidates still has a nearest one: `lapse` and `match` say how near.
 """
 
 import functools
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from envs.base import Key, require
 from envs.splits import TaskSet
 from icrl.agents import Agent
-from icrl.algorithms.base import Algorithm, require_law
+from icrl.algorithms.base import Algorithm, require_probabilities
 from icrl.diagnostics.candidates import Candidate, candidates
 from icrl.diagnostics.likelihood import fit_lapse, interval, middle_of_best
 from icrl.evaluation import over_seeds_and_tasks, play
@@ -64,7 +64,9 @@ class Fit(NamedTuple):
 class _Trial(NamedTuple):
     """A candidate at one value of its parameter."""
 
-    log_likelihood: Float[np.ndarray, "seeds tasks"]  # nats, of all actions of a life
+    log_likelihood: Float[
+        np.ndarray, "seeds tasks"
+    ]  # nats, of all actions of a trajectory
     lapse: float
     match: float
 
@@ -90,11 +92,11 @@ def recognise(
     """Fits every candidate to an agent's own play; the best comes first.
 
     A deterministic algorithm gives probability 0 to every deviation, so an action is
-    taken to be uniform with probability `lapse`: its law is (1 - lapse) law + lapse /
-    actions. The lapse is fitted anew for every value of the parameter. Fits are ranked
-    by Schwarz's criterion: a free parameter, the lapse too, must earn ½ ln(actions
-    taken) nats. Without it every candidate would equal `uniform` at its own play, by
-    always lapsing.
+    taken to be uniform with probability `lapse`: if the algorithm gives it p, its
+    probability is (1 - lapse) p + lapse / actions. The lapse is fitted anew for every
+    value of the parameter. Fits are ranked by Schwarz's criterion: a free parameter,
+    the lapse too, must earn ½ ln(actions taken) nats. Without it every candidate would
+    equal `uniform` at its own play, by always lapsing.
 
     The interval is a bootstrap over tasks, and over training seeds where there are
     several. The likelihood's own interval would take the candidate for the truth, which
@@ -110,11 +112,11 @@ def recognise(
             together.
         candidates: who it may be.
         num_tasks: tasks that each training seed plays.
-        num_steps: steps of every life whose actions are fitted, spread evenly; all of
-            them if None. The law of Thompson sampling costs 20 µs of a CPU core for
-            each action and each of 21 values of its parameter, `linear_thompson`'s 45
-            µs, those of the others next to nothing; with several training seeds twice
-            that, once for all together and once for each.
+        num_steps: steps of every trajectory whose actions are fitted, spread evenly;
+            all of them if None. The action probabilities of Thompson sampling cost 20
+            µs of a CPU core for each action and each of 21 values of its parameter,
+            those of `linear_thompson` 45 µs, those of the others next to nothing; with
+            several training seeds twice that, once for all together and once for each.
         tasks_at_once: tasks side by side; bounds memory.
 
     Raises:
@@ -124,34 +126,38 @@ def recognise(
     some = num_steps is None or num_steps >= 1
     require(some, "num_steps must be at least 1", num_steps)
 
-    def live(model: Any, index: Array, seed: Array) -> Trajectory:
-        _, life = play(key, tasks, agent, model, index, seed)
-        return life._replace(state=None, final_state=None)  # hidden from the agent
+    def play_once(model: Any, index: Array, seed: Array) -> Trajectory:
+        _, trajectory = play(key, tasks, agent, model, index, seed)
+        return trajectory._replace(
+            state=None, final_state=None
+        )  # hidden from the agent
 
-    lives: Trajectory = over_seeds_and_tasks(agent, live, num_tasks, tasks_at_once)
-    num_lived = int(lives.action.shape[-1])
-    num_steps = min(num_steps or num_lived, num_lived)
-    steps = np.linspace(0, num_lived - 1, num_steps).round().astype(int)
-    fits = [_fit(candidate, lives, steps) for candidate in candidates]
+    trajectories: Trajectory = over_seeds_and_tasks(
+        agent, play_once, num_tasks, tasks_at_once
+    )
+    num_played = int(trajectories.action.shape[-1])
+    num_steps = min(num_steps or num_played, num_played)
+    steps = np.linspace(0, num_played - 1, num_steps).round().astype(int)
+    fits = [_fit(candidate, trajectories, steps) for candidate in candidates]
     return sorted(fits, key=lambda fit: -fit.score)
 
 
-def _fit(candidate: Candidate, lives: Trajectory, steps: Steps) -> Fit:
-    def search(lives: Trajectory) -> _Found:
-        ask = functools.partial(_try, candidate.make, lives, steps)
+def _fit(candidate: Candidate, trajectories: Trajectory, steps: Steps) -> Fit:
+    def search(trajectories: Trajectory) -> _Found:
+        ask = functools.partial(_try, candidate.make, trajectories, steps)
         return _search(candidate.grid, ask)
 
-    found = search(lives)
+    found = search(trajectories)
     parameter, trial = found.values[found.best], found.trials[found.best]
     low = high = None
-    by_seed = [parameter] * lives.action.shape[0]
+    by_seed = [parameter] * trajectories.action.shape[0]
     if candidate.grid:
         table = np.stack([trial.log_likelihood for trial in found.trials])
         low, high = interval(np.array(found.values), table, found.best)
         if len(by_seed) > 1:
-            each = [search(life) for life in _each_seed(lives)]
+            each = [search(trajectory) for trajectory in _each_seed(trajectories)]
             by_seed = [alone.values[alone.best] for alone in each]
-    num_actions = lives.action[..., steps].size
+    num_actions = trajectories.action[..., steps].size
     log_likelihood = float(trial.log_likelihood.sum()) / num_actions
     num_free = bool(candidate.grid) + (trial.lapse > 0)
     return Fit(
@@ -167,10 +173,13 @@ def _fit(candidate: Candidate, lives: Trajectory, steps: Steps) -> Fit:
     )
 
 
-def _each_seed(lives: Trajectory) -> list[Trajectory]:
-    """The lives of one training seed after another, each [1, tasks]."""
-    num_seeds = lives.action.shape[0]
-    return [jax.tree.map(lambda x, s=s: x[s : s + 1], lives) for s in range(num_seeds)]
+def _each_seed(trajectories: Trajectory) -> list[Trajectory]:
+    """The trajectories of one training seed after another, each [1, tasks]."""
+    num_seeds = trajectories.action.shape[0]
+    return [
+        jax.tree.map(lambda x, s=s: x[s : s + 1], trajectories)
+        for s in range(num_seeds)
+    ]
 
 
 def _search(grid: tuple[float, ...], ask: Callable[[float | None], _Trial]) -> _Found:
@@ -199,12 +208,12 @@ def _best(trials: dict[float, _Trial]) -> tuple[list[float], int]:
 
 def _try(
     make: Callable[..., Algorithm],
-    lives: Trajectory,
+    trajectories: Trajectory,
     steps: Steps,
     parameter: float | None,
 ) -> _Trial:
     value = None if parameter is None else jnp.asarray(parameter)
-    taken, match, chance = _of_actions(make, lives, jnp.asarray(steps), value)
+    taken, match, chance = _of_actions(make, trajectories, jnp.asarray(steps), value)
     lapse, log_likelihood = fit_lapse(
         np.asarray(taken, np.float64), float(chance[0, 0])
     )
@@ -216,7 +225,7 @@ def _try(
 @functools.partial(jax.jit, static_argnames="make")
 def _of_actions(
     make: Callable[..., Algorithm],
-    lives: Trajectory,
+    trajectories: Trajectory,
     steps: Array,
     parameter: Array | None,
 ) -> tuple[Array, Array, Array]:
@@ -225,28 +234,33 @@ def _of_actions(
     Both are [seeds, tasks, steps]; the third is the probability of a uniform action.
     """
     algorithm = make() if parameter is None else make(parameter)
-    law_of = require_law(algorithm)
+    probabilities_of = require_probabilities(algorithm)
 
-    def learn(life: Trajectory) -> Any:
+    def learn(trajectory: Trajectory) -> Any:
         """What the candidate knows at the chosen steps."""
 
         def step(state: Any, now: tuple[Any, ...]) -> tuple[Any, Any]:
             return algorithm.update(state, *now), state
 
-        lived = life.obs, life.action, life.timestep
-        _, states = jax.lax.scan(step, algorithm.init(), lived)
+        transitions = trajectory.obs, trajectory.action, trajectory.timestep
+        _, states = jax.lax.scan(step, algorithm.init(), transitions)
         return jax.tree.map(lambda x: x[steps], states)
 
     def judge(now: tuple[Any, Trajectory]) -> tuple[Array, Array, Array]:
-        states, life = now
-        law = jax.vmap(law_of)(states, jax.tree.map(lambda x: x[steps], life.obs))
-        taken = jnp.take_along_axis(law, life.action[steps, None], axis=1)[:, 0]
-        highest = law.max(axis=1)
-        ties = (law == highest[:, None]).sum(1)
-        return taken, (taken == highest) / ties, jnp.asarray(1 / law.shape[1])
+        states, trajectory = now
+        probabilities = jax.vmap(probabilities_of)(
+            states, jax.tree.map(lambda x: x[steps], trajectory.obs)
+        )
+        taken = jnp.take_along_axis(
+            probabilities, trajectory.action[steps, None], axis=1
+        )[:, 0]
+        highest = probabilities.max(axis=1)
+        ties = (probabilities == highest[:, None]).sum(1)
+        return taken, (taken == highest) / ties, jnp.asarray(1 / probabilities.shape[1])
 
-    def of_seed(lives: Trajectory) -> tuple[Array, Array, Array]:
-        # states side by side; laws life by life, whose nodes need the memory
-        return jax.lax.map(judge, (jax.vmap(learn)(lives), lives))
+    def of_seed(trajectories: Trajectory) -> tuple[Array, Array, Array]:
+        # states side by side, but probabilities one trajectory after another: their
+        # quadrature nodes need the memory
+        return jax.lax.map(judge, (jax.vmap(learn)(trajectories), trajectories))
 
-    return jax.lax.map(of_seed, lives)
+    return jax.lax.map(of_seed, trajectories)

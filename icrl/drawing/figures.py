@@ -330,23 +330,23 @@ def draw_loss(
     beside(ax)
 
 
-def draw_laws(
-    ax: Axes, law: np.ndarray, target: np.ndarray, names: tuple[str, str]
+def draw_probabilities(
+    ax: Axes, probabilities: np.ndarray, target: np.ndarray, names: tuple[str, str]
 ) -> None:
     """Draws the probability of every action along one history, twice.
 
     Args:
         ax: where.
-        law: [decisions, actions] of a model, drawn as lines.
+        probabilities: [decisions, actions] of a model, drawn as lines.
         target: the same of what it imitates, drawn dashed in the same colours.
         names: of the two agents.
     """
-    for action in range(law.shape[1]):
+    for action in range(probabilities.shape[1]):
         color = f"C{action % 10}"
-        ax.plot(law[:, action], color=color, linewidth=1.6)
+        ax.plot(probabilities[:, action], color=color, linewidth=1.6)
         ax.plot(target[:, action], color=color, linewidth=1, linestyle=(0, (3, 2)))
     for name, style in zip(names, ("-", (0, (3, 2))), strict=True):
         ax.plot([], [], color="black", linestyle=style, label=LABELS.get(name, name))
     ax.set(xlabel="transitions known", ylabel="probability", ylim=(0, 1.02))
-    ax.set_xlim(0, law.shape[0] - 1)
+    ax.set_xlim(0, probabilities.shape[0] - 1)
     beside(ax)

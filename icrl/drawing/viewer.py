@@ -4,7 +4,7 @@
     viewer.draw_trajectory(task, trajectory, "path.png")
     viewer.animate(task, trajectory, "path.gif")
 
-For one life in one task that has a picture (`envs/viewer.py`).
+For one trajectory in one task that has a picture (`envs/viewer.py`).
 """
 
 import pathlib
@@ -32,7 +32,7 @@ def draw_trajectory(
 
     Args:
         task: the task that was played.
-        trajectory: one life in it.
+        trajectory: of one rollout in it.
         path: of the image, PNG by its suffix or any other that Matplotlib writes.
 
     Raises:
@@ -76,7 +76,7 @@ def animate(
 
     Args:
         task: the task that was played.
-        trajectory: one life in it.
+        trajectory: of one rollout in it.
         path: of the GIF.
         frames_per_second: at most 50, which is what viewers keep up with.
         cell_pixels: of a cell's side.
@@ -111,7 +111,7 @@ def animate(
 def _pictures(task: Task, trajectory: Trajectory) -> list[GridPicture]:
     """One before every step, and one of the end."""
     shape = trajectory.action.shape
-    require(len(shape) == 1, "a trajectory must be one life, not a batch", shape)
+    require(len(shape) == 1, "a trajectory must be of one rollout, not a batch", shape)
     states, final = jax.device_get((trajectory.state, trajectory.final_state))
     at = [jax.tree.map(lambda leaf, t=t: leaf[t], states) for t in range(shape[0])]
     return [picture_of(task, state) for state in [*at, final]]

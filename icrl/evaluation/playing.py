@@ -21,12 +21,12 @@ from icrl.agents import Agent, as_agent, fixed, trained
 from icrl.algorithms.base import Algorithm, of_any_task
 from icrl.evaluation.scores import Scores
 from icrl.keys import Purpose, fold
-from icrl.pretraining.examples import Pretraining, ask_and_label, gather
+from icrl.pretraining.examples import Pretraining, gather, query_and_label
 from icrl.rollout import Trajectory, answers, replay, rollout
 from icrl.runs.metrics import playing
 from icrl.tokenizers.encoding import decisions, encode
 
-Law = Float[Array, "decisions actions"]
+Probabilities = Float[Array, "decisions actions"]
 # By name; an algorithm plays as it is, or is made from each task.
 Agents: TypeAlias = Mapping[str, Agent | Algorithm | Callable[[Task], Algorithm]]
 TASKS, AGENTS, CONTEXTS = Purpose.TASKS, Purpose.AGENTS, Purpose.CONTEXTS
@@ -42,11 +42,11 @@ def play(
     *,
     num_episodes: int = 1,
 ) -> tuple[Task, Trajectory]:
-    """Task `index` and the life of an agent in it.
+    """Task `index` and the trajectory of an agent in it.
 
-    The task and its noise depend on `key` and `index` alone: whoever is played with the
-    same two meets the same ones, in `online` as in every diagnostic. Of finitely many
-    tasks every one is played in turn.
+    The task and its noise depend on `key` and `index` alone: they are the same for all
+    agents, in `online` as in every diagnostic. Of finitely many tasks every one is
+    played in turn.
     """
     key_sample, key_noise = jax.random.split(key_for(key, TASKS, index))
     task = task_at(tasks, key_sample, index)
@@ -177,36 +177,42 @@ def losses(
 
     Returns:
         `loss` of the models [seeds, tasks, decisions] and `loss_floor` [1, ...], nats;
-        0 where a decision has no label. Where the pretraining asks about states, both
-        answer the same questions, drawn as for training.
+        0 where a decision has no label. Where the pretraining has queries, both answer
+        the same ones, drawn as for training.
     """
     tokenizer = pretraining.tokenizer
 
-    def answers_of_model(model: Any, trajectory: Trajectory, query: Any) -> Law:
+    def answers_of_model(
+        model: Any, trajectory: Trajectory, query: Any
+    ) -> Probabilities:
         return jax.nn.softmax(
             decisions(tokenizer, model(encode(tokenizer, trajectory, query)))
         )
 
-    def answers_of_exact(model: Any, trajectory: Trajectory, query: Any) -> Law:
+    def answers_of_exact(
+        model: Any, trajectory: Trajectory, query: Any
+    ) -> Probabilities:
         del model
         return answers(exact, trajectory, query)
 
-    def loss(agent: Agent, answer: Callable[[Any, Trajectory, Any], Law]) -> Any:
+    def loss(
+        agent: Agent, answer: Callable[[Any, Trajectory, Any], Probabilities]
+    ) -> Any:
         def score(model: Any, index: Array, seed: Array) -> Array:
             key_context = key_for(key, CONTEXTS, index)
             key_sample, key_noise, key_agent = jax.random.split(key_context, 3)
             task = task_at(pretraining.tasks, key_sample, index)
             trajectory = gather(pretraining, key_noise, key_agent, task)
-            query, labels, weights = ask_and_label(
+            query, labels, weights = query_and_label(
                 pretraining, key_context, task, trajectory
             )
-            law = (
-                agent.law(model, task, trajectory)
+            probabilities = (
+                agent.action_probabilities(model, task, trajectory)
                 if query is None
                 else answer(model, trajectory, query)
             )
-            log_law = jnp.log(jnp.maximum(law, 1e-30))
-            return -weights * jnp.sum(labels * log_law, axis=-1)
+            log_probabilities = jnp.log(jnp.maximum(probabilities, 1e-30))
+            return -weights * jnp.sum(labels * log_probabilities, axis=-1)
 
         return over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
 

@@ -40,7 +40,7 @@ def online(
     """Sum of the rewards of every episode, for tasks whose rewards have no noise.
 
     Args:
-        key: as in `evaluation.online`; the same lives.
+        key: as in `evaluation.online`; the same trajectories.
         tasks: where tasks come from.
         agents: by name.
         num_tasks: tasks that each agent plays.

@@ -91,10 +91,10 @@ class Attention(Mixer):
         length: Int[Array, ""] | None = None,
         remember: int = 0,
     ) -> tuple[Float[Array, "time width"], AttentionCache | None]:
-        """As `Mixer`: one token, a question and a whole context each have a fast way.
+        """As `Mixer`: one token, a query and a whole context each have a fast way.
 
         After `max_tokens` tokens the memory is full: a further one would overwrite the
-        last, unnoticed. Whoever plays checks the length of the game beforehand.
+        last, unnoticed. Callers check the number of steps beforehand.
         """
         queries, keys, values = self._project(x)
         after = None

@@ -71,7 +71,7 @@ class SequenceModel(Protocol):
     ) -> Float[Array, " actions"]:
         """The logits of `step`, for a token that is not remembered.
 
-        `vmap` it over tokens, and many questions share the memory of one context.
+        `vmap` it over tokens, and many queries share the memory of one context.
         """
         ...
 

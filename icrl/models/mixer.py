@@ -45,7 +45,7 @@ class Mixer(nnx.Module):
             reset: true where a token begins a sequence of its own; None: nowhere.
             length: tokens after which the memory is returned; None: all of them.
             remember: room of the memory that is returned, in tokens; 0: none is, as
-                for a question. A memory that is given keeps its own room.
+                for a query. A memory that is given keeps its own room.
         """
         raise NotImplementedError
 

@@ -153,7 +153,7 @@ class Transformer(nnx.Module):
         """Appends one token: the new memory, and the logits after it.
 
         After `max_tokens` tokens the memory is full: a further one would overwrite the
-        last, unnoticed. Whoever plays checks the length of the game beforehand.
+        last, unnoticed. Callers check the number of steps beforehand.
         """
         begins = None if reset is None else reset[None]
         x, after = self.features(token[None], cache, reset=begins, remember=True)

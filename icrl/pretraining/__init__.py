@@ -1,4 +1,4 @@
-"""Supervised pretraining data: who acts, who labels, and how it is written."""
+"""Supervised pretraining data: behaviour policies, experts and their examples."""
 
 from icrl.pretraining.examples import (
     Collect,
@@ -8,8 +8,8 @@ from icrl.pretraining.examples import (
     gather,
     hindsight_expert,
     imitation_loss,
-    law_expert,
     optimal_expert,
+    probabilities_expert,
     sample,
     taken_actions_expert,
 )
@@ -22,8 +22,8 @@ __all__ = [
     "gather",
     "hindsight_expert",
     "imitation_loss",
-    "law_expert",
     "optimal_expert",
+    "probabilities_expert",
     "sample",
     "taken_actions_expert",
 ]

@@ -29,7 +29,7 @@ def independent_pairs(family: Family, num_steps: int) -> Collect:
     """Uniform states and actions, one transition from each: a generative model.
 
     Source: the released code of Lee et al. 2023, arXiv 2306.14892, for Dark Room; the
-    paper speaks of a uniform policy.
+    paper has a uniform policy.
 
     Args:
         family: with integer observations that determine the state.
@@ -106,27 +106,33 @@ def thinned_history(
     return collect
 
 
-def some_of_life(algorithm: Algorithm, *, num_episodes: int, life: int) -> Collect:
-    """A few episodes in a row of a longer life, from any of its first ones on.
+def part_of_rollout(
+    algorithm: Algorithm, *, num_episodes: int, rollout_episodes: int
+) -> Collect:
+    """A few episodes in a row of a longer rollout, from any of its first ones on.
 
-    What an agent did in them speaks of what it saw before. So they are no context for
-    labels that know the task; a law of what the context itself shows labels rightly.
+    What an agent did in them depends on what it saw before. So they are no context for
+    labels that know the task; action probabilities given the context alone are right.
 
     Args:
-        algorithm: who lives.
+        algorithm: the behaviour policy.
         num_episodes: episodes kept.
-        life: episodes lived.
+        rollout_episodes: episodes of the whole rollout.
 
     Raises:
-        ValueError: unless 1 <= `num_episodes` <= `life`.
+        ValueError: unless 1 <= `num_episodes` <= `rollout_episodes`.
     """
-    rule = f"num_episodes must lie in [1, {life}], the length of the life"
-    require(1 <= num_episodes <= life, rule, num_episodes)
+    rule = f"num_episodes must lie in [1, {rollout_episodes}], the rollout's length"
+    require(1 <= num_episodes <= rollout_episodes, rule, num_episodes)
 
     def collect(key_noise: Key, key_agent: Key, task: Task) -> Trajectory:
         key_start, key_agent = jax.random.split(key_agent)
-        whole = rollout(key_noise, key_agent, task, algorithm, num_episodes=life)
-        start = jax.random.randint(key_start, (), 0, life - num_episodes + 1)
+        whole = rollout(
+            key_noise, key_agent, task, algorithm, num_episodes=rollout_episodes
+        )
+        start = jax.random.randint(
+            key_start, (), 0, rollout_episodes - num_episodes + 1
+        )
         steps = num_episodes * task.horizon
 
         def keep(x: Array) -> Array:
@@ -143,7 +149,7 @@ def in_other_task(
 ) -> Collect:
     """The same way to collect, but now and then in another task than the one labelled.
 
-    It fits labels that do not read the task, such as a law of what the context shows.
+    It fits labels that do not read the task, such as probabilities given the context.
 
     Args:
         collect: the way.
@@ -167,10 +173,10 @@ def in_other_task(
 def any_state(
     family: Family, num_queries: int | None = None, *, visited: float = 0.0
 ) -> Callable[[Key, Trajectory], Int[Array, "..."]]:
-    """`(key, trajectory) -> obs`: a state to ask about, each equally likely.
+    """`(key, trajectory) -> obs`: a query state, each equally likely.
 
     An agent that has found a goal comes to few states, and to the same ones over and
-    over: `visited` is how often they are asked about instead.
+    over: `visited` is how often one of them is the query instead.
 
     Args:
         family: with integer observations.
@@ -231,7 +237,7 @@ def demonstration(
     start: Callable[[Key, Task], Int[Array, ""]],
     policy: Callable[[Task, Int[Array, ""]], Int[Array, ""]],
 ) -> Collect:
-    """One episode from a state of somebody's choice, by a policy that knows the task.
+    """One episode from a chosen state, by a policy that knows the task.
 
     Args:
         start: `(key, task) -> obs` of the state that it begins in.

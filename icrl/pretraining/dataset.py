@@ -225,8 +225,8 @@ def _card(manifest: dict[str, Any]) -> str:
     lines += [
         "",
         "Row i of `tokens.npy`, `labels.npy` and `weights.npy` is one trajectory: its "
-        "tokens, the expert's law at every decision, and the weight of each decision "
-        "in the loss. Written by the generator that training uses; the same seed and "
-        "versions write the same bytes.",
+        "tokens, the expert's probabilities at every decision, and the weight of each "
+        "decision in the loss. Written by the generator that training uses; the same "
+        "seed and versions write the same bytes.",
     ]
     return "\n".join(lines) + "\n"

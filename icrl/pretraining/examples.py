@@ -1,9 +1,9 @@
-"""Supervised pretraining data: who acts, who labels, and how it is written.
+"""Supervised pretraining data: a behaviour policy, an expert and a tokenizer.
 
-Lin, Bai and Mei 2023 (arXiv 2310.08566, Section 2) name the three choices: a context
-algorithm Alg_0 plays a task, an expert Alg_E labels every step of what it did, and the
-model is fitted by maximum likelihood at every prefix. DPT is the optimal policy as
-expert; Algorithm Distillation is a learning algorithm as both.
+Lin, Bai and Mei 2023 (arXiv 2310.08566, Section 2) name the choices: the behaviour
+policy (their context algorithm Alg_0) plays a task, an expert Alg_E labels every step
+of its trajectory, and the model is fitted by maximum likelihood at every prefix. DPT is
+the optimal policy as expert; Algorithm Distillation is a learning algorithm as both.
 """
 
 import functools
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from envs.base import Key, Task, gaps_of, require, require_gaps, require_state
 from envs.splits import TaskSet
 from icrl.agents import Recipe
-from icrl.algorithms.base import Algorithm, require_law
+from icrl.algorithms.base import Algorithm, require_probabilities
 from icrl.config import PretrainingConfig
 from icrl.keys import Purpose, fold
 from icrl.rollout import Trajectory, answers, predictions, rollout
@@ -41,17 +41,17 @@ class Example(NamedTuple):
 
 
 class Pretraining(NamedTuple):
-    """The three choices, and the tasks they are made on.
+    """Behaviour policy, expert and tokenizer, and the tasks.
 
     Attributes:
         tasks: where tasks come from: a half of a split.
-        context: `task -> Algorithm`, who acts. Most ignore the task.
-        expert: `(task, trajectory, query) -> (labels, weights)`, who labels, and which
-            decisions have a label.
+        context: `task -> Algorithm`, the behaviour policy. Most ignore the task.
+        expert: `(task, trajectory, query) -> (labels, weights)`; the weight of a
+            decision without a label is 0.
         tokenizer: how it is written.
         num_episodes: episodes in a context.
         collect: how data is collected instead of by playing episodes, if it is
-            (`icrl.collection`); then nobody needs to act.
+            (`icrl.pretraining.collection`); then `context` is not used.
         query: `(key, trajectory) -> obs`, what every decision of a context is about,
             where that is not the state it was taken in; or [decisions], one for each.
         options: of the data: how many examples there are, or where they lie.
@@ -77,7 +77,7 @@ def sample(pretraining: Pretraining, key: Key) -> Example:
     key_task, key_noise, key_agent = jax.random.split(key, 3)
     task = pretraining.tasks.sample(key_task)
     trajectory = gather(pretraining, key_noise, key_agent, task)
-    query, labels, weights = ask_and_label(pretraining, key, task, trajectory)
+    query, labels, weights = query_and_label(pretraining, key, task, trajectory)
     tokens = encode(pretraining.tokenizer, trajectory, query)
     return Example(tokens=tokens, labels=labels, weights=weights)
 
@@ -97,34 +97,34 @@ def gather(
     )
 
 
-def ask_and_label(
+def query_and_label(
     pretraining: Pretraining, key: Key, task: Task, trajectory: Trajectory
 ) -> tuple[Any, Labels, Float[Array, " decisions"]]:
-    """The query of a context, if its tokenizer asks one; labels and their weights."""
-    require_question(pretraining)
+    """The query of a context, if it has one; labels and their weights."""
+    require_query(pretraining)
     query = None
     if pretraining.query is not None:
         query = pretraining.query(fold(key, Purpose.QUERY), trajectory)
     return query, *pretraining.expert(task, trajectory, query)
 
 
-def require_question(pretraining: Pretraining) -> None:
-    """Raises `ValueError` if states are asked about, and nobody says which."""
-    asks = pretraining.tokenizer.asks
-    rule = "a tokenizer that asks about states needs a query; use step or interleaved"
-    require(not asks or pretraining.query is not None, rule, "none")
+def require_query(pretraining: Pretraining) -> None:
+    """Raises `ValueError` if the tokenizer needs a query and there is none."""
+    needed = pretraining.tokenizer.needs_query
+    rule = "a tokenizer with queries needs a query; use step or interleaved"
+    require(not needed or pretraining.query is not None, rule, "none")
 
 
-def ask_everywhere(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
+def move_to_query(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
     """The same data, with every decision in the state that shows its query at step 0.
 
-    An expert that reads states then labels the decision that is asked for. Every
-    question has an answer, whatever of the data is valid.
+    An expert that reads states then labels the decision at the query. Every query has
+    an answer, whatever of the data is valid.
     """
     num_steps = trajectory.action.shape[0]
     queries = jnp.broadcast_to(query, num_steps + 1)
     start = jnp.zeros((), jnp.int32)
-    rebuild = functools.partial(require_state, "asking about states", task)
+    rebuild = functools.partial(require_state, "a query", task)
     states = jax.vmap(rebuild, (None, 0))(start, queries)
     return trajectory._replace(
         state=jax.tree.map(lambda x: x[:-1], states),
@@ -144,7 +144,7 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
 
     def label(task: Task, trajectory: Trajectory, query: Any = None):
         if query is not None:
-            trajectory = ask_everywhere(task, trajectory, query)
+            trajectory = move_to_query(task, trajectory, query)
         states = jax.tree.map(
             lambda x, last: jnp.concatenate([x, last[None]]),
             trajectory.state,
@@ -169,28 +169,28 @@ def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
     Source: Laskin et al. 2022, arXiv 2210.14215.
 
     Raises:
-        ValueError: if it is asked about other states than those it acted in.
+        ValueError: if there is a query: another state than those it acted in.
     """
     rule = "the actions taken answer no query; use step or interleaved"
-    require(query is None, rule, "a tokenizer that asks about states")
+    require(query is None, rule, "a tokenizer with queries")
     taken = jax.nn.one_hot(trajectory.action, task.num_actions)
     labels = jnp.concatenate([taken, jnp.zeros((1, task.num_actions))])
     return labels, jnp.append(trajectory.valid, False).astype(jnp.float32)
 
 
-def law_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
+def probabilities_expert(algorithm: Algorithm, *, empty_context: bool = True) -> Expert:
     """An algorithm that saw the same history: labels are its action probabilities.
 
     It may be the context algorithm (distillation with soft labels) or another one.
 
     Args:
-        algorithm: whose law it is.
+        algorithm: the one whose probabilities they are.
         empty_context: whether decision 0 is trained, as in `optimal_expert`.
 
     Raises:
         ValueError: if it has no `action_probabilities`.
     """
-    require_law(algorithm)
+    require_probabilities(algorithm)
 
     def label(task: Task, trajectory: Trajectory, query: Any = None):
         num_steps = trajectory.action.shape[0]
@@ -215,7 +215,7 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
     Raises:
         ValueError: if it has no `action_probabilities`.
     """
-    law = require_law(algorithm)
+    probabilities = require_probabilities(algorithm)
 
     def label(task: Task, trajectory: Trajectory, query: Any = None):
         require(query is None, "hindsight answers no query; use step", "a query")
@@ -231,7 +231,7 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
             trajectory.obs,
             trajectory.final_obs,
         )
-        labels = jax.vmap(law, (None, 0))(informed, obs)
+        labels = jax.vmap(probabilities, (None, 0))(informed, obs)
         return labels, _decided(task, trajectory)
 
     return label

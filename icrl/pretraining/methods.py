@@ -1,6 +1,6 @@
-"""The literature's pretrainings by name: settings of who acts and who labels.
+"""The literature's pretrainings by name: settings of behaviour policy and expert.
 
-Who acts, who labels and how it is written are three values (`icrl.pretraining`). The
+Behaviour policy, expert and tokenizer are three values (`icrl.pretraining`). The
 literature's names are settings of them:
 
 | name | context | expert | what is learnt |
@@ -32,12 +32,12 @@ from icrl.pretraining.examples import (
     Expert,
     Pretraining,
     hindsight_expert,
-    law_expert,
     optimal_expert,
+    probabilities_expert,
     taken_actions_expert,
 )
 
-# Who acts: an algorithm, or one made from each task.
+# The behaviour policy: an algorithm, or one made from each task.
 Context: TypeAlias = Algorithm | Callable[[Task], Algorithm]
 
 
@@ -56,12 +56,12 @@ def choices(
 
     Args:
         recipe: the family and the tokenizer.
-        context: who acts.
-        expert: who labels.
+        context: the behaviour policy.
+        expert: what labels.
         options: of the data.
-        behaviour: who acts, in words that no other behaviour of the family shares:
+        behaviour: the behaviour policy in words that no other one of the family shares:
             with its settings.
-        labels: who labels, likewise.
+        labels: the expert in words, likewise.
     """
     family = recipe.make_family()
     split = family.split()
@@ -99,12 +99,12 @@ def decision_pretraining(
 
     Args:
         recipe: the family and the tokenizer.
-        context: who acts.
+        context: the behaviour policy.
         options: of the data.
-        behaviour: who acts, in words, as in `choices`.
-        posterior: exact posterior sampling. Its law labels instead of the optimal
-            action, whose conditional expectation it is: the same minimum, reached with
-            less variance.
+        behaviour: the behaviour policy in words, as in `choices`.
+        posterior: exact posterior sampling. Its probabilities are the labels instead of
+            the optimal action, whose conditional expectation they are: the same
+            minimum, reached with less variance.
 
     Raises:
         ValueError: if the posterior has no `action_probabilities`.
@@ -112,7 +112,7 @@ def decision_pretraining(
     if posterior is None:
         expert = optimal_expert(empty_context=options.empty_context)
     else:
-        expert = law_expert(posterior, empty_context=options.empty_context)
+        expert = probabilities_expert(posterior, empty_context=options.empty_context)
     labels = "optimal" if posterior is None else "posterior"
     return choices(recipe, context, expert, options, behaviour=behaviour, labels=labels)
 
@@ -126,12 +126,12 @@ def state_query_pretraining(
     posterior: Algorithm | None = None,
     visited: float = 0.0,
 ) -> Pretraining:
-    """DPT of an MDP as published: any data, a state asked about, its best action.
+    """DPT of an MDP as published: any data, a query state, its best action.
 
-    A tokenizer that asks at every token learns from every prefix of the data.
+    A tokenizer with a query in every token learns from every prefix of the data.
 
     Args:
-        recipe: the family, a tokenizer that asks about states, and `query_table`.
+        recipe: the family, a tokenizer with queries, and `query_table`.
         options: of the data.
         collect: how contexts are collected; independent uniform states and actions, as
             in the released code, if None.
@@ -140,13 +140,13 @@ def state_query_pretraining(
         visited: as in `collection.any_state`; 0 in the released code.
 
     Raises:
-        ValueError: if the recipe asks about no state, contexts are collected in a way
-            that has no name, or the posterior has no `action_probabilities`.
+        ValueError: if the recipe has no query, contexts are collected in a way that has
+            no name, or the posterior has no `action_probabilities`.
     """
     family, tokenizer = recipe.make_family(), recipe.make_tokenizer()
-    rule = "tokenizer must ask about states, as query_first does"
+    rule = "tokenizer must have a query, as query_first has"
     require(tokenizer.query is not None, rule, recipe.tokenizer)
-    rule = "agent must be query_table, which asks about states"
+    rule = "agent must be query_table, which plays models with queries"
     require(recipe.agent == "query_table", rule, recipe.agent)
     num_steps = recipe.num_episodes * family.horizon
     named = (collect is None) == (behaviour == "independent_pairs")
@@ -196,14 +196,14 @@ def algorithm_distillation(
     """
     rule = "soft labels need the whole history, every 1"
     require(every == 1 or not soft_labels, rule, every)
-    expert = law_expert(algorithm) if soft_labels else taken_actions_expert
+    expert = probabilities_expert(algorithm) if soft_labels else taken_actions_expert
     plain = choices(
         recipe,
         algorithm,
         expert,
         options,
         behaviour=behaviour if every == 1 else f"{behaviour}, 1 episode of {every}",
-        labels="its law" if soft_labels else "its actions",
+        labels="its probabilities" if soft_labels else "its actions",
     )
     if every == 1:
         return plain
@@ -222,19 +222,19 @@ def approximate_decision_pretraining(
 ) -> Pretraining:
     """Approximate DPT: the best action is inferred from the whole trajectory.
 
-    No label needs the task. Lin et al. 2023 bound the gap to DPT by how far the law of
-    the inferred action is from the posterior over the best one.
+    No label needs the task. Lin et al. 2023 bound the gap to DPT by how far the
+    distribution of the inferred action is from the posterior over the best one.
 
     Args:
         recipe: the family and the tokenizer.
-        context: who acts.
-        inference: its law after the last step labels every step. With exact posterior
-            sampling what is learnt is DPT's target itself, for the posterior is the
-            mean of later posteriors; `most_likely` of it, or a rule that ignores the
-            prior, is a guess and comes only near.
+        context: the behaviour policy.
+        inference: its probabilities after the last step are the label of every step.
+            With exact posterior sampling what is learnt is DPT's target itself, for the
+            posterior is the mean of later posteriors; `most_likely` of it, or a rule
+            that ignores the prior, is a guess and comes only near.
         options: of the data.
-        behaviour: who acts, in words, as in `choices`.
-        labels: who infers, likewise.
+        behaviour: the behaviour policy in words, as in `choices`.
+        labels: the inference in words, likewise.
 
     Raises:
         ValueError: if `inference` has no `action_probabilities`.

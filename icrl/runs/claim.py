@@ -16,9 +16,9 @@ from icrl.config import ExperimentConfig
 from icrl.errors import RunError
 from icrl.runs import files, provenance, serialization
 
-Cohort: TypeAlias = tuple[int, ...]  # a seed group: trains together; at least one
+SeedGroup: TypeAlias = tuple[int, ...]  # a seed group: trains together; at least one
 
-CONFIG = {"experiment": str, "preset": str, "cohorts": [[int]], "config": dict}
+CONFIG = {"experiment": str, "preset": str, "seed_groups": [[int]], "config": dict}
 DONE = {"seeds": [int]}
 
 
@@ -28,13 +28,13 @@ class Claim:
 
     Attributes:
         folder: of the run.
-        cohorts: the seed groups, in the order they came.
+        groups: the seed groups, in the order they came.
         added: the one that this claim added; None if it added none.
     """
 
     folder: pathlib.Path
-    cohorts: tuple[Cohort, ...] = ()
-    added: Cohort | None = None
+    groups: tuple[SeedGroup, ...] = ()
+    added: SeedGroup | None = None
     _made: list[pathlib.Path]  # folders that this claim made, the outermost first
     _config_before: bytes | None
     _lock: IO[str]
@@ -54,10 +54,10 @@ class Claim:
         """Whether there is anything that would be lost."""
         if self.added is None:
             return True
-        suffix = suffix_of(self.added, self.cohorts)
+        suffix = suffix_of(self.added, self.groups)
         logs = self.folder.glob(f"metrics*{suffix}.jsonl")
         return (
-            is_begun(self.folder, self.added, self.cohorts)
+            is_begun(self.folder, self.added, self.groups)
             or any(path.stat().st_size for path in logs)
             or (bool(self._made) and (self.folder / "summary.json").exists())
         )
@@ -68,7 +68,7 @@ class Claim:
             shutil.rmtree(self.folder, ignore_errors=True)
             _remove_empty(self._made)
             return
-        suffix = suffix_of(self.added, self.cohorts)
+        suffix = suffix_of(self.added, self.groups)
         (self.folder / f"env{suffix}.json").unlink(missing_ok=True)
         for path in self.folder.glob(f"metrics*{suffix}.jsonl"):
             if not path.stat().st_size:
@@ -106,24 +106,26 @@ def take(
     )
     try:
         files.remove_leftovers(folder)
-        claim.cohorts = groups(folder, config)
-        known = sum(claim.cohorts, ())
+        claim.groups = begun_groups(folder, config)
+        known = sum(claim.groups, ())
         added = tuple(seed for seed in config.seeds if seed not in known)
         if added:
-            claim.cohorts, claim.added = (*claim.cohorts, added), added
+            claim.groups, claim.added = (*claim.groups, added), added
             encoded = serialization.encode(config)
-            encoded["seeds"] = sum(claim.cohorts, ())
+            encoded["seeds"] = sum(claim.groups, ())
             content = {"experiment": experiment, "preset": preset}
-            content |= {"cohorts": claim.cohorts, "config": encoded}
+            content |= {"seed_groups": claim.groups, "config": encoded}
             files.write_json(path, content)
-        _check_provenance(folder, claim.cohorts)
+        _check_provenance(folder, claim.groups)
     except BaseException:
         claim.release(failed=True)
         raise
     return claim
 
 
-def groups(folder: pathlib.Path, config: ExperimentConfig) -> tuple[Cohort, ...]:
+def begun_groups(
+    folder: pathlib.Path, config: ExperimentConfig
+) -> tuple[SeedGroup, ...]:
     """The seed groups of a folder that have begun.
 
     Raises:
@@ -143,19 +145,21 @@ def groups(folder: pathlib.Path, config: ExperimentConfig) -> tuple[Cohort, ...]
             f"{folder} holds a run with another config: {key} is {there!r} there "
             f"and {here!r} here; move that folder away"
         )
-    cohorts = tuple(tuple(cohort) for cohort in found["cohorts"])
-    while cohorts and not is_begun(folder, cohorts[-1], cohorts):
-        cohorts = cohorts[:-1]
-    return cohorts
+    groups = tuple(tuple(group) for group in found["seed_groups"])
+    while groups and not is_begun(folder, groups[-1], groups):
+        groups = groups[:-1]
+    return groups
 
 
-def is_begun(folder: pathlib.Path, cohort: Cohort, cohorts: tuple[Cohort, ...]) -> bool:
+def is_begun(
+    folder: pathlib.Path, group: SeedGroup, groups: tuple[SeedGroup, ...]
+) -> bool:
     """Whether a seed group is finished, or has a checkpoint or a model's weights."""
     weights = folder / "weights"
     return (
-        set(cohort) <= finished_seeds(folder)
-        or _has_checkpoint(folder / f"checkpoints{suffix_of(cohort, cohorts)}")
-        or any(any(weights.glob(f"*seed_{seed}.safetensors")) for seed in cohort)
+        set(group) <= finished_seeds(folder)
+        or _has_checkpoint(folder / f"checkpoints{suffix_of(group, groups)}")
+        or any(any(weights.glob(f"*seed_{seed}.safetensors")) for seed in group)
     )
 
 
@@ -165,24 +169,24 @@ def finished_seeds(folder: pathlib.Path) -> set[int]:
     return set(files.read_json(path, DONE)["seeds"]) if path.exists() else set()
 
 
-def suffix_of(cohort: Cohort, cohorts: tuple[Cohort, ...]) -> str:
+def suffix_of(group: SeedGroup, groups: tuple[SeedGroup, ...]) -> str:
     """What the names of a seed group's files end in; nothing for the first group."""
-    if cohort == cohorts[0]:
+    if group == groups[0]:
         return ""
-    head, *rest = cohort
+    head, *rest = group
     return f"_seeds_{head}-{rest[-1]}" if rest else f"_seeds_{head}"
 
 
-def _check_provenance(folder: pathlib.Path, cohorts: tuple[Cohort, ...]) -> None:
+def _check_provenance(folder: pathlib.Path, groups: tuple[SeedGroup, ...]) -> None:
     """Records where an unfinished run runs, or refuses to resume it elsewhere."""
     here, finished = provenance.describe(), finished_seeds(folder)
-    for cohort in cohorts:
-        suffix = suffix_of(cohort, cohorts)
+    for group in groups:
+        suffix = suffix_of(group, groups)
         path, checkpoints = (
             folder / f"env{suffix}.json",
             folder / f"checkpoints{suffix}",
         )
-        if set(cohort) <= finished:
+        if set(group) <= finished:
             continue
         if path.exists() and _has_checkpoint(checkpoints):
             different = provenance.differences(files.read_json(path, {}), here)

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from icrl.errors import RunError
 
-IN_USE = (errno.EAGAIN, errno.EWOULDBLOCK)  # somebody else holds the lock
+IN_USE = (errno.EAGAIN, errno.EWOULDBLOCK)  # another process holds the lock
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 KINDS = {  # of JSON's values
     dict: "an object",

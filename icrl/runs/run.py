@@ -24,7 +24,7 @@ from icrl.config import ExperimentConfig
 from icrl.errors import RunError
 from icrl.experiment import Experiment
 from icrl.runs import claim, files, saved, serialization, tables
-from icrl.runs.claim import Claim, Cohort
+from icrl.runs.claim import Claim, SeedGroup
 
 SECONDS = {"wall_seconds": float}
 
@@ -35,9 +35,9 @@ class Run:
 
     experiment: Experiment
     preset: str
-    config: ExperimentConfig  # with the seeds of all cohorts
+    config: ExperimentConfig  # with the seeds of all groups
     folder: pathlib.Path
-    cohorts: tuple[Cohort, ...]
+    groups: tuple[SeedGroup, ...]
     done: bool  # the summary covers all seeds that were asked for
     _claim: Claim | None  # none on a finished run, which is only read
     _earlier_seconds: float  # of sessions before this one
@@ -55,27 +55,27 @@ class Run:
         seconds = {"wall_seconds": self.wall_seconds}
         files.write_json(self.folder / "clock.json", seconds)
 
-    def checkpoints(self, cohort: Cohort, name: str = "") -> Any:
-        """Returns the `Checkpoints` of a cohort's model.
+    def checkpoints(self, group: SeedGroup, name: str = "") -> Any:
+        """Returns the `Checkpoints` of a seed group's model.
 
         Args:
-            cohort: seeds that train together.
+            group: seeds that train together.
             name: tells models apart where a run trains several.
         """
         from icrl.runs.checkpoint import Checkpoints
 
-        folder = self.folder / f"checkpoints{self._suffix(cohort)}" / name
+        folder = self.folder / f"checkpoints{self._suffix(group)}" / name
         return Checkpoints(folder, on_save=self.tick)
 
-    def metrics(self, cohort: Cohort, resume_step: int = 0, name: str = "") -> Any:
-        """Returns the `MetricsLog` of a cohort's model, cut back to `resume_step`."""
+    def metrics(self, group: SeedGroup, resume_step: int = 0, name: str = "") -> Any:
+        """Returns the `MetricsLog` of a group's model, cut back to `resume_step`."""
         from icrl.runs.metrics import MetricsLog
 
         stem = f"metrics_{name}" if name else "metrics"
         return MetricsLog(
             self.folder,
             extra=self.config.log,
-            name=stem + self._suffix(cohort),
+            name=stem + self._suffix(group),
             resume_step=resume_step,
         )
 
@@ -84,9 +84,9 @@ class Run:
         stem = f"{name}_seed_{seed}" if name else f"seed_{seed}"
         return self.folder / "weights" / f"{stem}.safetensors"
 
-    def is_trained(self, cohort: Cohort, name: str = "") -> bool:
-        """Tells whether each seed of a cohort has its weights."""
-        return all(self.weights(seed, name).exists() for seed in cohort)
+    def is_trained(self, group: SeedGroup, name: str = "") -> bool:
+        """Tells whether each seed of a group has its weights."""
+        return all(self.weights(seed, name).exists() for seed in group)
 
     def finish(
         self,
@@ -143,10 +143,10 @@ class Run:
     def __exit__(self, *error: object) -> None:
         self.close(failed=error[0] is not None)
 
-    def _suffix(self, cohort: Cohort) -> str:
-        if cohort not in self.cohorts:
-            raise ValueError(f"cohort must be one of {self.cohorts}, got {cohort}")
-        return claim.suffix_of(cohort, self.cohorts)
+    def _suffix(self, group: SeedGroup) -> str:
+        if group not in self.groups:
+            raise ValueError(f"group must be one of {self.groups}, got {group}")
+        return claim.suffix_of(group, self.groups)
 
 
 def open_run(
@@ -173,14 +173,14 @@ def open_run(
     folder = (root or results_root()) / experiment.name / name
     done = set(config.seeds) <= claim.finished_seeds(folder)
     held = None if done else claim.take(folder, experiment.name, preset, config)
-    cohorts = held.cohorts if held else claim.groups(folder, config)
+    groups = held.groups if held else claim.begun_groups(folder, config)
     try:
         return Run(
             experiment=experiment,
             preset=preset,
-            config=dataclasses.replace(config, seeds=sum(cohorts, ())),
+            config=dataclasses.replace(config, seeds=sum(groups, ())),
             folder=folder,
-            cohorts=cohorts,
+            groups=groups,
             done=done,
             _claim=held,
             _earlier_seconds=_earlier_seconds(folder),

@@ -53,5 +53,5 @@ def bayes_regret_asymptote(
 
 
 def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """KL divergence between Bernoulli laws, in nats."""
+    """KL divergence between Bernoulli distributions, in nats."""
     return p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))

@@ -70,8 +70,8 @@ class Tokenizer(NamedTuple):
         end_tokens: how many tokens more an episode's last step adds.
         last_step_only: whether a memory depends on nothing but the last step, and on
             its field `episode`, an `Episode`. Then a trajectory is written in parallel.
-        query: where the observation of a decision stands, if one may ask about any:
-            in the "first" token alone, or in "each". `agents.query_table` plays these.
+        query: where the query stands, if it may be any observation: in the "first"
+            token alone, or in "each". `agents.query_table` plays these.
         arm_features: (arms, dim) of what stands first in every token that decides, if
             that is the features of all arms.
     """
@@ -88,8 +88,8 @@ class Tokenizer(NamedTuple):
     arm_features: tuple[int, int] | None = None
 
     @property
-    def asks(self) -> bool:
-        """Whether a decision is about an observation that somebody must choose."""
+    def needs_query(self) -> bool:
+        """Whether an observation must be chosen as the query of a decision."""
         space = self.family.observation
         one = isinstance(space, Discrete) and space.n == 1
         return self.query == "each" or (self.query == "first" and not one)

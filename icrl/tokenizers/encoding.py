@@ -21,7 +21,7 @@ def encode(
         tokenizer: how.
         trajectory: of `time` steps.
         query: what is observed at every decision [decisions, ...], or at all of them,
-            instead of what the trajectory shows: states that are asked about.
+            instead of what the trajectory shows.
 
     Returns:
         `tokenizer.num_tokens(time)` tokens.

@@ -1,4 +1,4 @@
-"""Ours: every token shows a transition and the state that is asked about."""
+"""Ours: every token shows a transition and a query state."""
 
 from typing import Any
 
@@ -19,14 +19,14 @@ from icrl.tokenizers.registry import register
 
 @register("query_each")
 def query_each(family: Family) -> Tokenizer:
-    """Every token shows a transition and the state that is asked about.
+    """Every token shows a transition and a query state.
 
     A token is [s_query, s, one-hot a, s', r] of the transition before. Where
     `query_first` learns one answer from a context, this learns one from every prefix of
-    it, each about another state; and all states are asked with one cache of the data.
+    it, each for another query; and all queries share one cache of the data.
 
     Raises:
-        ValueError: if observations are real-valued: they cannot all be asked about.
+        ValueError: if observations are real-valued: they cannot all be queries.
     """
     space = require_discrete("query_each", family)
     show, size = transition_of(family)

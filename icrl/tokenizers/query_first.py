@@ -1,4 +1,4 @@
-"""DPT's tokens: the state that is asked about, then one token a transition."""
+"""DPT's tokens: the query state, then one token a transition."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Memory(NamedTuple):
 
 @register("query_first")
 def query_first(family: Family) -> Tokenizer:
-    """DPT's tokens: the state that is asked about, then one token a transition.
+    """DPT's tokens: the query state, then one token a transition.
 
     Token 0 is [s_query, 0, 0, 0]; token j is [s, one-hot a, s', r].
 
@@ -38,7 +38,7 @@ def query_first(family: Family) -> Tokenizer:
     state is the constant 1 there too.
 
     Raises:
-        ValueError: if observations are real-valued: they cannot all be asked about.
+        ValueError: if observations are real-valued: they cannot all be queries.
     """
     space = require_discrete("query_first", family)
     show, size = transition_of(family)

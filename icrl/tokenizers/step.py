@@ -26,7 +26,7 @@ def step(
     """RL²'s tokens: one token a step, which carries what the last step brought.
 
     A token is [obs, one-hot previous action, previous reward, episode-end flag].
-    Causal, so that one cache serves the whole life of the agent.
+    Causal, so that one cache serves all steps of the agent.
 
     Source: Duan et al. 2016, arXiv 1611.02779, Section 3.1.
 

@@ -91,9 +91,9 @@ def fit(
     fitter = _Fitter(
         run, learner, num_steps, steps_per_call, checkpoint_every, data, name
     )
-    for cohort in run.cohorts:
-        if not run.is_trained(cohort, name):
-            fitter.fit(cohort)
+    for group in run.groups:
+        if not run.is_trained(group, name):
+            fitter.fit(group)
     seeds = tuple(s for s in run.config.seeds if run.weights(s, name).exists())
     like = jax.eval_shape(
         lambda key: learner.model(learner.init(key)), jax.random.key(0)
@@ -117,15 +117,15 @@ class _Fitter(NamedTuple):
     data: Any
     name: str
 
-    def fit(self, cohort: tuple[int, ...]) -> None:
-        """Trains the seeds of one cohort side by side and writes their weights."""
-        roots = jnp.stack([training_key(seed) for seed in cohort])
+    def fit(self, group: tuple[int, ...]) -> None:
+        """Trains the seeds of one group side by side and writes their weights."""
+        roots = jnp.stack([training_key(seed) for seed in group])
         steps = jax.jit(
             jax.vmap(self._steps, in_axes=(0, 0, None, None)), donate_argnums=0
         )
-        checkpoints = self.run.checkpoints(cohort, self.name)
+        checkpoints = self.run.checkpoints(group, self.name)
         first = checkpoints.latest() or 0
-        log = self.run.metrics(cohort, first, self.name)
+        log = self.run.metrics(group, first, self.name)
         label = self.name or "training"
         with (
             checkpoints,
@@ -142,7 +142,7 @@ class _Fitter(NamedTuple):
                 step += self.steps_per_call
                 alive = np.asarray(state.diverged_at) < 0
                 means = {k: np.asarray(v).mean(axis=1) for k, v in logged.items()}
-                _require_alive(alive, state, cohort, checkpoints)
+                _require_alive(alive, state, group, checkpoints)
                 log.log(step, **means)
                 progress.update(step, loss=float(means["loss"][alive].mean()))
                 stop = preemption.requested
@@ -152,7 +152,7 @@ class _Fitter(NamedTuple):
                 if stop:
                     checkpoints.wait()
                     preemption.exit()
-        for index, seed in enumerate(cohort):
+        for index, seed in enumerate(group):
             diverged_at = int(state.diverged_at[index])
             if diverged_at >= 0:
                 print(f"seed {seed} diverged at step {diverged_at}: left out")
@@ -185,14 +185,14 @@ class _Fitter(NamedTuple):
 
 
 def _require_alive(
-    alive: np.ndarray, state: FitState, cohort: tuple[int, ...], checkpoints: Any
+    alive: np.ndarray, state: FitState, group: tuple[int, ...], checkpoints: Any
 ) -> None:
     """Stops where no seed is left; the checkpoints before are the last good ones."""
     if alive.any():
         return
     at = ", ".join(
         f"seed {seed} at step {int(step)}"
-        for seed, step in zip(cohort, np.asarray(state.diverged_at), strict=True)
+        for seed, step in zip(group, np.asarray(state.diverged_at), strict=True)
     )
     good = checkpoints.latest()
     kept = "no checkpoint was saved" if good is None else f"checkpoint {good} is kept"

@@ -39,8 +39,8 @@ def train_models(
 
     Args:
         run: whose folder holds them.
-        pretraining: who acts, who labels, and how many examples there are; its recipe
-            (family, tokenizer and model) is saved beside the weights.
+        pretraining: behaviour policy, expert, and how many examples there are; its
+            recipe (family, tokenizer and model) is saved beside the weights.
         config: how they are fitted.
         name: tells models apart where a run trains several.
 
@@ -50,7 +50,7 @@ def train_models(
     recipe = pretraining.recipe
     if recipe is None:
         raise ValueError("a pretraining needs a recipe to train its models, got None")
-    if all(run.is_trained(cohort, name) for cohort in run.cohorts):
+    if all(run.is_trained(group, name) for group in run.groups):
         # what is there is only loaded: no need to make its data again
         pretraining = pretraining._replace(options=PretrainingConfig())
     draw, data = source(pretraining)

@@ -103,8 +103,10 @@ def bayes_optimal_regret(family: Family) -> float:
 
     require_prior("bayes_optimal", family, BernoulliBanditFamily)
     assert isinstance(family, BernoulliBanditFamily)  # for type checkers
-    arms, law = family.num_arms, stats.beta(family.alpha, family.beta)
-    best_mean = integrate.quad(lambda x: 1 - law.cdf(x) ** arms, 0, 1, epsabs=1e-12)[0]
+    arms, prior = family.num_arms, stats.beta(family.alpha, family.beta)
+    best_mean, _ = integrate.quad(
+        lambda x: 1 - prior.cdf(x) ** arms, 0, 1, epsabs=1e-12
+    )
     found = optimum(arms, family.horizon, float(family.alpha), float(family.beta))
     return family.horizon * best_mean - found.value
 

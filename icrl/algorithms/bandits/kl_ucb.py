@@ -31,9 +31,9 @@ def kl_ucb(
 
         n d(mean, q) ≤ ln t + log_log_weight ln ln t
 
-    where d is the Kullback-Leibler divergence: of Bernoulli laws for a Bernoulli
-    family, else of normal laws, for which q has a closed form. An arm never pulled
-    comes first; ties go to the lowest arm.
+    where d is the Kullback-Leibler divergence: of Bernoulli distributions for a
+    Bernoulli family, else of normal distributions, for which q has a closed form. An
+    arm never pulled comes first; ties go to the lowest arm.
 
     Source: Garivier and Cappé 2011, arXiv 1102.2490, Algorithm 1 (their c is our
     `log_log_weight`; 3 in the theorem, 0 advised in practice).

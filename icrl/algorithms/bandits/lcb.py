@@ -1,4 +1,4 @@
-"""Lower confidence bounds: pessimism, for choosing from somebody else's data."""
+"""Lower confidence bounds: pessimism, for data of another behaviour policy."""
 
 import jax.numpy as jnp
 

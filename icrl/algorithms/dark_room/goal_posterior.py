@@ -1,7 +1,7 @@
 """What an ideal DPT plays in dark rooms: exact posteriors over the hidden task.
 
-The law of an action is the posterior probability that it is the best one here, which is
-what a DPT would predict that had learnt its training data perfectly.
+The probability of an action is the posterior probability that it is the best one here,
+which is what a DPT would predict that had learnt its training data perfectly.
 """
 
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from envs.dark_room import DarkRoom, DarkRoomFamily, DarkRoomState
 from envs.planning import EXACT
 from envs.splits import FiniteTasks
 from icrl.algorithms.base import Algorithm, require_prior
-from icrl.algorithms.dark_room.version_space import Law, version_space, vote
+from icrl.algorithms.dark_room.version_space import Probabilities, version_space, vote
 from icrl.algorithms.registry import register
 
 Prior = Literal["all", "train"]
@@ -164,8 +164,8 @@ def _least_gap(tasks: DarkRoom) -> Bool[Array, "tasks cells actions"]:
 
 def _vote_of_pairs(
     best_moves: Bool[Array, "goals cells 5"], orders: Int[Array, "orders 5"]
-) -> Law:
-    """The law of the best action where every goal with every order has one vote.
+) -> Probabilities:
+    """Probabilities of the best action: every goal with every order has one vote.
 
     A pair's best action is the first that does one of the goal's best moves. So orders
     vote once for each of the 32 sets of moves, and goals choose among these votes.
@@ -176,7 +176,7 @@ def _vote_of_pairs(
     first = jnp.argmax(jnp.asarray(has)[:, orders], axis=-1)  # [sets, orders]
     plays = jax.nn.one_hot(first, 5)  # [sets, orders, actions]
 
-    def law(left: Any, obs: Any) -> Float[Array, " actions"]:
+    def probabilities(left: Any, obs: Any) -> Float[Array, " actions"]:
         goals_left, orders_left = left
         votes = jnp.einsum(
             "o,soa->sa", orders_left.astype(jnp.float32), plays, precision=EXACT
@@ -186,7 +186,7 @@ def _vote_of_pairs(
         )
         return counts / counts.sum()
 
-    return law
+    return probabilities
 
 
 def _train_tasks(family: DarkRoomFamily) -> DarkRoom:

@@ -51,7 +51,7 @@ def snake_sweep(family: Family) -> Algorithm:
         goal = jnp.where(timestep.reward > 0, timestep.obs, state.goal)
         return Sweep(unseen=state.unseen.at[timestep.obs].set(False), goal=goal)
 
-    def law(state: Sweep, obs: Any) -> Float[Array, " actions"]:
+    def probabilities(state: Sweep, obs: Any) -> Float[Array, " actions"]:
         return jax.nn.one_hot(action_at(state, obs), room.num_actions)
 
     return Algorithm(
@@ -61,7 +61,7 @@ def snake_sweep(family: Family) -> Algorithm:
         ),
         act=act,
         update=update,
-        action_probabilities=law,
+        action_probabilities=probabilities,
     )
 
 

@@ -22,18 +22,18 @@ from icrl.algorithms.base import Algorithm
 
 Masks = PyTree[Bool[Array, " _"]]  # of tasks; or of each of their parts
 RulesOut = Callable[[Any, Array, Any], Masks]
-Law = Callable[[Masks, Any], Float[Array, " actions"]]
+Probabilities = Callable[[Masks, Any], Float[Array, " actions"]]
 
 
 class RuledOut(NamedTuple):
-    """The tasks that episodes spoke against; each left one at least."""
+    """The tasks that the data of each episode rules out; at least one is left."""
 
     past: PyTree[Bool[Array, "episodes _"]]  # oldest first; or all in one
     current: Masks  # the episode that is being played
 
 
 def version_space(
-    law: Law,
+    probabilities: Probabilities,
     prior: Masks,
     rules_out: RulesOut,
     *,
@@ -43,10 +43,10 @@ def version_space(
     """Plays the best action of a task drawn from the posterior, afresh at every step.
 
     Once the data rules out all that the prior holds, the tasks outside it are as likely
-    as each other. `rules_out` and `law` have masks of the shape of `prior`.
+    as each other. `rules_out` and `probabilities` have masks of the shape of `prior`.
 
     Args:
-        law: `(tasks left, obs) -> probabilities` of the best action.
+        probabilities: `(tasks left, obs) -> Float[actions]`, of the best action.
         prior: the tasks that are possible beforehand, all as likely.
         rules_out: `(obs, action, timestep)`: those under which a transition cannot be.
         episodes: whole past episodes that are remembered; all if None. What `update`
@@ -90,33 +90,39 @@ def version_space(
         known = left & prior
         return jnp.where(known.any(), known, left)
 
-    def law_of(state: RuledOut, obs: Any) -> Float[Array, " actions"]:
+    def action_probabilities(state: RuledOut, obs: Any) -> Float[Array, " actions"]:
         left = jax.tree.map(likely, state.past, state.current, prior)
-        return law(left, obs)
+        return probabilities(left, obs)
 
     def act(key: Array, state: RuledOut, obs: Any) -> tuple[RuledOut, Array]:
-        return state, jax.random.categorical(key, jnp.log(law_of(state, obs)))
+        return state, jax.random.categorical(
+            key, jnp.log(action_probabilities(state, obs))
+        )
 
     return Algorithm(
         init=init,
         begin_episode=begin_episode,
         act=act,
         update=update,
-        action_probabilities=law_of,
+        action_probabilities=action_probabilities,
     )
 
 
-def vote(best_actions: Int[Array, "tasks observations"], num_actions: int) -> Law:
-    """The law of the best action where every task that is left has one vote.
+def vote(
+    best_actions: Int[Array, "tasks observations"], num_actions: int
+) -> Probabilities:
+    """The probabilities of the best action where every task that is left has one vote.
 
     Args:
         best_actions: of each task, at every observation.
         num_actions: how many actions there are.
     """
 
-    def law(left: Bool[Array, " tasks"], obs: Any) -> Float[Array, " actions"]:
+    def probabilities(
+        left: Bool[Array, " tasks"], obs: Any
+    ) -> Float[Array, " actions"]:
         plays = best_actions[:, obs, None] == jnp.arange(num_actions)[None]
         counts = (left[:, None] & plays).sum(0)
         return counts / counts.sum()
 
-    return law
+    return probabilities

@@ -44,7 +44,7 @@ def linear_thompson(
         family: what it plays; it knows the features of the arms on offer.
         prior_mean: of every coordinate of theta.
         prior_variance: of every coordinate of theta.
-        noise_std: what the learner believes of the noise, in reward units; the
+        noise_std: of the noise that the learner assumes, in reward units; the
             family's own if not given.
         num_nodes: quasi-random nodes of `action_probabilities`, a power of 2. One
             direction is integrated exactly and the others by the nodes: with 1024 the
@@ -89,9 +89,11 @@ def linear_thompson(
         # Arm k is worth base[k] + slopes[k, 0] z with the other coordinates at a node.
         at_nodes = jnp.matmul(nodes, slopes[:, 1:].T, precision=EXACT)
         base = ridge_scores(state, features)[None] + at_nodes
-        law = jax.vmap(_law_of_highest_line, (0, None))(base, slopes[:, 0])
-        mean_law = law.mean(0)
-        return mean_law / mean_law.sum()
+        probabilities = jax.vmap(_probabilities_of_highest_line, (0, None))(
+            base, slopes[:, 0]
+        )
+        average = probabilities.mean(0)
+        return average / average.sum()
 
     return Algorithm(
         init=lambda: ridge_prior(dim, ridge, mean),
@@ -101,7 +103,7 @@ def linear_thompson(
     )
 
 
-def _law_of_highest_line(
+def _probabilities_of_highest_line(
     base: Float[Array, " arms"], slope: Float[Array, " arms"]
 ) -> Float[Array, " arms"]:
     """P(base[k] + slope[k] z is the highest line at z), z standard normal."""

@@ -87,7 +87,7 @@ def ucb_vi_posterior(
         r̄ + scale √(2 ln(2 + k) / τ) + P̄ V_{h+1}
           + (H - 1 - h) · scale √(2 ln(2 + k) / α).
 
-    Unlike `ucb_vi`, it believes in a prior, and has no cap.
+    Unlike `ucb_vi`, it has a prior, and no cap.
 
     Source: Osband's TabulaRL (`UCBVI`).
 

@@ -45,19 +45,19 @@ def behaviour_cloning(family: Family) -> Algorithm:
         del timestep
         return state._replace(current=state.current.at[obs, action].add(1))
 
-    def law(state: Clone, obs: Any) -> Float[Array, " actions"]:
+    def probabilities(state: Clone, obs: Any) -> Float[Array, " actions"]:
         counts = state.data[obs]
         total = counts.sum()
         uniform = 1 / family.num_actions
         return jnp.where(total > 0, counts / jnp.maximum(total, 1), uniform)
 
     def act(key: jax.Array, state: Clone, obs: Any) -> tuple[Clone, Array]:
-        return state, jax.random.categorical(key, jnp.log(law(state, obs)))
+        return state, jax.random.categorical(key, jnp.log(probabilities(state, obs)))
 
     return Algorithm(
         init=lambda: Clone(data=none, current=none),
         act=act,
         update=update,
         begin_episode=begin_episode,
-        action_probabilities=law,
+        action_probabilities=probabilities,
     )

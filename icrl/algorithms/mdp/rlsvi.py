@@ -39,7 +39,7 @@ def rlsvi(
 
     Source: Osband, Van Roy and Wen 2016, arXiv 1402.0635, Algorithm 1, with one feature
     for each state and action. There step h learns from steps h alone; here from all,
-    since laws do not depend on h.
+    since transitions do not depend on h.
 
     Args:
         family: with integer observations.

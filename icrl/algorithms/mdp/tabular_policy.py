@@ -40,7 +40,7 @@ def planned_policy(
 ) -> Algorithm:
     """Plans as an episode begins, from all that was seen, and plays by the plan.
 
-    `action_probabilities` is the law of `act` given the plan of this episode.
+    `action_probabilities` are those of `act` given the plan of this episode.
 
     Args:
         family: with integer observations, which are the MDP's states.

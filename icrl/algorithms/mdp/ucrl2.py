@@ -89,7 +89,7 @@ def optimistic_value(
     slack: PerAction,
     next_value: Float[Array, " states"],
 ) -> PerAction:
-    """The largest mean of `next_value` over all laws near each row.
+    """The largest mean of `next_value` over all distributions near each row.
 
     Source: Jaksch, Ortner and Auer 2010, Figure 2: half the slack moves to the best
     state, and what is too much leaves the worst ones first.

@@ -1,4 +1,4 @@
-"""Value iteration with lower confidence bounds, for data that somebody else chose."""
+"""Value iteration with lower confidence bounds, for another behaviour policy's data."""
 
 import math
 
@@ -43,7 +43,8 @@ def vi_lcb(
 
     Source: Rashidinejad et al. 2021, arXiv 2103.12021 (VI-LCB, discounted), in the
     finite-horizon form of Xie et al. 2021, arXiv 2106.04895. Ours uses all data for
-    every step h: no splitting, one law for all steps, and `scale` for the constant.
+    every step h: no splitting, the same transition probabilities at all steps, and
+    `scale` for the constant.
 
     Args:
         family: with integer observations.

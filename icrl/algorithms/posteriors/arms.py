@@ -16,7 +16,7 @@ from envs.base import Family, Scalar, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.gaussian_bandit import GaussianBanditFamily
 from icrl.algorithms.base import draws_as, require_family
-from icrl.algorithms.posteriors import beta_law, truncated_normal
+from icrl.algorithms.posteriors import beta_distribution, truncated_normal
 from icrl.algorithms.posteriors.arm_statistics import (
     ArmStatistics,
     count_pull,
@@ -46,8 +46,9 @@ class Posterior(NamedTuple):
         upper_quantile: `(statistics, tail) -> Float[arms]`: what each mean exceeds with
             probability `tail`, a scalar in [0, 1]. It is not called with 1 less the
             tail, which is 1 in float32 from a tail of 6e-8 on.
-        best_arm_probabilities: `statistics -> Float[arms]`, the law of the argmax of
-            `sample`; right to 1e-5 as long as no arm has more than 10 million pulls.
+        best_arm_probabilities: `statistics -> Float[arms]`, probabilities of the
+            argmax of `sample`; right to 1e-5 as long as no arm has more than 10 million
+            pulls.
     """
 
     init: Callable[[], ArmStatistics]
@@ -80,9 +81,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         a, b = parameters(statistics)
         return a / (a + b)
 
-    def law_of_best(statistics: ArmStatistics) -> PerArm:
+    def probabilities_of_best(statistics: ArmStatistics) -> PerArm:
         a, b = parameters(statistics)
-        best, mode = beta_law.modes_from_highest(a, b)
+        best, mode = beta_distribution.modes_from_highest(a, b)
         # what rounding took as the prior was added to large counts
         losses = statistics.pulls - statistics.total
         lost = (alpha - (a - statistics.total)) / a - (beta - (b - losses)) / b
@@ -90,19 +91,21 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
 
         def log_density(z):
             wins, losses, modes = (x[:, None, None] for x in (a, b, mode))
-            return beta_law.log_density(z[None] - modes, wins, losses)
+            return beta_distribution.log_density(z[None] - modes, wins, losses)
 
-        return best_arm_probabilities(log_density, mode[:, None] + beta_law.edges(a, b))
+        return best_arm_probabilities(
+            log_density, mode[:, None] + beta_distribution.edges(a, b)
+        )
 
     return Posterior(
         init=lambda: no_pulls(family),
         update=count_pull,
         mean=mean,
         sample=lambda key, statistics: jax.random.beta(key, *parameters(statistics)),
-        upper_quantile=lambda statistics, tail: beta_law.upper_quantile(
+        upper_quantile=lambda statistics, tail: beta_distribution.upper_quantile(
             tail, *parameters(statistics)
         ),
-        best_arm_probabilities=law_of_best,
+        best_arm_probabilities=probabilities_of_best,
     )
 
 
@@ -115,7 +118,7 @@ def gaussian(
 ) -> Posterior:
     """Gaussian prior and Gaussian noise of known size.
 
-    The default prior matches the mean and variance of the uniform law on [0, 1].
+    The default prior has the mean and variance of the uniform distribution on [0, 1].
 
     Source: Lee et al. 2023, arXiv 2306.14892, appendix (Thompson sampling).
 
@@ -123,7 +126,7 @@ def gaussian(
         family: what is played.
         prior_mean: of every arm, in reward units.
         prior_variance: of every arm, in squared reward units.
-        noise_std: what the learner believes of the noise, in reward units; the
+        noise_std: of the noise that the learner assumes, in reward units; the
             family's own if not given. At 0 one pull settles an arm.
 
     Raises:
@@ -154,7 +157,7 @@ def gaussian(
         deviation = jnp.clip(ndtri(tail), -1e30, 1e30)  # 0 * infinity is not a number
         return mean - std * deviation
 
-    def law_of_best(statistics: ArmStatistics) -> PerArm:
+    def probabilities_of_best(statistics: ArmStatistics) -> PerArm:
         mean, std = moments(statistics)
         origin = mean.max()
         # Where data weigh more than the prior, the mean is near theirs.
@@ -179,7 +182,7 @@ def gaussian(
         mean=lambda statistics: moments(statistics)[0],
         sample=sample,
         upper_quantile=upper_quantile,
-        best_arm_probabilities=law_of_best,
+        best_arm_probabilities=probabilities_of_best,
     )
 
 
@@ -200,7 +203,7 @@ def uniform_prior(
         family: what is played.
         low: lower end of the prior; the family's own if not given.
         high: upper end.
-        noise_std: what the learner believes of the noise, in reward units; the
+        noise_std: of the noise that the learner assumes, in reward units; the
             family's own if not given. At 0 one pull settles an arm.
 
     Raises:
@@ -214,7 +217,7 @@ def uniform_prior(
     require(low < high, "low must be below high", (low, high))
 
     def cut(statistics: ArmStatistics) -> tuple[PerArm, PerArm]:
-        """Mode and standard deviation of the normal law that is cut."""
+        """Mode and standard deviation of the normal distribution that is cut."""
         std = noise_std / jnp.sqrt(jnp.maximum(statistics.pulls, 1.0))
         return empirical_means(statistics), jnp.maximum(std, 1e-30)
 
@@ -242,7 +245,7 @@ def uniform_prior(
         uniform = jax.random.uniform(key, statistics.pulls.shape)
         return quantiles(statistics, uniform, 1 - uniform)
 
-    def law_of_best(statistics: ArmStatistics) -> PerArm:
+    def probabilities_of_best(statistics: ArmStatistics) -> PerArm:
         if noiseless:
             return _best_without_noise(
                 statistics, mean(statistics), lambda x: (x - low) / (high - low)
@@ -282,7 +285,7 @@ def uniform_prior(
             jnp.full_like(statistics.pulls, 1 - tail),
             jnp.full_like(statistics.pulls, tail),
         ),
-        best_arm_probabilities=law_of_best,
+        best_arm_probabilities=probabilities_of_best,
     )
 
 

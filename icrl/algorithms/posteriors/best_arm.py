@@ -1,4 +1,4 @@
-"""Which of several independent arms is best: the law of exact posterior sampling."""
+"""Which independent arm is best: the probabilities of exact posterior sampling."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Exact draws from Dirichlet laws, fast enough to plan with on a CPU."""
+"""Exact draws from Dirichlet distributions, fast enough to plan with on a CPU."""
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ def dirichlet(
 ) -> Float[Array, "*rows states"]:
     """One draw of every row: gamma variables over their sum.
 
-    The law is exact, as that of `jax.random.dirichlet`, which is 20 times slower on a
-    CPU: its gamma variables are drawn one after another there.
+    The distribution is exact, as that of `jax.random.dirichlet`, which is 20 times
+    slower on a CPU: its gamma variables are drawn one after another there.
 
     Args:
         key: consumed.

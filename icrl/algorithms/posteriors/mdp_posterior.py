@@ -14,7 +14,7 @@ from icrl.algorithms.posteriors.mdp_statistics import MDPStatistics
 
 
 class MDPPrior(NamedTuple):
-    """Independent laws of every row of transitions and every mean reward.
+    """Independent distributions of every row of transitions and every mean reward.
 
     The defaults are those of Osband's TabulaRL, which RL² compares itself with.
     """
@@ -22,7 +22,7 @@ class MDPPrior(NamedTuple):
     reward_mean: float = 0.0  # μ0, reward units
     reward_precision: float = 1.0  # τ0: one over the variance of mean rewards
     noise_precision: float = 1.0  # τ: one over the variance of the noise on rewards
-    concentration: float = 1.0  # α0, of the symmetric Dirichlet law of each row
+    concentration: float = 1.0  # α0, of each row's symmetric Dirichlet distribution
 
 
 # Nearly none: posterior means are averages of what was seen, and where nothing was, a
@@ -31,7 +31,7 @@ NO_PRIOR = MDPPrior(reward_precision=1e-4, concentration=1e-4)
 
 
 class MDPPosterior(NamedTuple):
-    """The parameters of both laws, for every state and action."""
+    """The parameters of both distributions, for every state and action."""
 
     reward_mean: Float[Array, "*batch states actions"]
     reward_precision: Float[Array, "*batch states actions"]

@@ -1,7 +1,8 @@
 """What a learner of a tabular MDP remembers: counts, reward sums and ended states.
 
-Observations are taken to be the MDP's states, its laws to be the same at every step of
-an episode. Learners that plan from these plan as an episode begins.
+Observations are taken to be the MDP's states, and its transition probabilities and
+rewards to be the same at every step of an episode. Learners that plan from these plan
+as an episode begins.
 """
 
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The normal law on an interval, right in float32 however far the interval is.
+"""The normal distribution on an interval, right in float32 however far the interval is.
 
 `jax.random.truncated_normal` inverts the error function, which is 1 in float32 from
 five standard deviations on: beyond, it returns a bound, and often the wrong one. Here
@@ -6,7 +6,7 @@ lengths are measured from the bound nearer to the mode, in standard deviations, 
 tail beyond `TAIL` uses Mills' ratio R(x) = P(Z > x) / φ(x), which never underflows.
 Where the density hardly changes over the interval, these formulas take differences of
 numbers that are nearly equal; there the mean is integrated, and quantiles are those of
-an exponential law.
+an exponential distribution.
 """
 
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from envs.base import Scalar
 TAIL = 4.0  # standard deviations from which the tail formulas are used
 
 FLAT = 6.0  # the mean is integrated where the log density changes by less
-THIN = 0.02  # width in standard deviations, below which the law is nearly exponential
+THIN = 0.02  # width in standard deviations, below which it is nearly exponential
 
 Values = Float[Array, "..."]
 
@@ -42,7 +42,7 @@ def quantile(
     Args:
         below: probability of what lies below the point, in [0, 1].
         above: 1 less that.
-        mode: mean of the normal law before it is cut; anywhere.
+        mode: mean of the normal distribution before it is cut; anywhere.
         std: its standard deviation, positive. Values of the same shape as `mode`.
         low: lower end of the interval.
         high: upper end.

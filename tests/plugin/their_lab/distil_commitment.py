@@ -1,6 +1,6 @@
 """Does a model that watches an algorithm commit itself commit itself?
 
-Source: nobody's; it shows what a package of somebody else's looks like.
+Source: none; it shows what a package outside icrl looks like.
 Command: icrl run distil_commitment
 Cost: seconds.
 Expect: regret near that of explore_then_commit.

@@ -1,4 +1,4 @@
-"""Lives in small random MDPs, and what was seen in them, counted by plain loops."""
+"""Trajectories in small random MDPs, and their transitions counted by plain loops."""
 
 import functools
 
@@ -35,7 +35,7 @@ def deadly(key):
     )
 
 
-def lives(algorithm, ending=False, num_tasks=8, num_episodes=EPISODES):
+def trajectories(algorithm, ending=False, num_tasks=8, num_episodes=EPISODES):
     """Trajectories [tasks, time] as NumPy arrays."""
 
     def run(key):
@@ -48,18 +48,18 @@ def lives(algorithm, ending=False, num_tasks=8, num_episodes=EPISODES):
 
 
 @functools.cache
-def random_lives(ending=False):
-    return lives(uniform(FAMILY), ending=ending)
+def random_trajectories(ending=False):
+    return trajectories(uniform(FAMILY), ending=ending)
 
 
-def steps_of(life, task):
+def steps_of(trajectory, task):
     """Step of the episode, state, action, reward, next state, end: plain numbers."""
     columns = (
-        life.obs,
-        life.action,
-        life.timestep.reward,
-        life.timestep.obs,
-        life.timestep.terminated,
+        trajectory.obs,
+        trajectory.action,
+        trajectory.timestep.reward,
+        trajectory.timestep.obs,
+        trajectory.timestep.terminated,
     )
     for t, entry in enumerate(zip(*(x[task] for x in columns), strict=True)):
         s, a, r, s2, end = entry
@@ -83,10 +83,10 @@ class Counts:
         self.ended[s2] |= end
 
 
-def counted(life, task, **rule):
-    """The counts after a life."""
+def counted(trajectory, task, **rule):
+    """The counts after a trajectory."""
     counts = Counts()
-    for step in steps_of(life, task):
+    for step in steps_of(trajectory, task):
         counts.add(*step, **rule)
     return counts
 
@@ -102,11 +102,11 @@ def backward(counts, backup):
     return q
 
 
-def learnt(algorithm, life, task, begin=None):
-    """The state of a learner that saw a life and never planned."""
+def learnt(algorithm, trajectory, task, begin=None):
+    """The state of a learner that saw a trajectory and never planned."""
     steps = jax.tree.map(
         lambda x: jnp.asarray(x[task]).reshape(EPISODES, H, *x.shape[2:]),
-        (life.obs, life.action, life.timestep),
+        (trajectory.obs, trajectory.action, trajectory.timestep),
     )
 
     def episode(state, steps):

@@ -1,4 +1,4 @@
-"""The Beta law in log-odds, right in float32 whatever its parameters.
+"""The Beta distribution in log-odds, right in float32 whatever its parameters.
 
 The log-odds z of a Beta(a, b) variable have a smooth and log-concave density,
 
@@ -20,7 +20,7 @@ PerArm = Float[Array, " arms"]
 Values = Float[Array, "..."]
 
 # Panels of an integral end where the density has fallen by e to these, on the left of
-# the mode (negative) or on the right, where the law of a maximum has steep parts.
+# the mode (negative) or on the right, where the density of a maximum has steep parts.
 LEVELS = (-22.0, -14.0, -7.0, -2.5, -0.5, 0.5, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0)
 _FAR_LEVELS = (*LEVELS[:6], 2.0, 4.5, 8.0, 13.0, 20.0, 30.0, 41.0, 52.0, 64.0)
 NEAR = 0.25  # distance from the mode, within which a series keeps more digits
@@ -40,7 +40,7 @@ def log_density(z: Values, a: Values, b: Values) -> Values:
         a: first parameter, positive; of a shape that broadcasts with `z`.
         b: second parameter.
     """
-    # The same law from the other side, so that m is at most 1/2
+    # The same distribution from the other side, so that m is at most 1/2
     n, m, z = a + b, jnp.minimum(a, b) / (a + b), jnp.where(a > b, -1.0, 1.0) * z
     near = _by_cumulants(z, m)
     bounded = jnp.minimum(z, 60.0)  # exp(z) stays finite; 1 is nothing beside it
