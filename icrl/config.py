@@ -239,6 +239,26 @@ class TrainingConfig:
             )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyConfig(ExperimentConfig):
+    """What the config of an experiment with a model has; scripts add their sizes."""
+
+    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
+    training: TrainingConfig
+    pretraining: PretrainingConfig = dataclasses.field(
+        default_factory=PretrainingConfig
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecisionStudyConfig(StudyConfig):
+    """The same for decision pretraining (DPT)."""
+
+    pretraining: DecisionPretrainingConfig = dataclasses.field(
+        default_factory=DecisionPretrainingConfig
+    )
+
+
 def cosine_training(
     num_steps: int, learning_rate: float, **changes: Any
 ) -> TrainingConfig:

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
-    DecisionPretrainingConfig,
     ExperimentConfig,
     PretrainingConfig,
     TrainingConfig,
@@ -34,26 +33,6 @@ SMOKE_SIZES = {  # by the name of a config's field
 }
 SMOKE_EXAMPLES = 100
 RETURNS_AT_ONCE = 50  # tasks side by side; query states take much memory
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ExperimentConfig):
-    """What the config of an experiment with a model has; scripts add their sizes."""
-
-    model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
-    training: TrainingConfig
-    pretraining: PretrainingConfig = dataclasses.field(
-        default_factory=PretrainingConfig
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DecisionConfig(Config):
-    """The same for decision pretraining (DPT)."""
-
-    pretraining: DecisionPretrainingConfig = dataclasses.field(
-        default_factory=DecisionPretrainingConfig
-    )
 
 
 class Preset(NamedTuple):
@@ -82,9 +61,8 @@ def smoke(preset: Preset, **changes: Any) -> Preset:
             small[field.name] = dataclasses.replace(value, num_examples=SMOKE_EXAMPLES)
         elif field.name in SMOKE_SIZES and value is not None:
             small[field.name] = SMOKE_SIZES[field.name]
-    return Preset(
-        "under 1 min on 2 cores", dataclasses.replace(config, **{**small, **changes})
-    )
+    config = dataclasses.replace(config, **{**small, **changes})
+    return Preset("under 1 min on 2 cores", config)
 
 
 def experiment(
@@ -285,15 +263,13 @@ class Evaluation:
         options = {**sizes, "tasks_at_once": RETURNS_AT_ONCE, **options}
         return returns.online(self.key, self.tasks, agents, **options)
 
-    def returns_given(
-        self, collect: Any, agents: Mapping[str, Any], **options: Any
-    ) -> Any:
+    def returns_given(self, data: Any, agents: Mapping[str, Any], **options: Any):
         """Returns what one episode pays after a data set; see `returns.offline`."""
         from icrl.evaluation import returns
 
         sizes = {"num_tasks": self.config.num_datasets}
         options = {**sizes, "tasks_at_once": RETURNS_AT_ONCE, **options}
-        return returns.offline(self.key, self.tasks, collect, agents, **options)
+        return returns.offline(self.key, self.tasks, data, agents, **options)
 
 
 def finish(run: Any, panels: Sequence[Panel], scores: Any) -> None:

@@ -23,7 +23,8 @@ class ChannelState(NamedTuple):
 class Channels:
     """Choosing a channel pays 1 if it is good, and nothing else is seen.
 
-    All channels follow the same chain, each for itself, from its stationary distribution on.
+    All channels follow the same chain, each for itself, and start from its stationary
+    distribution.
     """
 
     stays_good: Float[Array, "*batch"]  # p11: a good channel is good at the next step
