@@ -1,0 +1,1 @@
+"""A restless bandit, its index policy and an experiment for icrl."""
