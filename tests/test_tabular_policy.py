@@ -23,7 +23,6 @@ import envs
 from envs.random_mdp import RandomMDPFamily
 from envs.tabular_mdp import make_task
 from experiments.rl2_mdp_baselines import EXPERIMENT, expected_returns, make_agents
-from icrl import evaluation
 from icrl.algorithms import make
 from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy
 from icrl.algorithms.mdp.psrl import psrl
@@ -223,8 +222,8 @@ def test_psrl_earns_what_other_programs_of_the_same_name_earn():
     smoke = EXPERIMENT.presets["smoke"]
     config = dataclasses.replace(smoke, num_tasks=250, num_episodes=10)
     family = envs.family("RandomMDP-RL2-v0")
-    agent = evaluation.fixed(make_agents(family, 8)["psrl_mu0"])
-    returns = expected_returns(config, family, agent)[0, :, -1]
+    agents = {"psrl_mu0": make_agents(family, 8)["psrl_mu0"]}
+    returns = expected_returns(config, family, agents)["psrl_mu0"][0, :, -1]
     error = np.hypot(returns.std() / 250**0.5, 0.6)
     assert abs(returns.mean() - 138.4) < 3 * error
 

@@ -10,8 +10,8 @@ from icrl.runs import saved
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    width: int = 4
-    heads: int = 2
+    width: int = 4  # numbers that walk
+    heads: int = 2  # a divisor of the width
 
     def __post_init__(self):
         if self.width % self.heads:
@@ -20,9 +20,9 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(config.ExperimentConfig):
-    num_steps: int = 6
+    num_steps: int = 6  # of the walk
     pause: float = 0.0  # seconds per step
-    model: Model = Model()
+    model: Model = Model()  # sizes
 
 
 def run(run, config):
