@@ -16,21 +16,19 @@ from typing import Any, NamedTuple
 from icrl.config import (
     SMOKE_MODEL,
     SMOKE_TRAINING,
+    DecisionStudyConfig,
     ExperimentConfig,
     PretrainingConfig,
+    StudyConfig,
     TrainingConfig,
     TransformerConfig,
 )
 from icrl.experiment import Experiment, register
 from icrl.panels import Panel
 
-SMOKE_SIZES = {  # by the name of a config's field
-    "horizon": 10,
-    "num_episodes": 2,
-    "num_tasks": 50,
-    "num_datasets": 50,
-    "num_contexts": 50,
-}
+Config, DecisionConfig = StudyConfig, DecisionStudyConfig  # what scripts extend
+SMOKE_SIZES = {"horizon": 10, "num_episodes": 2}  # by the name of a config's field
+SMOKE_SIZES |= dict.fromkeys(("num_tasks", "num_datasets", "num_contexts"), 50)
 SMOKE_EXAMPLES = 100
 RETURNS_AT_ONCE = 50  # tasks side by side; query states take much memory
 
