@@ -47,7 +47,7 @@ def decode(kind: Any, data: Any) -> Any:
     if origin is typing.Annotated:
         return decode(arguments[0], data)
     if origin in (tuple, list):
-        _require(isinstance(data, list), "a list", data)
+        _require(isinstance(data, list | tuple), "a list", data)
         entry_kind = arguments[0] if arguments else Any
         fixed = arguments and arguments[-1] is not ... and origin is tuple
         kinds = arguments if fixed else [entry_kind] * len(data)
