@@ -100,9 +100,12 @@ def test_the_template_itself_registers_nothing():
 def test_a_copy_of_the_template_is_found_in_envs_and_in_another_package(tmp_path):
     copy = TEMPLATE.read_text().replace("Corridor-v0", "TheirCorridor-v0")
     install(tmp_path, "their_corridor", copy)
-    shutil.copytree(
-        TEMPLATE.parent, tmp_path / "envs", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for package in ("envs", "icrl"):  # a copy of one beside the other is refused
+        shutil.copytree(
+            TEMPLATE.parent.parent / package,
+            tmp_path / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     shutil.copy(TEMPLATE, tmp_path / "envs" / "my_corridor.py")
     done = python(
         f"""
