@@ -244,7 +244,8 @@ def test_a_task_in_both_halves_is_found():
         split = envs.Family.split
 
     text = message(NoSplit(**dataclasses.asdict(CORRIDOR)), "split")
-    assert text.startswith("no task may stand in both halves of the split, got ")
+    assert text.startswith("no task may stand in both halves of the split: a family ")
+    assert "split_tasks" in text and "CodedFamily" in text and "got " in text
 
 
 def test_values_that_go_unchecked_are_found():
