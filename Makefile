@@ -1,5 +1,6 @@
-# make install | quickstart | test | benchmark | figures: all that a fresh machine with
-# Python 3.11+ needs. PYTHON=... chooses the interpreter, VENV=... the environment.
+# make install | quickstart | test | benchmark | mutants | figures: all that a fresh
+# machine with Python 3.11+ needs. PYTHON=... chooses the interpreter, VENV=... the
+# environment.
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -13,7 +14,7 @@ PINS = $$($(BIN)/python -c 'import sys; m = min(sys.version_info.minor, 13); \
 	print(f"constraints/py3{m}.txt")')
 SPECIFICATION := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: install quickstart test lint benchmark figures clean
+.PHONY: install quickstart test lint benchmark mutants figures clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +32,9 @@ lint: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-benchmark
 	for name in linucb ucb_vi training decoding state_queries; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
+
+mutants: $(VENV)/.installed-mutation
+	$(BIN)/python tests/mutants.py --number 60 --seed 0
 
 figures: install
 	for run in results/*/; do $(BIN)/icrl figure $$(basename $$run) || exit 1; done
@@ -58,3 +62,7 @@ $(VENV)/.installed-dev: $(BIN)/python $(SPECIFICATION)
 $(VENV)/.installed-benchmark: $(BIN)/python $(SPECIFICATION)
 	$(PIP) -c $(PINS) -e ".[benchmark]"
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-mutation: $(BIN)/python $(SPECIFICATION)
+	$(PIP) -c $(PINS) -e ".[dev,tensorboard,mutation]"
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
