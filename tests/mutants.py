@@ -259,7 +259,7 @@ def report(mutants: list[Mutant], results: list[dict[str, Any]]) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Do the tests notice a mistake?")
     parser.add_argument("--number", type=int, default=60, help="of mutants (60)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (0)")
     parser.add_argument("--timeout", type=float, default=600, help="seconds (600)")

@@ -5,6 +5,7 @@ import collections
 import functools
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -113,11 +114,12 @@ def mutate(mutant: Mutant, source: str) -> str | None:
     from cosmic_ray.mutating import mutate_code
 
     changed = mutate_code(source, _operators()[mutant.operator], mutant.occurrence)
-    try:
+    with warnings.catch_warnings(action="ignore"):  # `is` before a number
+        try:
+            compile(changed, mutant.file, "exec")  # finds more errors than parsing
+        except SyntaxError:
+            return None
         same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(source))
-        compile(changed, mutant.file, "exec")  # finds more errors than parsing
-    except SyntaxError:
-        return None
     return None if same else changed
 
 

@@ -39,18 +39,24 @@ def test_every_module_has_tests_and_they_exist():
 
 
 @pytest.mark.parametrize(
-    ("path", "first"),
+    ("path", "test"),
     [
-        ("envs/dark_room.py", "dark_room"),  # of the same name
-        ("icrl/algorithms/registry.py", "algorithms"),  # test_registry is of another
-        ("icrl/evaluation/playing.py", "no_gaps"),  # reached through its package
-        ("icrl/algorithms/mdp/q_learning.py", "tabular_policy"),  # imported
+        ("icrl/pretraining/examples.py", "pretraining"),  # imported from its package
+        ("icrl/algorithms/mdp/q_learning.py", "tabular_policy"),  # imported itself
         ("icrl/models/mixers/softmax.py", "mixers"),  # by its registered name
+        ("envs/chain.py", "envs"),  # by a walk through the registry
         ("icrl/algorithms/posteriors/quadrature.py", "posteriors"),  # by its users
     ],
 )
-def test_the_nearest_test_comes_first(path, first):
-    assert mirror.mirror()[path][0] == f"tests/test_{first}.py"
+def test_a_module_is_tied_to_tests_by_what_they_say(path, test):
+    assert f"tests/test_{test}.py" in mirror.mirror()[path]
+
+
+def test_the_test_of_the_same_name_comes_first():
+    assert mirror.mirror()["envs/dark_room.py"][0] == "tests/test_dark_room.py"
+    of_another = "tests/test_registry.py"
+    assert mirror.mirror()["envs/registry.py"][0] == of_another
+    assert of_another not in mirror.mirror()["icrl/algorithms/registry.py"]
 
 
 LINES = {"envs": 60, "models": 30, "training": 9, "agents": 1}
