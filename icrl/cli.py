@@ -6,26 +6,24 @@ or ICRL_DEBUG=1, shows the traceback of bad input too.
 """
 
 import contextlib
-import dataclasses
+import gc
 import importlib.metadata
 import io
 import os
-import pathlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
-from tyro.conf import Positional, arg
 
-from envs.fields import check_seed
-from icrl.config import require_positive
-from icrl.errors import RunError, unknown
+from icrl import commands
+from icrl.errors import RunError, one_line, unknown
 from icrl.experiment import EXPERIMENTS, Experiment
 from icrl.packages import ShadowedError
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy", "matplotlib")
+RUN = "Runs an experiment, or resumes it: NAME [PRESET] [--flags]."
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"icrl {importlib.metadata.version('icrl')}")
         elif words[0] == "run":
             _run_named(words[1:])
-        elif words[0] in COMMANDS:
-            _parse(COMMANDS[words[0]], words[1:], f"icrl {words[0]}")()
+        elif words[0] in commands.COMMANDS:
+            _parse(commands.COMMANDS[words[0]], words[1:], f"icrl {words[0]}")()
         else:
-            raise unknown("command", words[0], ["run", *COMMANDS])
+            raise unknown("command", words[0], ["run", *commands.COMMANDS])
 
 
 def run_experiment(chosen: Experiment, argv: Sequence[str] | None = None) -> None:
@@ -58,218 +56,6 @@ def run_experiment(chosen: Experiment, argv: Sequence[str] | None = None) -> Non
     words = list(sys.argv[1:] if argv is None else argv)
     with _one_line_errors(words):
         _run(chosen, words, prog=f"python -m experiments.{chosen.name}")
-
-
-@dataclasses.dataclass(frozen=True)
-class List:
-    """Experiments, with their question, presets and cost."""
-
-    def __call__(self) -> None:
-        """Prints them."""
-        for name in EXPERIMENTS.names():
-            try:
-                print(_describe(EXPERIMENTS[name]) + "\n")
-            except ValueError as error:  # of somebody else's; the others are listed
-                print(f"{name}: {_message(error)}\n")
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """Redraws an experiment's figure from saved numbers alone: NAME [--run FOLDER]."""
-
-    name: Annotated[str, Positional, arg(metavar="NAME")]  # of an experiment
-    run: pathlib.Path | None = None  # folder; its newest finished run if none is given
-
-    def __call__(self) -> None:
-        """Writes the figure's files next to the numbers."""
-        from icrl import runs
-        from icrl.runs import saved
-
-        chosen = EXPERIMENTS[self.name]
-        folder = saved.find(str(self.run or self.name), runs.results_root())
-        print(f"numbers  {folder / 'summary.json'}")
-        for path in saved.draw(chosen, folder):
-            print(f"wrote    {path}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Compare:
-    """Summaries side by side and paired differences: RUN..., folders or names."""
-
-    runs: Annotated[
-        tuple[str, ...], Positional, arg(metavar="RUN...")
-    ]  # folders, or names
-
-    def __call__(self) -> None:
-        """Prints the table; then every run less the first, task by task."""
-        from icrl import runs
-        from icrl.runs import saved, tables
-
-        if not self.runs:
-            raise RunError("icrl compare needs at least one run")
-        folders = [saved.find(run, runs.results_root()) for run in self.runs]
-        summaries = {_label(f): saved.read_summary(f) for f in folders}
-        print(tables.compare_table(summaries))
-        from icrl.evaluation import comparison  # imports jax
-
-        for folder in folders[1:]:
-            rows, reasons = comparison.compare(folder, folders[0])
-            print(f"\n{_label(folder)} less {_label(folders[0])}")
-            if rows:
-                print(tables.rows_table(rows))
-            for reason in reasons:
-                print(reason)
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Plays a trained run in other tasks: RUN --family NAME [--horizon N]."""
-
-    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder, or an experiment
-    family: str  # as icrl envs names it
-    horizon: int | None = None  # steps of an episode; as trained if None
-    extrapolate: bool = False  # play more steps than the model was trained on
-    which: str = ""  # name of the model, where a run trained several
-    num_tasks: int = 1000  # that each training seed plays
-
-    def __post_init__(self):
-        require_positive(self, "num_tasks", "horizon")
-
-    def __call__(self) -> None:
-        """Prints the table."""
-        from icrl import runs
-        from icrl.runs import saved, tables
-
-        folder = saved.find(self.run, runs.results_root())
-        from icrl.evaluation import transfer  # imports jax
-
-        rows = transfer.evaluate_run(
-            str(folder),
-            family=self.family,
-            horizon=self.horizon,
-            extrapolate=self.extrapolate,
-            which=self.which,
-            num_tasks=self.num_tasks,
-        )
-        print(tables.rows_table(rows))
-
-
-@dataclasses.dataclass(frozen=True)
-class Diagnose:
-    """Measures what a trained run has learnt: RUN [--target NAME] [--which MODEL]."""
-
-    run: Annotated[str, Positional, arg(metavar="RUN")]  # folder, or an experiment
-    target: str = "exact_posterior_sampling"  # the algorithm it should equal
-    # of the target, each a name and a value: --options width 2.0
-    options: dict[str, float | str] = dataclasses.field(default_factory=dict)
-    which: str = ""  # name of the model, where a run trained several
-    num_tasks: int = 1000  # that each training seed plays
-
-    def __post_init__(self):
-        require_positive(self, "num_tasks")
-
-    def __call__(self) -> None:
-        """Prints the table."""
-        from icrl import runs
-        from icrl.runs import saved, tables
-
-        folder = saved.find(self.run, runs.results_root())
-        from icrl.diagnostics import diagnosis  # imports jax
-
-        rows = diagnosis.diagnose(
-            str(folder),
-            target=self.target,
-            options=self.options,
-            num_tasks=self.num_tasks,
-            which=self.which,
-        )
-        print(tables.rows_table(rows))
-
-
-@dataclasses.dataclass(frozen=True)
-class Freeze:
-    """Writes a hashed data set of DPT's contexts: --family NAME --out FOLDER."""
-
-    family: str  # as icrl envs names it
-    out: pathlib.Path  # folder; must not hold anything
-    num_examples: int  # trajectories
-    horizon: int | None = None  # steps; the family's own if None
-    num_episodes: int = 1  # in a context
-    context: str = "dirichlet_point_mass"  # algorithm that collects: the behaviour
-    tokenizer: str = "query_first"  # how an interaction becomes tokens
-    empty_context: bool = True  # whether decision 0 has a label
-    seed: int = 0  # of the examples: the same seed, the same bytes
-
-    def __post_init__(self):
-        require_positive(self, "num_examples", "horizon", "num_episodes")
-        check_seed("seed", self.seed)
-
-    def __call__(self) -> None:
-        """Writes it and prints its hash."""
-        from icrl.pretraining import dataset  # imports jax
-
-        manifest = dataset.freeze_dpt(
-            self.out,
-            family=self.family,
-            horizon=self.horizon,
-            num_episodes=self.num_episodes,
-            context=self.context,
-            tokenizer=self.tokenizer,
-            empty_context=self.empty_context,
-            num_examples=self.num_examples,
-            seed=self.seed,
-        )
-        print(f"wrote    {self.out}: {self.num_examples} examples")
-        print(f"sha256   {manifest['sha256']}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Envs:
-    """Families of tasks, with their sizes and source."""
-
-    def __call__(self) -> None:
-        """Prints them."""
-        import envs  # imports jax
-        from icrl.runs import tables
-
-        lines = []
-        for name in envs.names():
-            family = envs.family(name)
-            sizes = str(family.num_actions), str(family.horizon)
-            lines.append((name, *sizes, family.source))
-        print(tables.table(("family", "actions", "horizon", "source"), lines, left=4))
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckEnv:
-    """Tests whether a family keeps the contract of tasks: NAME."""
-
-    name: Annotated[str, Positional, arg(metavar="NAME")]  # as icrl envs names it
-
-    def __call__(self) -> None:
-        """Prints a line per claim; exits with 1 if one fails."""
-        from envs import check  # imports jax
-
-        lines = check.check_env(self.name)
-        for claim, passed, message in lines:
-            print(f"{'ok  ' if passed else 'FAIL'}  {claim}  {message}".rstrip())
-        failed = sum(not passed for _, passed, _ in lines)
-        print(f"{self.name}: {len(lines) - failed} of {len(lines)} checks passed")
-        if failed:
-            raise SystemExit(1)
-
-
-COMMANDS: dict[str, type] = {
-    "list": List,
-    "figure": Figure,
-    "compare": Compare,
-    "evaluate": Evaluate,
-    "diagnose": Diagnose,
-    "freeze": Freeze,
-    "envs": Envs,
-    "check-env": CheckEnv,
-}
-RUN = "Runs an experiment, or resumes it: NAME [PRESET] [--flags]."
 
 
 def _run_named(words: list[str]) -> None:
@@ -293,7 +79,7 @@ def _run(chosen: Experiment, words: list[str], prog: str) -> None:
         type(default),
         words,
         f"{prog} {preset}",
-        description=f"{_describe(chosen)}\n\nThe flags show preset {preset}.",
+        description=f"{commands.describe(chosen)}\n\nThe flags show preset {preset}.",
         default=default,
         config=(tyro.conf.CascadeSubcommandArgs,),
     )
@@ -304,6 +90,9 @@ def _run(chosen: Experiment, words: list[str], prog: str) -> None:
         if not run.done:
             print(f"run      {run.folder}", flush=True)
             runtime.enable_compilation_cache()
+            # To trace is to make millions of small objects that live: a search for
+            # circles at every 700 of them would take a tenth of the time.
+            gc.set_threshold(200_000, 20, 50)
             chosen.run(run, run.config)
         if not run.done:
             raise RuntimeError(f"{chosen.name} ended without run.finish(rows, arrays)")
@@ -360,7 +149,7 @@ def _one_line_errors(words: list[str]) -> Iterator[None]:
     except (RunError, ShadowedError, ValueError, OSError) as error:
         if debug or _is_bug(error):
             raise
-        print(f"error: {_message(error)}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     except (RuntimeError, MemoryError) as error:
         lack = _lack(error)
@@ -372,7 +161,7 @@ def _one_line_errors(words: list[str]) -> Iterator[None]:
 
 def _lack(error: BaseException) -> str | None:
     """What the machine does not have, in one line; None where that is not the fault."""
-    text = _message(error)
+    text = one_line(error)
     text = text if len(text) <= 300 else f"{text[:300]}..."
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
         return (
@@ -398,33 +187,13 @@ def _is_bug(error: BaseException) -> bool:
     return module.split(".")[0] in LIBRARIES
 
 
-def _message(error: BaseException) -> str:
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}: {error.filename}" if error.filename else text
-    return " ".join(text.split()) or type(error).__name__
-
-
 def _overview() -> str:
     usage = "usage: icrl COMMAND [--help] [--debug], or icrl --version"
     lines = [usage, "", f"  run        {RUN}"]
-    for name, command in COMMANDS.items():
+    for name, command in commands.COMMANDS.items():
         lines.append(f"  {name:10} {(command.__doc__ or '').splitlines()[0]}")
     return "\n".join([*lines, "", _names()])
 
 
 def _names() -> str:
     return "experiments: " + (", ".join(EXPERIMENTS.names()) or "none")
-
-
-def _describe(chosen: Experiment) -> str:
-    """Returns an experiment's name, question, and presets with their cost."""
-    lines = [f"{chosen.name}: {chosen.question}"]
-    for preset, cost in chosen.costs.items():
-        note = " (default)" if preset == chosen.default_preset else ""
-        lines.append(f"  {preset:6} {cost}{note}")
-    return "\n".join(lines)
-
-
-def _label(folder: pathlib.Path) -> str:
-    return f"{folder.absolute().parent.name}/{folder.absolute().name}"

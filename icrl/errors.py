@@ -16,3 +16,11 @@ class RunError(Exception):
 def unknown(kind: str, name: str, known: Iterable[str]) -> RunError:
     """Returns the error for a name that nothing has, with the nearest that exist."""
     return RunError(str(registry.unknown(kind, name, known)))
+
+
+def one_line(error: BaseException) -> str:
+    """Returns what an error says as one line; its class if it says nothing."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else text
+    return " ".join(text.split()) or type(error).__name__

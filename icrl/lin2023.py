@@ -226,7 +226,8 @@ def _history(test: study.Evaluation, agent: Any, target: Any, reference: str) ->
 
     from icrl.evaluation.numbers import Numbers
     from icrl.keys import Purpose, fold
-    from icrl.rollout import predictions, rollout
+    from icrl.replay import predictions
+    from icrl.rollout import rollout
 
     @jax.jit
     def probabilities(models):

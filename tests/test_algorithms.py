@@ -14,7 +14,8 @@ from icrl.algorithms.bandits.gittins import gittins_table
 from icrl.algorithms.context_mixture import PAPER_WEIGHTS
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
 from icrl.algorithms.posteriors.ridge import ridge_norms, ridge_prior, ridge_update
-from icrl.rollout import predictions, rollout
+from icrl.replay import predictions
+from icrl.rollout import rollout
 
 FAMILIES = {
     "bernoulli": envs.family("BernoulliBandit-Lin2023-v0", horizon=12, num_arms=4),

@@ -15,7 +15,8 @@ import pytest
 from flax import nnx
 
 from icrl.errors import RunError
-from icrl.runs.checkpoint import Checkpoints, load_weights, save_weights
+from icrl.runs.checkpoint import Checkpoints
+from icrl.runs.weights import load_weights, save_weights
 
 TESTS = pathlib.Path(__file__).parent
 

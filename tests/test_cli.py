@@ -15,8 +15,8 @@ import toy_experiment
 import experiments
 from icrl import cli, runs
 from icrl.experiment import EXPERIMENTS
-from icrl.runs.checkpoint import load_weights
 from icrl.runs.metrics import read_metrics
+from icrl.runs.weights import load_weights
 
 TESTS = pathlib.Path(__file__).parent
 TOY = toy_experiment.EXPERIMENT.name

@@ -16,7 +16,8 @@ from icrl.algorithms.dark_room.goal_posterior import (
 )
 from icrl.algorithms.dark_room.snake_sweep import snake_order, snake_sweep
 from icrl.pretraining.collection import independent_pairs
-from icrl.rollout import predictions, rollout
+from icrl.replay import predictions
+from icrl.rollout import rollout
 
 DPT = envs.family("DarkRoom-DPT-v0")
 TEST = DPT.split().test.tasks

@@ -8,7 +8,7 @@ import warnings
 import pytest
 import tyro
 
-from icrl import cli
+from icrl.commands import COMMANDS
 from icrl.experiment import EXPERIMENTS
 
 HINT = re.compile(r"\s*\((default|required|optional|repeatable|fixed)\b.*", re.DOTALL)
@@ -37,9 +37,9 @@ def require_words(said):
         assert not twice, f"said of two flags: {twice}"
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_flag_of_a_command_says_what_it_is(name):
-    require_words(flags(cli.COMMANDS[name]))
+    require_words(flags(COMMANDS[name]))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS.names())

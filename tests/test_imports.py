@@ -29,8 +29,9 @@ ROOMS = {
     "models": ("config",),
     "keys": (),
     "rollout": ("algorithms",),
+    "replay": ("rollout",),
     "tokenizers": ("rollout",),
-    "agents": ("tokenizers", "models", "runs"),
+    "agents": ("tokenizers", "replay", "models", "runs"),
     "pretraining": ("agents", "keys"),
     "training": ("pretraining",),
     "evaluation": ("pretraining",),
@@ -40,7 +41,8 @@ ROOMS = {
     "panels": ("evaluation", "drawing"),
     "study": ("theory", "training", "panels"),
     "lin2023": ("study",),
-    "cli": ("study",),
+    "commands": ("study",),
+    "cli": ("commands",),
     "__init__": ("agents", "gymnasium_ids", "packages"),
 }
 

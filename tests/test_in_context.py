@@ -11,7 +11,8 @@ from icrl.agents.in_context import in_context
 from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
 from icrl.models.transformer import Transformer
-from icrl.rollout import predictions, replay, rollout
+from icrl.replay import predictions, replay
+from icrl.rollout import rollout
 from icrl.tokenizers import TOKENIZERS
 from icrl.tokenizers.encoding import decisions, encode
 

@@ -21,8 +21,9 @@ from icrl.config import TransformerConfig
 from icrl.errors import RunError
 from icrl.evaluation.returns import informed
 from icrl.models.transformer import Transformer
-from icrl.rollout import predictions, rollout
-from icrl.runs.checkpoint import load_weights, save_weights
+from icrl.replay import predictions
+from icrl.rollout import rollout
+from icrl.runs.weights import load_weights, save_weights
 from icrl.tokenizers import TOKENIZERS
 
 HORIZON = 4

@@ -9,7 +9,8 @@ import envs
 from envs.splits import split_prior
 from icrl import algorithms, pretraining
 from icrl.pretraining import Example, Pretraining, imitation_loss, sample
-from icrl.rollout import predictions, rollout
+from icrl.replay import predictions
+from icrl.rollout import rollout
 from icrl.tokenizers.step import step
 
 

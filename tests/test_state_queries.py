@@ -12,7 +12,8 @@ from icrl.algorithms.uniform import uniform
 from icrl.config import TransformerConfig
 from icrl.evaluation.returns import informed
 from icrl.models.transformer import Transformer
-from icrl.rollout import predictions, rollout
+from icrl.replay import predictions
+from icrl.rollout import rollout
 from icrl.tokenizers.encoding import encode
 from icrl.tokenizers.query_each import query_each
 from icrl.tokenizers.query_first import query_first

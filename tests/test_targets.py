@@ -23,7 +23,8 @@ from icrl import algorithms
 from icrl.algorithms import posteriors
 from icrl.algorithms.base import Algorithm
 from icrl.algorithms.posteriors.arm_statistics import ArmStatistics
-from icrl.rollout import replay, rollout
+from icrl.replay import replay
+from icrl.rollout import rollout
 
 pytestmark = pytest.mark.usefixtures("optimised")
 

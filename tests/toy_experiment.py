@@ -28,7 +28,7 @@ class Config(config.ExperimentConfig):
 def run(run, config):
     import numpy as np
 
-    from icrl.runs.checkpoint import save_weights
+    from icrl.runs.weights import save_weights
 
     for group in run.groups:
         if not run.is_trained(group):

@@ -12,7 +12,8 @@ from envs.registry import unknown
 from icrl.agents.in_context import in_context
 from icrl.agents.query_table import query_table
 from icrl.algorithms.base import Algorithm
-from icrl.rollout import Trajectory, predictions
+from icrl.replay import predictions
+from icrl.rollout import Trajectory
 from icrl.tokenizers.base import Tokenizer
 from icrl.tokenizers.encoding import decisions, encode
 

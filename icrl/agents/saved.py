@@ -21,7 +21,7 @@ from icrl.errors import RunError
 from icrl.models import ModelConfig
 from icrl.registries import MODELS
 from icrl.runs import files, serialization
-from icrl.runs.checkpoint import load_weights
+from icrl.runs.weights import load_weights
 from icrl.tokenizers import TOKENIZERS
 from icrl.tokenizers.base import Tokenizer
 

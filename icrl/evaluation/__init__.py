@@ -1,12 +1,12 @@
 """Agents on the same tasks with the same noise, and their exact scores."""
 
 from icrl.agents import Agent, fixed, of_task, trained
+from icrl.evaluation.cross_entropy import losses
 from icrl.evaluation.playing import (
     AGENTS,
     TASKS,
     Agents,
     key_for,
-    losses,
     metric_of,
     offline,
     online,

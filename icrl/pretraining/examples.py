@@ -21,7 +21,8 @@ from icrl.agents import Recipe
 from icrl.algorithms.base import Algorithm, require_probabilities
 from icrl.config import PretrainingConfig
 from icrl.keys import Purpose, fold
-from icrl.rollout import Trajectory, answers, predictions, rollout
+from icrl.replay import answers, predictions
+from icrl.rollout import Trajectory, rollout
 from icrl.tokenizers.base import Tokenizer
 from icrl.tokenizers.encoding import decisions, encode
 

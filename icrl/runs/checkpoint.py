@@ -1,27 +1,21 @@
-"""Checkpoints to resume from, and weights to keep and share.
+"""Checkpoints to resume from.
 
-A pytree is stored as a flat dictionary of named arrays (`model.blocks.0.query.kernel`)
-and put back into a template of the same structure, so that modules, optimiser states
-and random keys need no code of their own. Restored arrays equal the saved ones bit by
-bit, which a digest inside each checkpoint confirms.
+Restored arrays equal the saved ones bit by bit, which a digest inside each checkpoint
+confirms.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from icrl.errors import RunError
-from icrl.runs import files
+from icrl.runs.weights import digest_of, flatten, reason_of, to_numpy, unflatten
 
 DIGEST = "digest of all arrays"  # an entry of each checkpoint
 
@@ -62,8 +56,8 @@ class Checkpoints:
 
         self.wait()  # orbax would too; here a failure still knows its step
         self._saving = step
-        arrays = {name: _to_numpy(leaf) for name, leaf in flatten(tree).items()}
-        arrays[DIGEST] = _digest(arrays)
+        arrays = {name: to_numpy(leaf) for name, leaf in flatten(tree).items()}
+        arrays[DIGEST] = digest_of(arrays)
         metrics = None if metric is None else {"metric": float(metric)}
         with self._errors("save", step):
             self._manager.save(
@@ -101,7 +95,7 @@ class Checkpoints:
         with self._errors("restore", step):
             arrays = self._manager.restore(step, args=args.StandardRestore())
             stored = arrays.pop(DIGEST)
-            if not np.array_equal(stored, _digest(arrays)):
+            if not np.array_equal(stored, digest_of(arrays)):
                 raise ValueError("its digest does not match its arrays")
         return unflatten(like, arrays, f"checkpoint {step} in {self.folder}")
 
@@ -139,7 +133,7 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             if deed != "restore":
                 raise RunError(
                     f"cannot {deed} checkpoint {step} in {self.folder} ({reason}); "
@@ -155,94 +149,6 @@ class Checkpoints:
                 f"checkpoint {step} in {self.folder} cannot be read ({reason}): "
                 f"delete it to {advice}"
             ) from error
-
-
-def save_weights(path: pathlib.Path, model: Any) -> None:
-    """Writes a model's arrays as safetensors, whole or not at all.
-
-    bfloat16 is written as float32, which every reader knows and which loses nothing.
-    A digest of the arrays stands in the file's metadata.
-
-    Raises:
-        OSError: if the disk is full.
-    """
-    from safetensors.numpy import save
-
-    arrays = {name: _to_numpy(leaf) for name, leaf in flatten(model).items()}
-    for name, array in arrays.items():
-        if array.dtype == jnp.bfloat16:
-            array = array.astype(np.float32)
-        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)  # in C order
-    digest = _digest(arrays).tobytes().hex()
-    files.write_atomic(path, save(arrays, metadata={"sha256": digest}))
-
-
-def load_weights(path: pathlib.Path, like: Any) -> Any:
-    """Returns a model with the arrays of a safetensors file.
-
-    Args:
-        path: written by `save_weights`.
-        like: a model of the same structure; its arrays need not be computed.
-
-    Raises:
-        RunError: if the file is missing, broken, changed since it was written, or of
-            another model.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        data = path.read_bytes()
-        arrays = load(data)
-        _require_digest(data, arrays)
-    except FileNotFoundError:
-        raise RunError(f"no weights at {path}") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({_reason(error)})") from error
-    for name, template in flatten(like).items():
-        if name in arrays and template.dtype == jnp.bfloat16:
-            arrays[name] = arrays[name].astype(jnp.bfloat16)
-    return unflatten(like, arrays, str(path))
-
-
-def _require_digest(data: bytes, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises `ValueError` if the arrays of a safetensors file are not those written.
-
-    A file of another writer, which has no digest, is taken as it is.
-    """
-    length = int.from_bytes(data[:8], "little")  # of the header, which is JSON
-    metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    stored = metadata.get("sha256")
-    if stored is not None and stored != _digest(arrays).tobytes().hex():
-        raise ValueError("its digest does not match its arrays")
-
-
-def flatten(tree: Any) -> dict[str, Any]:
-    """Returns a tree's leaves by their dotted paths."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    named = {_name(path): leaf for path, leaf in leaves}
-    if len(named) < len(leaves):
-        raise ValueError("two leaves of the tree have the same dotted path")
-    return named
-
-
-def unflatten(like: Any, arrays: Mapping[str, Any], source: str) -> Any:
-    """Returns `like` with its leaves replaced by the arrays of the same names.
-
-    Raises:
-        RunError: if a name, a shape or a type differs; it names `source`.
-    """
-    templates = flatten(like)
-    unshared = sorted(templates.keys() ^ arrays.keys())
-    if unshared:
-        where = "in it" if unshared[0] in templates else "in the model"
-        raise RunError(f"{source} does not fit: {unshared[0]} is not {where}")
-    for name, template in templates.items():
-        there, here = _kind(arrays[name]), _kind(template)
-        if there != here:
-            raise RunError(f"{source} does not fit: {name} is {there}, not {here}")
-    leaves = [_from_numpy(arrays[name], templates[name]) for name in templates]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
 def _manager(folder: pathlib.Path) -> Any:
@@ -280,52 +186,3 @@ def _ignore_late_work() -> None:
 
     hook.ignores_late_work = True  # pyright: ignore[reportFunctionMemberAccess]
     sys.unraisablehook = hook
-
-
-def _name(path: Any) -> str:
-    name = jax.tree_util.keystr(path, simple=True, separator=".")
-    return name.removesuffix(".value")  # the array inside an nnx.Param
-
-
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _to_numpy(leaf: Any) -> np.ndarray:
-    """A copy: the buffer may be donated while the copy is being written."""
-    return np.array(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-
-
-def _from_numpy(array: np.ndarray, template: Any) -> Any:
-    if _is_key(template):
-        impl = jax.random.key_impl(template)
-        return jax.random.wrap_key_data(jnp.array(array), impl=impl)
-    if isinstance(template, jax.Array):
-        return jax.device_put(jnp.array(array), template.sharding)
-    if isinstance(template, bool | int | float):
-        return type(template)(array)
-    return array if isinstance(template, np.ndarray) else jnp.array(array)
-
-
-def _kind(leaf: Any) -> str:
-    """The type and shape of a leaf, as "float32[4, 8]"."""
-    if _is_key(leaf):
-        leaf = jax.eval_shape(jax.random.key_data, leaf)
-    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return f"{leaf.dtype}{list(leaf.shape)}"
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {_kind(arrays[name])}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return np.frombuffer(digest.digest(), dtype=np.uint8)
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, short enough for one line."""
-    if "No space left on device" in str(error):
-        return "No space left on device"
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -16,9 +16,9 @@ from jaxtyping import Array, Float, Int
 from envs.base import Key
 from icrl.errors import RunError
 from icrl.keys import Purpose, fold, training_key
-from icrl.runs.checkpoint import load_weights, save_weights
 from icrl.runs.metrics import Preemption, Progress
 from icrl.runs.run import Run
+from icrl.runs.weights import load_weights, save_weights
 
 Logged = dict[str, Float[Array, ""]]
 
