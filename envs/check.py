@@ -7,6 +7,8 @@ Each check is a function of a `_Subject` that raises an error naming the rule an
 value where the rule is broken; `check_env` makes a `Check` of it. A statistical check
 uses fixed keys, so its answer never changes, and allows five standard errors, plus what
 an outcome may add that is so rare that no draw showed it.
+
+Over 300 lines: the contract is read as one list, with what its checks measure below.
 """
 
 import dataclasses

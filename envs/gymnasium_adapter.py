@@ -22,6 +22,9 @@ A family whose tasks have a picture (`envs/viewer.py`) renders it as an array of
 
 The same seed and actions give the same tasks, observations and rewards; environment i
 of a vector seeded with s is the single environment seeded with s + i.
+
+Over 300 lines: a single and a vector environment, which must draw, start and step
+alike, share what they are made of.
 """
 
 import functools

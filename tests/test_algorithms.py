@@ -1,3 +1,9 @@
+"""Bandit and linear learners, against known numbers and other routes.
+
+Over 300 lines: one test after another, and those of learners of one kind share tasks
+and programs.
+"""
+
 import functools
 
 import jax

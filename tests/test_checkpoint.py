@@ -1,3 +1,8 @@
+"""Checkpoints and weights: kills, full disks, broken files and wrong models.
+
+Over 300 lines: one test after another, each a way in which a file can be wrong.
+"""
+
 import os
 import pathlib
 import signal

@@ -1,3 +1,8 @@
+"""The command line, as a user and as a script meets it.
+
+Over 300 lines: one test after another, each a command and what it leaves.
+"""
+
 import dataclasses
 import io
 import os

@@ -1,4 +1,7 @@
-"""Exact posteriors in dark rooms: by brute force, and the numbers of an ideal DPT."""
+"""Exact posteriors in dark rooms: by brute force, and the numbers of an ideal DPT.
+
+Over 300 lines: the brute force serves all of its tests.
+"""
 
 import jax
 import jax.numpy as jnp

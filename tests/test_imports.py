@@ -141,3 +141,16 @@ def test_help_answers_in_half_a_second():
         return time.perf_counter() - started
 
     assert min(seconds() for _ in range(5)) < 0.5  # a busy machine may disturb some
+
+
+def test_a_file_over_300_lines_says_why():
+    folders = "benchmarks", "envs", "experiments", "icrl", "tests"
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert len(paths) > 200
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in paths
+        if (text := path.read_text()).count("\n") > 300
+        and "\nOver 300 lines: " not in (ast.get_docstring(ast.parse(text)) or "")
+    ]
+    assert silent == []

@@ -1,3 +1,8 @@
+"""The Transformer, and what its options change.
+
+Over 300 lines: options share one small model, compiled once.
+"""
+
 import dataclasses
 import functools
 import re

@@ -1,3 +1,8 @@
+"""What a run leaves on the disk, and what reads it again.
+
+Over 300 lines: one test after another, each a file and what may happen to it.
+"""
+
 import dataclasses
 import json
 import multiprocessing

@@ -1,4 +1,7 @@
-"""Plans of tabular learners, against plain loops in float64."""
+"""Plans of tabular learners, against plain loops in float64.
+
+Over 300 lines: each plan has its plain loop beside it.
+"""
 
 import functools
 import math
