@@ -331,6 +331,19 @@ def test_they_refuse_families_that_they_cannot_play():
         exact_permutation_posterior(DPT)
 
 
+@pytest.mark.parametrize(
+    ("make", "prior"),
+    [
+        (exact_goal_posterior, "goals"),
+        (exact_permutation_posterior, "permutations"),
+    ],
+)
+def test_they_remember_all_and_rule_nothing_out_beforehand(make, prior):
+    options = list(inspect.signature(make).parameters.values())[1:]
+    defaults = {option.name: option.default for option in options}
+    assert defaults == {"episodes": None, "in_episode": True, prior: "all"}
+
+
 def test_what_they_remember_and_believe_is_refused_from_its_edge_on():
     make = inspect.unwrap(exact_goal_posterior)  # tests alone check annotations
     hold(at_least(1), "episodes", lambda number: make(SMALL, episodes=number))
