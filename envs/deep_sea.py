@@ -8,14 +8,13 @@ reached, numbered row by row, and the end as one more state.
 """
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from envs.base import Key, require
+from envs.base import Key
 from envs.codes import CodedFamily
 from envs.registry import register
 from envs.tabular_mdp import TabularMDP, make_task
@@ -33,13 +32,6 @@ class DeepSeaFamily(CodedFamily):
 
     move_cost: float = 0.01
     treasure: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Checks the sizes."""
-        super().__post_init__()
-        for name in ("move_cost", "treasure"):
-            value = getattr(self, name)
-            require(math.isfinite(value), f"{name} must be finite", value)
 
     @property
     def num_cells(self) -> int:

@@ -52,9 +52,6 @@ class GarnetFamily(SizedFamily):
             value = getattr(self, name)
             rule = f"{name} must lie in [1, {self.states}], the number of states"
             require(1 <= value <= self.states, rule, value)
-        known = self.reward_prior in ("normal", "sparse")
-        rule = "reward_prior must be normal or sparse"
-        require(known, rule, repr(self.reward_prior))
         require(self.noise_std >= 0, "noise_std must not be negative", self.noise_std)
 
     def sample(self, key: Key) -> TabularMDP:

@@ -38,13 +38,6 @@ class RandomMDPFamily(SizedFamily):
         require(
             self.concentration > 0, "concentration must be positive", self.concentration
         )
-        require(
-            self.reward_prior in ("normal", "uniform"),
-            "reward_prior must be normal or uniform",
-            repr(self.reward_prior),
-        )
-        finite = abs(self.reward_location) < float("inf")
-        require(finite, "reward_location must be finite", self.reward_location)
         for name in ("reward_scale", "noise_std"):
             value = getattr(self, name)
             require(value >= 0, f"{name} must not be negative", value)

@@ -39,9 +39,6 @@ class RiverSwimFamily(CodedFamily):
         """Checks the sizes."""
         super().__post_init__()
         require(self.states >= 3, "states must be at least 3", self.states)
-        for name in ("small_reward", "large_reward"):
-            value = getattr(self, name)
-            require(abs(value) < float("inf"), f"{name} must be finite", value)
 
     @property
     def num_states(self) -> int:

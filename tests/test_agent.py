@@ -8,6 +8,8 @@ from test_train import TRAINING, fit
 import icrl
 from envs.splits import split_prior
 from icrl import evaluation
+from icrl.algorithms.base import require_probabilities
+from icrl.algorithms.uniform import uniform
 from icrl.diagnostics import diagnosis
 from icrl.errors import RunError
 from icrl.evaluation import transfer
@@ -28,6 +30,29 @@ def test_a_notebook_plays_a_trained_agent(folder):
     task = agent.family.sample(key_task)
     played = rollout(key_noise, key_agent, task, agent.algorithm(seed=1))
     assert played.action.shape == (8,)
+
+
+def test_an_agent_samples_its_actions_unless_it_is_told_otherwise(folder):
+    agent = icrl.load_agent(folder)
+
+    @jax.jit
+    def likeliest(key, model):
+        """Probabilities of the likeliest actions, by default and of greedy play."""
+        key_task, key_noise, key_agent = jax.random.split(key, 3)
+        task = agent.family.sample(key_task)
+        played = rollout(key_noise, key_agent, task, uniform(agent.family))
+        found = []
+        for options in ({}, {"greedy": True}):
+            first = agent.algorithm(**options)
+            probabilities = require_probabilities(first)
+            found.append(probabilities(first.init(), played.obs[0]).max())
+            all_seeds = agent.agent(**options)
+            probabilities = all_seeds.action_probabilities(model, task, played)
+            found.append(probabilities.max(-1).mean())
+        return found
+
+    sampled, all_sampled, *greedy = likeliest(jax.random.key(0), agent.model(0))
+    assert sampled < 0.9 and all_sampled < 0.9 and greedy == [1, 1]
 
 
 def test_an_agent_is_evaluated_on_another_family_and_horizon(folder):

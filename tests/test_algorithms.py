@@ -608,46 +608,11 @@ def test_an_unknown_name_or_option_is_refused_with_suggestions():
         ("linear_thompson", BERNOULLI, {}, "linear_thompson needs a LinearBandit"),
         ("ridge_greedy", GAUSSIAN, {}, "ridge_greedy needs a LinearBanditFamily"),
         ("gittins", GAUSSIAN, {}, "gittins needs a BernoulliBanditFamily"),
-        ("linucb", LINEAR, {"ridge": 0.0}, "ridge must be positive, got 0.0"),
-        ("linucb", LINEAR, {"width": -1.0}, "width must not be negative, got -1.0"),
-        ("linucb", LINEAR, {"first": "best"}, "first must be one of random, index"),
-        ("linear_thompson", LINEAR, {"noise_std": 0.0}, "noise_std must be positive"),
-        (
-            "linear_thompson",
-            LINEAR,
-            {"num_nodes": 100},
-            "must be a power of 2, got 100",
-        ),
-        ("epsilon_greedy", GAUSSIAN, {"epsilon": 1.5}, r"in \[0, 1\], got 1.5"),
-        ("ucb", GAUSSIAN, {"form": "ucb2"}, "form must be one of inverse_sqrt, shrunk"),
-        ("ucb", GAUSSIAN, {"width": -1.0}, "width must not be negative, got -1.0"),
-        ("lcb", GAUSSIAN, {"unseen": "one"}, "unseen must be one of never, zero"),
-        ("kl_ucb", GAUSSIAN, {"log_log_weight": -1.0}, "log_log_weight must not be"),
-        ("bayes_ucb", GAUSSIAN, {"log_power": -1.0}, "log_power must not be negative"),
-        ("thompson_sampling", GAUSSIAN, {"num_draws": 0}, "num_draws must be at least"),
         (
             "exact_posterior_sampling",
             FAMILIES["linear_per_task"],
             {},
             "needs theta_prior 'normal', got 'uniform'",
-        ),
-        (
-            "gittins",
-            BERNOULLI.replace(horizon=1000),
-            {},
-            "horizon must be at most 500, got 1000",
-        ),
-        (
-            "dirichlet_point_mass",
-            GAUSSIAN,
-            {"weights": ()},
-            "weights must not be empty",
-        ),
-        (
-            "dirichlet_point_mass",
-            GAUSSIAN,
-            {"weights": (0.5, 1.5)},
-            r"a weight must lie in \[0, 1\]",
         ),
         (
             "dirichlet_point_mass",
@@ -657,7 +622,7 @@ def test_an_unknown_name_or_option_is_refused_with_suggestions():
         ),
     ],
 )
-def test_bad_options_are_refused_in_one_line(name, family, options, line):
+def test_what_does_not_fit_is_refused_in_one_line(name, family, options, line):
     with pytest.raises(ValueError, match=line) as error:
         algorithms.make(name, family, **options)
     assert "\n" not in str(error.value)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from edges import at_least, hold
 
 import envs
 from envs import grid
@@ -240,7 +241,6 @@ def test_goals_are_uniform_over_all_cells():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": 1}, "size must be at least 2, got 1"),
         ({"start": (10, 0)}, r"start must lie in the 10x10 grid, got \(10, 0\)"),
         ({"goals": ()}, r"goals must be 'all' or cells, got \(\)"),
         ({"goals": ((0, 10),)}, r"a goal must lie in the 10x10 grid, got \(0, 10\)"),
@@ -251,6 +251,10 @@ def test_goals_are_uniform_over_all_cells():
 def test_bad_families_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         DPT.replace(**changes).split()
+
+
+def test_a_room_has_two_cells_a_side_at_least():
+    hold(at_least(2), "size", lambda size: DPT.replace(size=size))
 
 
 def test_a_task_that_is_none_is_refused():

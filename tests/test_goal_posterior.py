@@ -3,10 +3,13 @@
 Over 300 lines: the brute force serves all of its tests.
 """
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from edges import Edge, at_least, hold
 
 import envs
 from envs import grid
@@ -326,5 +329,26 @@ def test_they_refuse_families_that_they_cannot_play():
             make(PERMUTED)
     with pytest.raises(ValueError, match="actions must be permuted, got DarkRoom-DPT"):
         exact_permutation_posterior(DPT)
-    with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
-        exact_goal_posterior(DPT, episodes=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "prior"),
+    [
+        (exact_goal_posterior, "goals"),
+        (exact_permutation_posterior, "permutations"),
+    ],
+)
+def test_they_remember_all_and_rule_nothing_out_beforehand(make, prior):
+    options = list(inspect.signature(make).parameters.values())[1:]
+    defaults = {option.name: option.default for option in options}
+    assert defaults == {"episodes": None, "in_episode": True, prior: "all"}
+
+
+def test_what_they_remember_and_believe_is_refused_from_its_edge_on():
+    make = inspect.unwrap(exact_goal_posterior)  # tests alone check annotations
+    hold(at_least(1), "episodes", lambda number: make(SMALL, episodes=number))
+    half = Edge("{} must be all or train", ("other",), ("all", "train"))
+    hold(half, "goals", lambda name: make(SMALL, goals=name))
+    make = inspect.unwrap(exact_permutation_posterior)
+    permuted = SMALL.replace(permuted=True)
+    hold(half, "permutations", lambda name: make(permuted, permutations=name))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from edges import NOT_NEGATIVE, PROBABILITY, hold
 from tabular_trajectories import (
     EPISODES,
     FAMILY,
@@ -125,6 +126,11 @@ def test_the_greedy_probabilities_follow_the_plan_at_its_step():
         np.testing.assert_allclose(
             probabilities, 0.1 + 0.7 * np.eye(A)[best], atol=1e-6
         )
+
+
+def test_epsilon_and_temperature_are_refused_from_their_edges_on():
+    hold(PROBABILITY, "epsilon", lambda value: of_rows(ROWS, epsilon=value))
+    hold(NOT_NEGATIVE, "temperature", lambda value: of_rows(ROWS, temperature=value))
 
 
 def test_only_one_of_epsilon_and_temperature_is_given():

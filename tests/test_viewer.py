@@ -44,6 +44,14 @@ def test_marks_and_the_agent_stand_where_they_are_and_y_goes_upwards():
     assert area == pytest.approx(np.pi * 0.32**2, rel=0.05)
 
 
+def test_colours_stay_apart_for_every_reader():
+    """Goal and agent, which stand in one cell: two of Okabe and Ito's (2008)."""
+    assert (COLOURS["goal"], AGENT) == ((0, 158, 115), (213, 94, 0))
+    colours = np.array([*COLOURS.values(), FLOOR, LINE, AGENT])
+    apart = abs(colours[:, None] - colours[None]).max(-1)
+    assert apart[~np.eye(len(colours), dtype=bool)].min() >= 15
+
+
 def test_a_dark_room_shows_its_goal_and_a_key_disappears_once_it_is_taken():
     task = ROOM.task((3, 7))
     image = render(task, task.reset(jax.random.key(0))[0])

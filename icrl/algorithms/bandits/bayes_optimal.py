@@ -49,8 +49,8 @@ def bayes_optimal(
 ) -> Algorithm:
     """Maximises the expected sum of rewards under a Beta prior; ties go to the lowest.
 
-    No algorithm has lower regret on average over the prior. Two arms up to 200 steps,
-    three up to 38, five up to 14.
+    No algorithm has lower regret on average over the prior. Two arms up to 219 steps,
+    three up to 62, five up to 24.
 
     Source: backward induction over the posterior, Bellman 1956, "A problem in the
     sequential design of experiments"; the numbering of states is ours.

@@ -146,7 +146,7 @@ def table_policy(
 
 def read(table: Table, step: Int[Array, ""], obs: Any) -> Float[Array, " actions"]:
     """The row of a step and a state; the last row after the last step."""
-    return table[jnp.minimum(step, table.shape[0] - 1), obs]
+    return table[step, obs]  # JAX reads the last row where an index is beyond it
 
 
 def settle_ties(values: Float[Array, " actions"]) -> Float[Array, " actions"]:
