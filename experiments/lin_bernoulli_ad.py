@@ -43,8 +43,7 @@ CPU = lin2023.Config(
     model=TransformerConfig(num_layers=3, mixer=("relu",)),
     training=cosine_training(4000, 1e-2, micro_batch=4),
 )
-PRESETS = lin2023.presets(CPU, "20 min on 2 cores")
-EXPERIMENT = study.experiment(__name__, run, PANELS, **PRESETS)
+EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "20 min on 2 cores")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -43,8 +43,7 @@ CPU = lin2023.DecisionConfig(
     training=cosine_training(8000, 1e-2, micro_batch=4),
     pretraining=DecisionPretrainingConfig(num_examples=80_000),
 )
-PRESETS = lin2023.presets(CPU, "25 min on 2 cores")
-EXPERIMENT = study.experiment(__name__, run, PANELS, **PRESETS)
+EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "25 min on 2 cores")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -49,8 +49,7 @@ CPU = lin2023.Config(
     ),
     training=cosine_training(4000, 5e-3, micro_batch=4),
 )
-PRESETS = lin2023.presets(CPU, "35 min on 2 cores")
-EXPERIMENT = study.experiment(__name__, run, PANELS, **PRESETS)
+EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "35 min on 2 cores")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

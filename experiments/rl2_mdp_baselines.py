@@ -26,6 +26,7 @@ too, `posterior_mean_greedy` earns 1883, and RL² beats it from 25 episodes on.
 
 import dataclasses
 import functools
+from typing import Any
 
 from icrl import cli, published, study
 from icrl.config import ExperimentConfig
@@ -183,7 +184,7 @@ def _rows(returns):
     for agent, table in returns.items():
         for n in EPISODES:
             if n <= table.shape[-1]:
-                known = {e: tables[e].get(agent, {}).get(n) for e in ENTRIES}
+                known: Any = {e: tables[e].get(agent, {}).get(n) for e in ENTRIES}
                 totals, metric = table[..., n - 1], f"return_{n}"
                 add_row(numbers, "online", agent, metric, totals, returns, **known)
     return numbers

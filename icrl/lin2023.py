@@ -8,7 +8,7 @@ not import jax before something runs.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icrl import study
@@ -19,6 +19,7 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
+from icrl.experiment import Experiment
 from icrl.panels import Curves, Distances, Drawing, Loss, Panel
 from icrl.tokenizers import TOKENIZERS
 
@@ -61,23 +62,30 @@ PAPER: dict[str, Any] = {  # its sizes; the optimiser is ours, theirs a constant
 EXAMPLES = 80_000  # of the paper's data set
 
 
-def presets(cpu: Config, cost: str) -> dict[str, study.Preset]:
-    """The presets of an experiment with one model.
+def experiment(
+    module: str, run: Any, panels: Sequence[Panel], cpu: Config, cost: str
+) -> Experiment:
+    """Registers an experiment with one model, and returns it; as `study.experiment`.
 
     Args:
-        cpu: its own preset.
-        cost: of that.
+        module: likewise.
+        run: likewise.
+        panels: likewise.
+        cpu: sizes of its own preset; the others are the paper's and the released ones.
+        cost: of its own preset.
     """
     options = type(cpu.pretraining)(num_examples=EXAMPLES)
     paper = type(cpu)(**PAPER, pretraining=options)
-    return {
-        "cpu": cpu.takes(cost),
-        "paper": paper.takes("hours on one GPU (10 billion tokens a seed)"),
-        # one head, whatever its configuration says
-        "released": dataclasses.replace(paper, model=LIN2023_RELEASED_MODEL).takes(
-            "as paper, with the one head of the released code"
-        ),
-    }
+    # one head, whatever its configuration says
+    released = dataclasses.replace(paper, model=LIN2023_RELEASED_MODEL)
+    return study.experiment(
+        module,
+        run,
+        panels,
+        cpu=cpu.takes(cost),
+        paper=paper.takes("hours on one GPU (10 billion tokens a seed)"),
+        released=released.takes("as paper, with the one head of the released code"),
+    )
 
 
 def regret_panels(

@@ -41,8 +41,7 @@ def experiment(
             line of its header is the question.
         run: `(run, config) -> {panel: scores}`; trains by `train`, plays, scores.
         panels: what the scores become, in the order in which they are drawn.
-        smoke: what the preset of seconds has different from the small copy of `cpu`
-            that `smoke_preset` makes.
+        smoke: changes to the preset of seconds that `smoke_preset` makes of cpu.
         columns: of the figure.
         size: of one panel with its legend, inches.
         figure_name: stem of the figure's files.
@@ -53,12 +52,11 @@ def experiment(
             holds the name.
     """
     script = sys.modules[module]
-    question = (script.__doc__ or "").partition("\n")[0]
+    file, question = str(script.__file__), (script.__doc__ or "").partition("\n")[0]
     if not question.endswith("?"):
         raise ValueError(
             f"the header of {module} must begin with a question, got {question!r}"
         )
-    file = str(script.__file__)
     panels = [p.knowing(published.values(file, p.name)) for p in panels]
     if "cpu" in presets:
         presets = {"smoke": smoke_preset(presets["cpu"], **smoke or {}), **presets}

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Int
 
 from envs import grid
 from envs.base import Key
@@ -18,7 +18,7 @@ from icrl.rollout import rollout
 
 def walks(
     key: Key, task: Any, demonstrations: Mapping[str, Collect], name: str, agent: Agent
-) -> dict[str, Float[np.ndarray, "steps xy"]]:
+) -> dict[str, Int[np.ndarray, "_ xy"]]:
     """Positions along each demonstration, and of an agent that has seen the first.
 
     Args:
