@@ -36,7 +36,13 @@ PANELS = [
         Drawing(
             name="offline_random",
             title=f"by {sweep}",
-            function=functools.partial(sweeps.draw_offline_returns, sweep=sweep),
+            function=functools.partial(
+                sweeps.draw_offline_returns,
+                panel="offline_random",
+                sweep=sweep,
+                ceiling=EXACT,
+                top=70,
+            ),
         )
         for sweep in SWEEPS
     ),

@@ -114,7 +114,7 @@ def run(run, config: Config):
     from icrl.evaluation.numbers import Numbers
     from icrl.evaluation.walks import walks
     from icrl.keys import evaluation_key
-    from icrl.pretraining.demonstrations import along_and_up, needing_both
+    from icrl.pretraining.demonstrations import along_and_up, goals_off_the_walls
 
     chosen = {setting: _choices(config, setting) for setting in SETTINGS}
     pretrainings = {setting: choice[0] for setting, choice in chosen.items()}
@@ -128,7 +128,7 @@ def run(run, config: Config):
             "optimal": algorithms.optimal,
             "uniform": algorithms.uniform(family),
         }
-        test = study.Evaluation(config, needing_both(family.split().test))
+        test = study.Evaluation(config, goals_off_the_walls(family.split().test))
         demonstrations = along_and_up(SIZE, row=0)
         for data, collect in demonstrations.items():
             scores[f"{setting}_{data}"] = test.returns_given(collect, agents)

@@ -31,7 +31,7 @@ def run(run, config: lin2023.Config):
     recipe = study.make_recipe(config, lin2023.BERNOULLI)
     family = recipe.make_family()
     ucb = algorithms.ucb(family, form="shrunken")
-    data = lin2023.watching(config, recipe, ucb, behaviour="ucb(form=shrunken)")
+    data = lin2023.distillation(config, recipe, ucb, behaviour="ucb(form=shrunken)")
     others = "thompson_sampling", "gittins", "empirical_mean"
     baselines = {"ucb": ucb} | {n: algorithms.make(n, family) for n in others}
     return lin2023.scores(run, config, data, "ucb", baselines)

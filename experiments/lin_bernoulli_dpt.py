@@ -32,7 +32,7 @@ def run(run, config: lin2023.DecisionConfig):
         "gittins": algorithms.gittins(family),
         "empirical_mean": algorithms.empirical_mean(family),
     }
-    data = lin2023.towards_thompson(config, recipe, SHARE)
+    data = lin2023.thompson_pretraining(config, recipe, SHARE)
     return lin2023.scores(run, config, data, "thompson_sampling", baselines)
 
 

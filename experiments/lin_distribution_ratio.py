@@ -28,6 +28,7 @@ Thompson sampling's 10.6; alpha = 0 leaves at step 21 [19, 22], predicted 23.
 """
 
 import dataclasses
+import functools
 
 from icrl import cli, lin2023, study
 from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
@@ -35,6 +36,7 @@ from icrl.drawing import departures
 from icrl.panels import Distances, Drawing, Rows
 
 TARGET = "thompson_sampling"
+UNIFORM = "alpha 0"  # how the model of uniform data is called in the figure
 PANELS = [
     *lin2023.regret_panels(
         TARGET, title="regret, by Thompson sampling's share of the data"
@@ -43,12 +45,12 @@ PANELS = [
         name="on_target_histories",
         title="distance on Thompson sampling's histories",
         target="Thompson sampling",
-        after=departures.draw_departure,
+        after=functools.partial(departures.draw_departure, model=UNIFORM),
     ),
     Drawing(
         name="ratio",
         title="Thompson sampling's histories seen from the data",
-        function=departures.draw_ratios,
+        function=functools.partial(departures.draw_ratios, model=UNIFORM),
     ),
     Distances(name="on_own_histories"),
     Rows(name="departure"),
@@ -85,7 +87,7 @@ def run(run, config: Config):
     family = recipe.make_family()
     thompson = thompson_sampling(family)
     pretrainings = {
-        _name(alpha): lin2023.towards_thompson(config, recipe, alpha)
+        _name(alpha): lin2023.thompson_pretraining(config, recipe, alpha)
         for alpha in config.alphas
     }
     trained = study.train_each(run, pretrainings, config.training)

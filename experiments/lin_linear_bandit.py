@@ -35,7 +35,7 @@ def run(run, config: lin2023.Config):
     recipe = study.make_recipe(config, "LinearBandit-Lin2023-v0")
     family = recipe.make_family()
     linucb = algorithms.linucb(family, width=2.0)
-    data = lin2023.watching(config, recipe, linucb, behaviour="linucb(width=2)")
+    data = lin2023.distillation(config, recipe, linucb, behaviour="linucb(width=2)")
     others = "linear_thompson", "empirical_mean"
     baselines = {"linucb": linucb} | {n: algorithms.make(n, family) for n in others}
     return lin2023.scores(run, config, data, "linucb", baselines)

@@ -99,9 +99,9 @@ def _teach(run, config: Config, teaching: str):
     ucb = algorithms.ucb(family, form="shrunken")
     target = thompson if teaching == "dpt" else ucb
     pretrainings = {
-        f"{teaching}_{name}": lin2023.towards_thompson(config, recipe, 0.5)
+        f"{teaching}_{name}": lin2023.thompson_pretraining(config, recipe, 0.5)
         if teaching == "dpt"
-        else lin2023.watching(config, recipe, ucb, behaviour="ucb(form=shrunken)")
+        else lin2023.distillation(config, recipe, ucb, behaviour="ucb(form=shrunken)")
         for name, recipe in recipes.items()
     }
     context = of_task(next(iter(pretrainings.values())).context)

@@ -118,7 +118,7 @@ def _measure(run, config: Config, name: str, share, n, horizon, arms):
 
     changes = {"horizon": horizon, "num_arms": arms}
     recipe = study.make_recipe(config, lin2023.BERNOULLI, changes=changes)
-    pretraining = lin2023.towards_thompson(config, recipe, share, num_examples=n)
+    pretraining = lin2023.thompson_pretraining(config, recipe, share, num_examples=n)
     trained = study.train(run, pretraining, config.training, name=name)
     family = recipe.make_family()
     test = study.Evaluation(config, family.split().test)

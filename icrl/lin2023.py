@@ -24,7 +24,7 @@ from icrl.panels import Curves, Distances, Drawing, Loss, Panel
 from icrl.tokenizers import TOKENIZERS
 
 AGENT = "transformer"
-BERNOULLI = "BernoulliBandit-Lin2023-v0"  # the family of all but one
+BERNOULLI = "BernoulliBandit-Lin2023-v0"  # the family of most of them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ def panels(
     ]
 
 
-def watching(config: Config, recipe: Any, algorithm: Any, *, behaviour: str) -> Any:
+def distillation(config: Config, recipe: Any, algorithm: Any, *, behaviour: str) -> Any:
     """Algorithm distillation: the algorithm plays every context, and labels it.
 
     Args:
@@ -199,7 +199,7 @@ def watching(config: Config, recipe: Any, algorithm: Any, *, behaviour: str) -> 
     )
 
 
-def towards_thompson(
+def thompson_pretraining(
     config: DecisionConfig, recipe: Any, share: float, **changes: Any
 ) -> Any:
     """Decision pretraining, whose target is Thompson sampling.

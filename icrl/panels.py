@@ -39,7 +39,7 @@ class Panel:
     before: More | None = None
     after: More | None = None
 
-    def knowing(self, published: Published) -> "Panel":
+    def with_published(self, published: Published) -> "Panel":
         """Returns the panel with published values, if it takes any."""
         del published
         return self
@@ -93,7 +93,7 @@ class Curves(Panel):
     bottom: float | None = None
     top: float | Callable[[Arrays], float] | None = None
 
-    def knowing(self, published: Published) -> Panel:
+    def with_published(self, published: Published) -> Panel:
         """Returns the panel with these published values, if it has none of its own."""
         return dataclasses.replace(self, published=self.published or published)
 

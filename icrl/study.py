@@ -57,7 +57,7 @@ def experiment(
         raise ValueError(
             f"the header of {module} must begin with a question, got {question!r}"
         )
-    panels = [p.knowing(published.values(file, p.name)) for p in panels]
+    panels = [p.with_published(published.values(file, p.name)) for p in panels]
     if "cpu" in presets:
         presets = {"smoke": smoke_preset(presets["cpu"], **smoke or {}), **presets}
 

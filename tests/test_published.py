@@ -41,10 +41,10 @@ def test_other_entries_of_a_row_are_told_from_published_values():
 
 def test_a_panel_keeps_values_of_its_own():
     own, theirs = {"dpt": {5: 1.0}}, {"dpt": {5: 2.0}}
-    assert Curves(name="online").knowing(theirs).published == theirs
-    assert Curves(name="online", published=own).knowing(theirs).published == own
+    assert Curves(name="online").with_published(theirs).published == theirs
+    assert Curves(name="online", published=own).with_published(theirs).published == own
     drawing = Drawing(name="online", function=lambda *_: None)
-    assert drawing.knowing(theirs) is drawing
+    assert drawing.with_published(theirs) is drawing
 
 
 @pytest.mark.parametrize("experiment", sorted({row["experiment"] for row in ROWS}))

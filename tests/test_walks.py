@@ -7,7 +7,7 @@ import envs
 from icrl.agents import of_task
 from icrl.algorithms import optimal
 from icrl.evaluation.walks import walks
-from icrl.pretraining.demonstrations import along_and_up, needing_both
+from icrl.pretraining.demonstrations import along_and_up, goals_off_the_walls
 
 FAMILY = envs.family("DarkRoom-DPT-v0", horizon=20)
 
@@ -28,7 +28,7 @@ def test_a_walk_begins_where_it_starts_and_ends_where_it_leads():
 
 def test_goals_at_the_walls_need_no_turn():
     tasks = FAMILY.split().test
-    kept = needing_both(tasks).tasks.goal
+    kept = goals_off_the_walls(tasks).tasks.goal
     assert 0 < len(kept) < len(tasks) and kept.min() > 0
     left_out = tasks.tasks.goal[(tasks.tasks.goal == 0).any(-1)]
     assert len(kept) + len(left_out) == len(tasks)

@@ -25,8 +25,17 @@ def draw_departures(
     figures.beside(ax)
 
 
-def draw_ratios(ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Draws the KL of the target's histories from the data of each model."""
+def draw_ratios(
+    ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any], *, model: str
+) -> None:
+    """Draws the KL of the target's histories from the data of each model.
+
+    Args:
+        ax: where.
+        summary: of the run.
+        arrays: of the run.
+        model: the one that should leave where its KL passes ln n, in words.
+    """
     from icrl.drawing import figures, styles
 
     del summary
@@ -37,17 +46,17 @@ def draw_ratios(ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]) 
     log_n = float(arrays["departure/log_num_examples"])
     ax.axhline(log_n, color="black", linewidth=1, linestyle=":")
     ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
-    draw_step(ax, arrays["departure/predicted"], "alpha 0 should leave at")
+    draw_step(ax, arrays["departure/predicted"], f"{model} should leave at")
     ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", ylim=(0, None))
     figures.beside(ax)
 
 
 def draw_departure(
-    ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]
+    ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any], *, model: str
 ) -> None:
-    """Draws the step at which the model of uniform data leaves its target."""
+    """Draws the step at which a model, named in words, leaves its target."""
     del summary
-    draw_step(ax, arrays["departure/measured"], "alpha 0 leaves at")
+    draw_step(ax, arrays["departure/measured"], f"{model} leaves at")
 
 
 def draw_step(ax: Any, step: Any, text: str) -> None:

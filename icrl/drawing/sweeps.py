@@ -33,19 +33,28 @@ def draw_sizes(
 
 
 def draw_offline_returns(
-    ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any], *, sweep: str
+    ax: Any,
+    summary: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    *,
+    panel: str,
+    sweep: str,
+    ceiling: str,
+    top: float,
 ) -> None:
     """Draws the return given a data set by one size of a DPT.
 
     Args:
         ax: where.
         summary: has the rows of the agents `<sweep>_<size>`, and published values.
-        arrays: has the ceiling, the exact posterior's return.
+        arrays: has the mean of the ceiling.
+        panel: of the rows.
         sweep: name of the size.
+        ceiling: the exact posterior, an agent of the panel.
+        top: of the vertical axis.
     """
     from icrl.drawing import figures
 
-    panel = "offline_random"
     start = f"{panel}/{sweep}_"
     sizes = sorted(int(size) for size in figures.names_in(arrays, start, "/mean"))
     rows = [
@@ -56,10 +65,10 @@ def draw_offline_returns(
     marks = {size: value for size, value in published if value is not None}
     style = {"mfc": "none", "mec": "black", "ms": 5, "label": "published"}
     ax.plot(marks.keys(), marks.values(), "D", **style)
-    ceiling = arrays[f"{panel}/exact_posterior_argmax/mean"][0]
-    label = f"exact posterior {ceiling:.1f}"
-    ax.axhline(ceiling, color="black", linestyle=":", linewidth=1.2, label=label)
-    ax.set(xlabel=sweep, ylabel="return of an episode, offline", ylim=(0, 70))
+    most = arrays[f"{panel}/{ceiling}/mean"][0]
+    label = f"exact posterior {most:.1f}"
+    ax.axhline(most, color="black", linestyle=":", linewidth=1.2, label=label)
+    ax.set(xlabel=sweep, ylabel="return of an episode, offline", ylim=(0, top))
     figures.beside(ax)
 
 

@@ -66,7 +66,7 @@ def along_and_up(size: Any, row: int | None = None) -> dict[str, Collect]:
     return {"both": in_either_order(along, up), "along": along, "up": up}
 
 
-def needing_both(tasks: FiniteTasks) -> FiniteTasks:
+def goals_off_the_walls(tasks: FiniteTasks) -> FiniteTasks:
     """Those tasks whose goal needs both a step to the right and one up."""
     turns = (tasks.tasks.goal > 0).all(-1)
     return FiniteTasks(jax.tree.map(lambda leaf: leaf[turns], tasks.tasks))
