@@ -7,7 +7,7 @@ they draw. The arrays are those of `diagnostics.coverage`.
 from collections.abc import Mapping
 from typing import Any
 
-from icrl.drawing.sweeps import draw_sizes
+from icrl.drawing.sweeps import draw_sizes, name_sizes
 
 
 def draw_departures(
@@ -22,6 +22,7 @@ def draw_departures(
     ax.plot(numbers, arrays["departure/predicted"], "k:", label="KL_t = ln n")
     ax.set(xlabel="trajectories n", ylabel="step (pulls)")
     ax.set_ylim(bottom=0.0)
+    name_sizes(ax, numbers)
     figures.beside(ax)
 
 

@@ -13,7 +13,7 @@ COLOR = "#D55E00"  # of what is measured
 def draw_sizes(
     ax: Any, sizes: Sequence[int], estimates: Sequence[Sequence[float]], label: str
 ) -> None:
-    """Draws a mean with its interval at every size, on a logarithmic axis.
+    """Draws a mean with its interval at every size.
 
     Args:
         ax: where.
@@ -27,6 +27,10 @@ def draw_sizes(
         [high - mean for mean, _, high in estimates],
     ]
     ax.errorbar(sizes, means, errors, fmt="o-", color=COLOR, label=label)
+
+
+def name_sizes(ax: Any, sizes: Sequence[int]) -> None:
+    """Gives every size its tick on a logarithmic axis, once all is drawn."""
     ax.set_xscale("log")
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
     ax.minorticks_off()
@@ -69,6 +73,7 @@ def draw_offline_returns(
     label = f"exact posterior {most:.1f}"
     ax.axhline(most, color="black", linestyle=":", linewidth=1.2, label=label)
     ax.set(xlabel=sweep, ylabel="return of an episode, offline", ylim=(0, top))
+    name_sizes(ax, sizes)
     figures.beside(ax)
 
 
@@ -105,6 +110,7 @@ def draw_gaps(
     draw_sizes(ax, sizes, gaps, "measured gap")
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel=xlabel, ylabel="regret above the target (reward units)")
+    name_sizes(ax, sizes)
     bound = ax.twinx()  # a hundred times what could be seen of a gap
     blue = "#0072B2"
     bound.plot(sizes, bounds, "s--", color=blue, label="Σ (T - t) TV: first bound")
