@@ -20,9 +20,9 @@ training 11.0; Q-learning, whose every sixth episode it saw, 2.3 and 14.6; publi
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
-from icrl import cli, study
+from icrl import cli, published, study
 from icrl.config import (
     PretrainingConfig,
     TransformerConfig,
@@ -32,11 +32,6 @@ from icrl.config import (
 from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Curves
 
-PUBLISHED = {
-    "DarkRoom-AD-v0": 14.1,
-    "DarkRoomHard-AD-v0": 0.68,
-    "DarkKeyToDoor-AD-v0": 1.81,
-}
 PANELS = [
     Curves(
         name=f"online_{half}",
@@ -82,14 +77,20 @@ class Config(study.Config):
 def run(run, config: Config):
     """Trains, and plays in rooms of both halves of the split."""
     from icrl import algorithms
-    from icrl.algorithms.annealed_optimal import annealed_optimal
     from icrl.pretraining import methods
 
     recipe = study.make_recipe(
         config, config.family, num_episodes=config.num_episodes, tokenizer="step"
     )
     family = recipe.make_family()
-    learner = _learner(family, config)
+    learner = algorithms.q_learning(
+        family,
+        learning_rate=1.0,
+        epsilon=config.epsilon,
+        start=1.0,  # the value of the best reward
+        discount=0.9,
+        random_ties=True,
+    )
     if config.source == "q_learning":
         pretraining = methods.algorithm_distillation(
             recipe,
@@ -101,7 +102,9 @@ def run(run, config: Config):
     else:
         pretraining = methods.choices(
             recipe,
-            lambda task: annealed_optimal(task, num_episodes=config.num_episodes),
+            lambda task: algorithms.annealed_optimal(
+                task, num_episodes=config.num_episodes
+            ),
             methods.taken_actions_expert,
             config.pretraining,
             behaviour="annealed_optimal",
@@ -125,42 +128,26 @@ def run(run, config: Config):
         scores[f"online_{half}"] = test.returns(agents, tasks_at_once=500).join(
             history.map(lambda episodes, kept=kept: episodes[..., kept])
         )
-    if config.family in PUBLISHED:
-        published = {"ad": {config.num_episodes: PUBLISHED[config.family]}}
-        panel = dataclasses.replace(PANELS[0], published=published)
+    known = published.values(__file__, config.family)
+    if known:
+        at_the_end = {config.num_episodes: known["ad"][1000]}
+        panel = PANELS[0].with_published({"ad": at_the_end})
         scores["online_test"] = panel.numbers(scores["online_test"])
     return scores
-
-
-def _learner(family, config: Config):
-    """Q-learning whose table starts at 1, the value of the best reward."""
-    from icrl.algorithms.mdp.q_learning import q_learning
-
-    return q_learning(
-        family,
-        learning_rate=1.0,
-        epsilon=config.epsilon,
-        start=1.0,
-        discount=0.9,
-        random_ties=True,
-    )
 
 
 def _references(family):
     """What knows the room, where goals are all that is hidden; and the optimum."""
     from envs.dark_room import DarkRoomFamily
     from icrl import algorithms
-    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
 
     if not isinstance(family, DarkRoomFamily):
         return {}
-    found: dict[str, Any] = {
-        EXACT: exact_goal_posterior(family),
+    found = {
+        EXACT: algorithms.exact_goal_posterior(family),
         "snake_sweep": algorithms.snake_sweep(family),
     }
-    if not family.reward_once:
-        found["optimal"] = algorithms.optimal
-    return found
+    return found if family.reward_once else {**found, "optimal": algorithms.optimal}
 
 
 CPU = Config(
@@ -168,32 +155,27 @@ CPU = Config(
     training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
     pretraining=PretrainingConfig(num_examples=4000),
 )
-PRESETS = {
-    "cpu": study.Preset("15 min on 2 cores", CPU),
-    "cpu_key_to_door": study.Preset(
-        "40 min on 2 cores",
-        dataclasses.replace(
-            CPU, family="DarkKeyToDoor-AD-v0", num_episodes=10, every=60
-        ),
-    ),
-    "cpu_hard": study.Preset(
-        "40 min on 2 cores",
-        dataclasses.replace(CPU, family="DarkRoomHard-AD-v0", every=100),
-    ),
-    "paper": study.Preset(
-        "hours on one GPU (5 billion tokens a seed)",
-        Config(
-            seeds=(0, 1, 2),
-            num_episodes=40,
-            every=10,
-            model=TransformerConfig(width=64, num_layers=4),
-            training=cosine_training(50_000, 3e-4, warmup_steps=1000, batch_size=128),
-            num_tasks=2000,
-        ),
-    ),
-}
-PRESETS["smoke"] = study.smoke(PRESETS["cpu"], every=2, num_tasks=20)
-EXPERIMENT = study.experiment(__name__, run, PANELS, PRESETS, figure_name="return")
+KEY = dataclasses.replace(CPU, family="DarkKeyToDoor-AD-v0", num_episodes=10, every=60)
+HARD = dataclasses.replace(CPU, family="DarkRoomHard-AD-v0", every=100)
+PAPER = Config(
+    seeds=(0, 1, 2),
+    num_episodes=40,
+    every=10,
+    model=TransformerConfig(width=64, num_layers=4),
+    training=cosine_training(50_000, 3e-4, warmup_steps=1000, batch_size=128),
+    num_tasks=2000,
+)
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    cpu=CPU.takes("15 min on 2 cores"),
+    cpu_key_to_door=KEY.takes("40 min on 2 cores"),
+    cpu_hard=HARD.takes("40 min on 2 cores"),
+    paper=PAPER.takes("hours on one GPU (5 billion tokens a seed)"),
+    smoke={"every": 2, "num_tasks": 20},
+    figure_name="return",
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -37,7 +37,7 @@ and 90.9 on an expert's (82.0; 90.9). On paired trajectories, minus the exact po
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 from icrl import cli, study
 from icrl.config import (
@@ -51,16 +51,6 @@ from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Bars, Curves
 
 FAMILY = "DarkRoom-DPT-v0"
-# Read out of the paper's vector figures: 20 test goals, one trial each.
-PUBLISHED_ONLINE = {
-    "dpt": {1: 0.8, 2: 18.6, 3: 39.2, 5: 61.1, 10: 65.4, 20: 64.8, 30: 66.6, 40: 75.1}
-}
-PUBLISHED_OFFLINE = {"random": {"dpt": 61.45}, "expert": {"dpt": 87.02}}
-
-
-def coverage_ceiling(best: float) -> float:
-    """What 100 random transitions are worth: the optimum, if the goal is seen."""
-    return (1 - 0.99**100) * best
 
 
 def _draw_ceiling(ax, summary, arrays) -> None:
@@ -69,18 +59,15 @@ def _draw_ceiling(ax, summary, arrays) -> None:
 
     del arrays
     best = figures.find_row(summary, "offline_random", "optimal", "return")["mean"]
-    ceiling = coverage_ceiling(best)
+    ceiling = (1 - 0.99**100) * best  # 100 random transitions: is the goal among them?
     label = f"coverage ceiling {ceiling:.1f}"
     ax.plot([-0.45, 0.45], [ceiling] * 2, "k:", linewidth=1.2, label=label)
     figures.beside(ax)
 
 
-def _online(name: str, title: str = "", published: Any = None) -> Curves:
+def _online(name: str, title: str = "") -> Curves:
     """A panel of returns by episode."""
-    metric = "return_last_episode"
-    return Curves(
-        name=name, title=title, metric=metric, published=published or {}, bottom=0.0
-    )
+    return Curves(name=name, title=title, metric="return_last_episode", bottom=0.0)
 
 
 PANELS = [
@@ -92,22 +79,12 @@ PANELS = [
         ylabel="return of an episode",
         after=_draw_ceiling,
     ),
-    _online(
-        "online_last_episode",
-        "online, the last episode in context (4b)",
-        PUBLISHED_ONLINE,
-    ),
+    _online("online_last_episode", "online, the last episode in context (4b)"),
     _online("online_long_context", "online, more episodes in context"),
     _online("online_query_first", "the last episode, published tokens"),
     _online("online_train_goals"),
-    *(
-        Curves(
-            name=f"offline_{data}",
-            metric="return",
-            published={agent: {1: value} for agent, value in known.items()},
-        )
-        for data, known in PUBLISHED_OFFLINE.items()
-    ),
+    Curves(name="offline_random", metric="return"),
+    Curves(name="offline_expert", metric="return"),
 ]
 
 
@@ -164,10 +141,7 @@ def run(run, config: Config):
 
     import envs
     from icrl import algorithms
-    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
-    from icrl.pretraining import dataset
-    from icrl.pretraining.collection import independent_pairs
-    from icrl.pretraining.demonstrations import straight_walk
+    from icrl.pretraining import collection, dataset, demonstrations
 
     choices = _choices(config)
     dataset.check(*(pretraining for pretraining, _ in choices.values()))
@@ -176,15 +150,10 @@ def run(run, config: Config):
     }
     dpt, query_first = trained["dpt"], trained["dpt_query_first"]
     family, long = envs.family(FAMILY), config.num_remembered
-    exact = functools.partial(exact_goal_posterior, family, in_episode=False)
-    test, train = (
-        study.Evaluation(config, half)
-        for half in (family.split().test, family.split().train)
-    )
-    bounds = {
-        "optimal": algorithms.optimal,
-        "uniform": algorithms.uniform(family),
-    }
+    exact = functools.partial(algorithms.exact_goal_posterior, family, in_episode=False)
+    split = family.split()
+    test, train = (study.Evaluation(config, half) for half in (split.test, split.train))
+    bounds = {"optimal": algorithms.optimal, "uniform": algorithms.uniform(family)}
 
     def online(tasks, agents, kept: int, **options):
         """Returns by episode, with `kept` whole episodes in the context."""
@@ -198,6 +167,7 @@ def run(run, config: Config):
         if models is not query_first
     }
     several = {"dpt": dpt.agent(num_episodes=long)}
+    published = {"dpt_query_first": query_first.agent()}
     offline = {
         "dpt": dpt.agent(greedy=True),
         "dpt_sampled": dpt.agent(),
@@ -205,33 +175,22 @@ def run(run, config: Config):
         EXACT: algorithms.most_likely(exact(episodes=1)),
         **bounds,
     }
-    pairs = independent_pairs(family, family.horizon)
+    pairs = collection.independent_pairs(family, family.horizon)
+    walk, number = demonstrations.straight_walk(family), config.num_query_first_tasks
     return {
         "offline_random": test.returns_given(pairs, offline),
-        "offline_expert": test.returns_given(straight_walk(family), offline),
+        "offline_expert": test.returns_given(walk, offline),
         "online_last_episode": online(test, last, 1),
         "online_long_context": online(test, several, long),
         "online_train_goals": online(train, {"dpt": last["dpt"]}, 1),
-        "online_query_first": online(
-            test,
-            {"dpt_query_first": query_first.agent()},
-            1,
-            num_tasks=config.num_query_first_tasks,
-        ),
+        "online_query_first": online(test, published, 1, num_tasks=number),
     }
 
 
 def _choices(config: Config):
     """Each model's pretraining and training."""
-    from icrl.algorithms.dark_room.goal_posterior import exact_goal_posterior
-    from icrl.pretraining import methods
-    from icrl.pretraining.collection import (
-        either,
-        in_other_task,
-        independent_pairs,
-        part_of_rollout,
-    )
-    from icrl.pretraining.demonstrations import without_goal
+    from icrl.algorithms import exact_goal_posterior
+    from icrl.pretraining import collection, demonstrations, methods
 
     long = config.num_remembered
     several = study.make_recipe(
@@ -246,18 +205,20 @@ def _choices(config: Config):
     one = study.make_recipe(sizes, FAMILY, tokenizer="query_first", agent="query_table")
     family = one.make_family()
     short_memory, long_memory = (
-        part_of_rollout(
+        collection.part_of_rollout(
             exact_goal_posterior(family, episodes=kept, in_episode=False),
             num_episodes=long,
             rollout_episodes=config.rollout_episodes,
         )
         for kept in (1, long)
     )
-    pairs = independent_pairs(family, long * family.horizon)
+    pairs = collection.independent_pairs(family, long * family.horizon)
     # Of searches that have not ended: late contexts are rare where goals are found.
-    long_memory = in_other_task(long_memory, without_goal, config.search_share)
-    played = either(short_memory, long_memory, config.short_share)
-    contexts = either(played, pairs, config.played_share)
+    long_memory = collection.in_other_task(
+        long_memory, demonstrations.without_goal, config.search_share
+    )
+    played = collection.either(short_memory, long_memory, config.short_share)
+    contexts = collection.either(played, pairs, config.played_share)
     behaviour = (
         f"episodes of {config.rollout_episodes} ({config.played_share}: short memory "
         f"{config.short_share}, else searches {config.search_share}), independent_pairs"
@@ -281,37 +242,26 @@ def _choices(config: Config):
     return {**choices, "dpt_query_first": (published, config.query_first_training)}
 
 
-CPU = study.Preset(
-    "140 min on 2 slow cores",
-    Config(
-        model=TransformerConfig(width=128, num_layers=3),
-        training=cosine_training(3900, 3e-3, batch_size=24, micro_batch=4),
-        query_first_model=TransformerConfig(num_layers=3),
-        query_first_training=cosine_training(8000, 3e-3, micro_batch=16),
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (28 billion tokens a seed)",
-    Config(
-        seeds=(0, 1, 2),
-        model=TransformerConfig(width=128),
-        training=long_training(100_000),
-        query_first_training=long_training(300_000),
-        num_remembered=40,
-        rollout_episodes=40,  # contexts are whole rollouts, as those that are played
-        num_tasks=2000,
-        num_query_first_tasks=400,
-    ),
-)
-SMOKE = study.smoke(
-    CPU, num_remembered=2, rollout_episodes=2, num_tasks=20, num_query_first_tasks=20
-)
+CPU = Config(
+    model=TransformerConfig(width=128, num_layers=3),
+    training=cosine_training(3900, 3e-3, batch_size=24, micro_batch=4),
+    query_first_model=TransformerConfig(num_layers=3),
+    query_first_training=cosine_training(8000, 3e-3, micro_batch=16),
+).takes("140 min on 2 slow cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    model=TransformerConfig(width=128),
+    training=long_training(100_000),
+    query_first_training=long_training(300_000),
+    num_remembered=40,
+    rollout_episodes=40,  # contexts are whole rollouts, as those that are played
+    num_tasks=2000,
+    num_query_first_tasks=400,
+).takes("hours on one GPU (28 billion tokens a seed)")
+SMOKE = {"num_remembered": 2, "rollout_episodes": 2}
+SMOKE |= {"num_tasks": 20, "num_query_first_tasks": 20}
 EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    figure_name="return",
+    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE, figure_name="return"
 )
 
 if __name__ == "__main__":

@@ -32,19 +32,16 @@ from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Curves
 
 FAMILY = "DarkRoomPermuted-DPT-v0"
-# Read out of the paper's figure.
-PUBLISHED = {"dpt": {1: 2.2, 2: 79.1, 3: 78.0, 5: 78.8, 10: 80.4, 20: 79.8, 40: 80.5}}
 PANELS = [
     Curves(
         name=f"online_{half}",
         title=f"online, {orders}",
         metric="return_last_episode",
-        published=published,
         bottom=0.0,
     )
-    for half, orders, published in (
-        ("test", "held-out orders of the actions", PUBLISHED),
-        ("train", "training orders", {}),
+    for half, orders in (
+        ("test", "held-out orders of the actions"),
+        ("train", "training orders"),
     )
 ]
 
@@ -104,23 +101,16 @@ def run(run, config: Config):
     }
 
 
-CPU = study.Preset(
-    "11 min on 2 cores",
-    Config(
-        model=TransformerConfig(width=64, num_layers=3),
-        training=cosine_training(2000, 3e-3, micro_batch=4),
-    ),
+CPU = Config(
+    model=TransformerConfig(width=64, num_layers=3),
+    training=cosine_training(2000, 3e-3, micro_batch=4),
+).takes("11 min on 2 cores")
+PAPER = Config(seeds=(0, 1, 2), training=long_training(300_000), num_tasks=2000).takes(
+    "hours on one GPU (2 billion tokens a seed)"
 )
-PAPER = study.Preset(
-    "hours on one GPU (2 billion tokens a seed)",
-    Config(seeds=(0, 1, 2), training=long_training(300_000), num_tasks=2000),
-)
+SMOKE = {"num_tasks": 20}
 EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": study.smoke(CPU, num_tasks=20), "cpu": CPU, "paper": PAPER},
-    figure_name="return",
+    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE, figure_name="return"
 )
 
 if __name__ == "__main__":

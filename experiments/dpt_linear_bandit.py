@@ -20,17 +20,6 @@ from icrl import cli, study
 from icrl.config import TransformerConfig, cosine_training, long_training
 from icrl.panels import Curves, Loss
 
-# Read out of the paper's vector figures: one model, 200 tasks.
-ONLINE = {
-    "dpt": {10: 2.22, 20: 2.56, 50: 3.20, 100: 3.87, 200: 4.97},
-    "thompson_sampling": {10: 5.74, 20: 8.18, 50: 11.44, 100: 14.26, 200: 18.30},
-    "linucb": {10: 1.92, 20: 2.21, 50: 2.72, 100: 3.24, 200: 3.92},
-}
-OFFLINE = {
-    "dpt": {1: 0.417, 5: 0.057, 20: 0.0147, 50: 0.0063, 200: 0.0031},
-    "thompson_sampling": {1: 0.602, 5: 0.328, 20: 0.080, 50: 0.036},
-    "ridge_greedy": {1: 0.364, 5: 0.066, 20: 0.0155, 50: 0.0076},
-}
 NODES = 128  # of the exact quadrature; the loss changes by less than 1e-4 at 1024
 PANELS = [
     Curves(
@@ -38,13 +27,11 @@ PANELS = [
         title="offline, data from Thompson sampling (Figure 3a)",
         metric="final_suboptimality",
         reference="exact_posterior_argmax",
-        published=OFFLINE,
         yscale="log",
     ),
     Curves(
         name="online",
         title="online (Figure 3b)",
-        published=ONLINE,
         # argmax play gets stuck on one arm (its regret is in the table)
         agents=["dpt", "exact_posterior_sampling", "linucb", "thompson_sampling"],
     ),
@@ -64,8 +51,7 @@ class Config(study.DecisionConfig):
 
 def run(run, config: Config):
     """Trains, plays, scores."""
-    from icrl import algorithms
-    from icrl.algorithms import make, most_likely
+    from icrl.algorithms import linear_thompson, make, most_likely
     from icrl.pretraining.methods import decision_pretraining
 
     recipe = study.make_recipe(config, "LinearBandit-DPT-v0")
@@ -75,7 +61,7 @@ def run(run, config: Config):
         recipe, source, config.pretraining, behaviour="thompson_sampling"
     )
     dpt = study.train(run, pretraining, config.training)
-    exact = algorithms.linear_thompson(family, num_nodes=NODES)
+    exact = linear_thompson(family, num_nodes=NODES)
     online = {
         **dpt.agents("dpt"),
         "exact_posterior_sampling": exact,
@@ -96,30 +82,22 @@ def run(run, config: Config):
     }
 
 
-CPU = study.Preset(
-    "15 min on 2 cores",
-    Config(
-        seeds=(0, 1, 2),
-        horizon=100,
-        model=TransformerConfig(num_layers=2),
-        training=cosine_training(10000, 1e-2, micro_batch=8),
-        num_datasets=2000,
-        num_contexts=1000,
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (6.4 billion tokens a seed)",
-    Config(
-        seeds=(0, 1, 2),
-        training=long_training(500_000),
-        num_tasks=20_000,
-        num_datasets=20_000,
-        num_contexts=20_000,
-    ),
-)
-EXPERIMENT = study.experiment(
-    __name__, run, PANELS, {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER}
-)
+CPU = Config(
+    seeds=(0, 1, 2),
+    horizon=100,
+    model=TransformerConfig(num_layers=2),
+    training=cosine_training(10000, 1e-2, micro_batch=8),
+    num_datasets=2000,
+    num_contexts=1000,
+).takes("15 min on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    training=long_training(500_000),
+    num_tasks=20_000,
+    num_datasets=20_000,
+    num_contexts=20_000,
+).takes("hours on one GPU (6.4 billion tokens a seed)")
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -14,6 +14,7 @@ Expect: (no reference run yet).
 """
 
 import dataclasses
+import functools
 
 from icrl import cli, study
 from icrl.config import (
@@ -22,71 +23,28 @@ from icrl.config import (
     cosine_training,
     long_training,
 )
+from icrl.drawing import sweeps
 from icrl.panels import Curves, Drawing
 
 FAMILY = "DarkRoom-DPT-v0"
 EXACT = "exact_posterior_argmax"
-# Read out of the paper's figures.
-PUBLISHED = {
-    "layers": {2: 53.68, 4: 53.68, 6: 52.76, 8: 53.68},
-    "heads": {1: 53.68, 2: 53.68, 4: 53.68, 8: 50.92},
-    "width": {16: 53.68, 32: 53.68, 64: 53.68, 128: 53.68},
-    "examples": {10_000: 44.87, 50_000: 53.68, 100_000: 53.68, 200_000: 52.76},
-}
 FIELDS = {"layers": "num_layers", "heads": "num_heads", "width": "width"}
-
-
-def _draw_sweep(sweep: str):
-    """Return by one size, below the exact posterior's."""
-
-    def draw(ax, summary, arrays) -> None:
-        from icrl.drawing import figures
-
-        ceiling = arrays[f"offline_random/{EXACT}/mean"][0]
-        start = f"offline_random/{sweep}_"
-        values = sorted(int(v) for v in figures.names_in(arrays, start, "/mean"))
-        rows = [
-            figures.find_row(summary, "offline_random", f"{sweep}_{value}", "return")
-            for value in values
-        ]
-        means = [row["mean"] for row in rows]
-        errors = [
-            [row["mean"] - row["low"] for row in rows],
-            [row["high"] - row["mean"] for row in rows],
-        ]
-        ax.errorbar(values, means, errors, fmt="o-", color="#D55E00", label="DPT")
-        marks = {
-            value: row["published"]
-            for value, row in zip(values, rows, strict=True)
-            if row["published"] is not None
-        }
-        style = {"mfc": "none", "mec": "black", "ms": 5, "label": "published"}
-        ax.plot(marks.keys(), marks.values(), "D", **style)
-        label = f"exact posterior {ceiling:.1f}"
-        ax.axhline(ceiling, color="black", linestyle=":", linewidth=1.2, label=label)
-        ax.set(xscale="log", xlabel=sweep, ylim=(0, 70))
-        ax.set_ylabel("return of an episode, offline")
-        ax.set_xticks(values, [f"{v:,}" for v in values])
-        ax.minorticks_off()
-        figures.beside(ax)
-
-    return draw
-
-
+SWEEPS = (*FIELDS, "examples")
 PANELS = [
-    Curves(
-        name="offline_random",
-        metric="return",
-        reference=EXACT,
-        published={
-            f"{sweep}_{value}": {1: mean}
-            for sweep, known in PUBLISHED.items()
-            for value, mean in known.items()
-        },
-    ),
+    Curves(name="offline_random", metric="return", reference=EXACT),
     *(
-        Drawing(name="offline_random", title=f"by {s}", function=_draw_sweep(s))
-        for s in PUBLISHED
+        Drawing(
+            name="offline_random",
+            title=f"by {sweep}",
+            function=functools.partial(
+                sweeps.draw_offline_returns,
+                panel="offline_random",
+                sweep=sweep,
+                ceiling=EXACT,
+                top=70,
+            ),
+        )
+        for sweep in SWEEPS
     ),
 ]
 
@@ -108,7 +66,7 @@ class Config(study.DecisionConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in PUBLISHED:
+        for name in SWEEPS:
             if not getattr(self, f"sweep_{name}"):
                 raise ValueError(f"sweep_{name} must not be empty, got ()")
         self.pretraining.require_neither("is what is swept: give sweep_examples")
@@ -154,35 +112,26 @@ def run(run, config: Config):
     return {"offline_random": scores.named({EXACT: EXACT, **same})}
 
 
-CPU = study.Preset(
-    "40 min on 2 cores",
-    Config(
-        model=TransformerConfig(num_layers=2),
-        training=cosine_training(4000, 3e-3, micro_batch=8),
-        sweep_layers=(1, 2, 4),
-        sweep_heads=(1, 2, 4),
-        sweep_width=(16, 32, 64),
-        sweep_examples=(1000, 5000, 20_000, 50_000),
-    ),
+CPU = Config(
+    model=TransformerConfig(num_layers=2),
+    training=cosine_training(4000, 3e-3, micro_batch=8),
+    sweep_layers=(1, 2, 4),
+    sweep_heads=(1, 2, 4),
+    sweep_width=(16, 32, 64),
+    sweep_examples=(1000, 5000, 20_000, 50_000),
+).takes("40 min on 2 cores")
+PAPER = Config(seeds=(0, 1, 2), training=long_training(100_000)).takes(
+    "hours on one GPU (0.7 billion tokens a seed and model)"
 )
-PAPER = study.Preset(
-    "hours on one GPU (0.7 billion tokens a seed and model)",
-    Config(seeds=(0, 1, 2), training=long_training(100_000)),
-)
-SMOKE = study.smoke(
-    CPU,
-    sweep_layers=(1,),
-    sweep_heads=(2,),
-    sweep_width=(16,),
-    sweep_examples=(50,),
-    num_datasets=20,
-)
+SMOKE = {
+    "sweep_layers": (1,),
+    "sweep_heads": (2,),
+    "sweep_width": (16,),
+    "sweep_examples": (50,),
+    "num_datasets": 20,
+}
 EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    figure_name="sensitivity",
+    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE, figure_name="sensitivity"
 )
 
 if __name__ == "__main__":

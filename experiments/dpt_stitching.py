@@ -29,6 +29,7 @@ A alone: it does stitch, if not perfectly. Cloning earns 10.7, 5.4 and 0.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,49 +47,36 @@ DATA = {"both": "both", "along": "A alone", "up": "B alone"}  # and their labels
 PICTURED_GOAL = (4, 7)  # the paper's picture, about; held out
 
 
-def _draw_room(ax, summary, arrays) -> None:
+def _draw_ways(ax, summary, arrays) -> None:
     """The room of the picture, the demonstrations and DPT's way."""
     del summary
-    from envs.viewer import GridPicture, Mark, draw
     from icrl.drawing.styles import STYLE
+    from icrl.drawing.walks import Walk, draw_walks
 
-    goal = Mark(*PICTURED_GOAL, "goal")
-    picture = draw(GridPicture(size=(SIZE, SIZE), agent=None, marks=[goal]))
-    ax.imshow(picture, extent=(-0.5, SIZE - 0.5) * 2, interpolation="nearest")
-    for name, label, color, offset in (
-        ("along", "A, along", "#999999", -0.18),
-        ("up", "B, up", "#555555", -0.18),
-        ("dpt", "DPT, argmax", STYLE["dpt"]["color"], 0.18),
-    ):
-        x, y = (arrays[f"ways/{name}"] + offset).T
-        ax.plot(x, y, color=color, linewidth=2.4, label=label)
-        ax.plot(x[0], y[0], "o", color=color, markersize=6)
-        ax.plot(x[-1], y[-1], "X", color=color, markersize=9, markeredgecolor="white")
-    ax.set(xticks=range(SIZE), yticks=range(SIZE), xlabel="x", ylabel="y")
-    ax.grid(False)
-    ax.legend(framealpha=0.9, edgecolor="none", fontsize=8, loc="center right")
+    walks = [
+        Walk("ways/along", "A, along", "#999999", -0.18),
+        Walk("ways/up", "B, up", "#555555", -0.18),
+        Walk("ways/dpt", "DPT, argmax", STYLE["dpt"]["color"], 0.18),
+    ]
+    draw_walks(ax, arrays, walks, size=SIZE, goal=PICTURED_GOAL)
 
 
-def _draw_optimum(setting: str):
+def _draw_optimum(ax, summary, arrays, *, setting: str) -> None:
     """A line at the return of the optimal policy."""
+    from icrl.drawing.figures import find_row
 
-    def draw(ax, summary, arrays) -> None:
-        from icrl.drawing.figures import find_row
-
-        del arrays
-        best = find_row(summary, f"{setting}_both", "optimal", "return")["mean"]
-        ax.axhline(best, color="black", linestyle=":", linewidth=1.2)
-        ax.annotate(f"optimum {best:.1f}", (1, best + 0.3), ha="center", fontsize=8)
-        ax.set_xlabel("data (A goes right, B goes up to the goal)")
-
-    return draw
+    del arrays
+    best = find_row(summary, f"{setting}_both", "optimal", "return")["mean"]
+    ax.axhline(best, color="black", linestyle=":", linewidth=1.2)
+    ax.annotate(f"optimum {best:.1f}", (1, best + 0.3), ha="center", fontsize=8)
+    ax.set_xlabel("data (A goes right, B goes up to the goal)")
 
 
 PANELS = [
     Drawing(
         name="ways",
         title="known moves, both (5a); the goal is green",
-        function=_draw_room,
+        function=_draw_ways,
     ),
     *(
         Bars(
@@ -97,7 +85,7 @@ PANELS = [
             metric="return",
             agents=["dpt", "dpt_argmax", EXACT, "behaviour_cloning"],
             ylabel="return of an episode",
-            after=_draw_optimum(setting),
+            after=functools.partial(_draw_optimum, setting=setting),
         )
         for setting, title in (
             ("known_moves", "known moves: B alone says it all"),
@@ -123,7 +111,10 @@ class Config(study.DecisionConfig):
 def run(run, config: Config):
     """Trains a model for each setting, and plays it after each of the data sets."""
     from icrl import algorithms
-    from icrl.pretraining.demonstrations import along_and_up
+    from icrl.evaluation.numbers import Numbers
+    from icrl.evaluation.walks import walks
+    from icrl.keys import evaluation_key
+    from icrl.pretraining.demonstrations import along_and_up, goals_off_the_walls
 
     chosen = {setting: _choices(config, setting) for setting in SETTINGS}
     pretrainings = {setting: choice[0] for setting, choice in chosen.items()}
@@ -137,20 +128,22 @@ def run(run, config: Config):
             "optimal": algorithms.optimal,
             "uniform": algorithms.uniform(family),
         }
-        test = study.Evaluation(config, _off_the_walls(family.split().test))
-        for data, collect in along_and_up(SIZE, row=0).items():
+        test = study.Evaluation(config, goals_off_the_walls(family.split().test))
+        demonstrations = along_and_up(SIZE, row=0)
+        for data, collect in demonstrations.items():
             scores[f"{setting}_{data}"] = test.returns_given(collect, agents)
         if setting == "known_moves":
-            scores["ways"] = _ways(family, agents["dpt_argmax"])
+            room, walker = family.task(PICTURED_GOAL), agents["dpt_argmax"]
+            ways = walks(evaluation_key(0), room, demonstrations, "dpt", walker)
+            arrays = {f"ways/{name}": way for name, way in ways.items()}
+            scores["ways"] = Numbers(arrays=arrays)
     return scores
 
 
 def _choices(config: Config, setting: str):
     """A setting's pretraining, and the exact posterior that is played."""
     from icrl import algorithms
-    from icrl.pretraining import methods
-    from icrl.pretraining.collection import either, independent_pairs
-    from icrl.pretraining.demonstrations import along_and_up
+    from icrl.pretraining import collection, demonstrations, methods
 
     name, changes = SETTINGS[setting]
     recipe = study.make_recipe(
@@ -166,87 +159,37 @@ def _choices(config: Config, setting: str):
         "known_moves": algorithms.exact_goal_posterior,
         "hidden_moves": algorithms.exact_permutation_posterior,
     }[setting]
+    share = config.demonstrated_share
+    both = demonstrations.along_and_up(SIZE)["both"]
+    pairs = collection.independent_pairs(family, 2 * HORIZON)
     pretraining = methods.state_query_pretraining(
         recipe,
         config.pretraining,
-        either(
-            along_and_up(SIZE)["both"],
-            independent_pairs(family, 2 * HORIZON),
-            config.demonstrated_share,
-        ),
-        behaviour=f"demonstrations ({config.demonstrated_share}), independent_pairs",
+        collection.either(both, pairs, share),
+        behaviour=f"demonstrations ({share}), independent_pairs",
         posterior=posterior(family),
         visited=0.5,
     )
     return pretraining, posterior(family, in_episode=False)
 
 
-def _off_the_walls(tasks):
-    """Those tasks whose goal needs both a step to the right and one up."""
-    import jax
-
-    from envs.splits import FiniteTasks
-
-    turns = (tasks.tasks.goal > 0).all(-1)
-    return FiniteTasks(jax.tree.map(lambda leaf: leaf[turns], tasks.tasks))
-
-
-def _ways(family, agent):
-    """Where A, B and a model went in the room of the picture: [steps + 1, xy]."""
-    import jax
-    import jax.numpy as jnp
-
-    from envs import grid
-    from icrl.evaluation import returns
-    from icrl.evaluation.numbers import Numbers
-    from icrl.keys import evaluation_key
-    from icrl.pretraining.demonstrations import along_and_up
-    from icrl.rollout import rollout
-
-    task, demonstrations = family.task(PICTURED_GOAL), along_and_up(SIZE, row=0)
-    model = jax.tree.map(lambda leaf: leaf[0], agent.models)
-
-    @jax.jit
-    def walk(model):
-        *keys, key_task, key_agent = jax.random.split(evaluation_key(0), 8)
-        pairs = zip(keys[::2], keys[1::2], strict=True)
-        trajectories = {
-            data: collect(*pair, task)
-            for (data, collect), pair in zip(demonstrations.items(), pairs, strict=True)
-        }
-        informed = returns.informed(agent.make(model, task), trajectories.pop("both"))
-        trajectories["dpt"] = rollout(key_task, key_agent, task, informed)
-        return {
-            f"ways/{name}": grid.position_of(
-                jnp.append(trajectory.obs, trajectory.final_obs), SIZE
-            )
-            for name, trajectory in trajectories.items()
-        }
-
-    return Numbers(arrays=jax.device_get(walk(model)))
-
-
-CPU = study.Preset(
-    "14 min on 2 cores",
-    Config(
-        model=TransformerConfig(width=64, num_layers=3),
-        training=cosine_training(3000, 3e-3, micro_batch=8),
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (0.8 billion tokens a seed)",
-    Config(
-        seeds=(0, 1, 2),
-        model=TransformerConfig(width=128),
-        training=long_training(100_000),
-        num_datasets=1800,
-    ),
-)
+CPU = Config(
+    model=TransformerConfig(width=64, num_layers=3),
+    training=cosine_training(3000, 3e-3, micro_batch=8),
+).takes("14 min on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    model=TransformerConfig(width=128),
+    training=long_training(100_000),
+    num_datasets=1800,
+).takes("hours on one GPU (0.8 billion tokens a seed)")
 EXPERIMENT = study.experiment(
     __name__,
     run,
     PANELS,
-    {"smoke": study.smoke(CPU, num_datasets=20), "cpu": CPU, "paper": PAPER},
+    cpu=CPU,
+    paper=PAPER,
+    smoke={"num_datasets": 20},
     columns=3,
     size=(5.4, 4.0),
     figure_name="return",

@@ -16,16 +16,8 @@ Expect (cpu): final regret (7.1) within 8 % of UCB's 7.0; Thompson sampling has 
 from icrl import cli, lin2023, study
 from icrl.config import TransformerConfig, cosine_training
 
-# Read out of the paper's vector figures: one model, 500 tasks.
-PUBLISHED = {
-    "transformer": lin2023.at_steps(1.6, 2.6, 3.5, 4.6, 5.5, 6.1),
-    "thompson_sampling": lin2023.at_steps(2.4, 4.3, 6.0, 8.0, 9.4, 10.4),
-    "ucb": lin2023.at_steps(1.7, 2.8, 3.6, 4.7, 5.5, 6.2),
-    "empirical_mean": {200: 13.2},
-}
 PANELS = lin2023.panels(
     "ucb",
-    PUBLISHED,
     bernoulli_arms=5,
     draws_at_random=False,
     title_of_loss="",  # UCB does not draw: its floor is 0
@@ -35,23 +27,14 @@ PANELS = lin2023.panels(
 def run(run, config: lin2023.Config):
     """Trains, plays, scores."""
     from icrl import algorithms
-    from icrl.pretraining.methods import algorithm_distillation
 
-    recipe = study.make_recipe(config, "BernoulliBandit-Lin2023-v0")
+    recipe = study.make_recipe(config, lin2023.BERNOULLI)
     family = recipe.make_family()
-    expert = algorithms.ucb(family, form="shrunken")
-    pretraining = algorithm_distillation(
-        recipe,
-        expert,
-        config.pretraining,
-        behaviour="ucb(form=shrunken)",
-        soft_labels=config.soft_labels,
-    )
-    trained = study.train(run, pretraining, config.training)
+    ucb = algorithms.ucb(family, form="shrunken")
+    data = lin2023.distillation(config, recipe, ucb, behaviour="ucb(form=shrunken)")
     others = "thompson_sampling", "gittins", "empirical_mean"
-    baselines = {"ucb": expert} | {n: algorithms.make(n, family) for n in others}
-    test = study.Evaluation(config, family.split().test)
-    return lin2023.scores(test, trained, "ucb", baselines)
+    baselines = {"ucb": ucb} | {n: algorithms.make(n, family) for n in others}
+    return lin2023.scores(run, config, data, "ucb", baselines)
 
 
 CPU = lin2023.Config(
@@ -60,12 +43,7 @@ CPU = lin2023.Config(
     model=TransformerConfig(num_layers=3, mixer=("relu",)),
     training=cosine_training(4000, 1e-2, micro_batch=4),
 )
-EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    lin2023.presets(lin2023.Config, study.Preset("20 min on 2 cores", CPU)),
-)
+EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "20 min on 2 cores")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

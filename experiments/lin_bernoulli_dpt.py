@@ -17,40 +17,23 @@ from icrl import cli, lin2023, study
 from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
 
 SHARE = 0.5  # of the trajectories that Thompson sampling plays
-# Read out of the paper's vector figures: one model, 500 tasks.
-PUBLISHED = {
-    "transformer": lin2023.at_steps(2.5, 4.5, 6.4, 8.7, 10.1, 11.1),
-    "thompson_sampling": lin2023.at_steps(2.5, 4.5, 6.3, 8.3, 9.7, 10.7),
-    "ucb": lin2023.at_steps(1.7, 2.8, 3.7, 5.0, 5.8, 6.5),
-    "empirical_mean": lin2023.at_steps(2.2, 3.3, 4.7, 7.1, 9.4, 11.6),
-}
-PANELS = lin2023.panels("thompson_sampling", PUBLISHED, bernoulli_arms=5)
+PANELS = lin2023.panels("thompson_sampling", bernoulli_arms=5)
 
 
 def run(run, config: lin2023.DecisionConfig):
     """Trains, plays, scores."""
     from icrl import algorithms
-    from icrl.pretraining.methods import decision_pretraining
 
-    recipe = study.make_recipe(config, "BernoulliBandit-Lin2023-v0")
+    recipe = study.make_recipe(config, lin2023.BERNOULLI)
     family = recipe.make_family()
-    thompson = algorithms.thompson_sampling(family)
-    pretraining = decision_pretraining(
-        recipe,
-        algorithms.mixture([thompson, algorithms.uniform(family)], [SHARE, 1 - SHARE]),
-        config.pretraining,
-        behaviour=f"thompson_sampling ({SHARE}), uniform",
-        posterior=thompson if config.soft_labels else None,
-    )
-    trained = study.train(run, pretraining, config.training)
     baselines = {
-        "thompson_sampling": thompson,
+        "thompson_sampling": algorithms.thompson_sampling(family),
         "ucb": algorithms.ucb(family, form="shrunken"),
         "gittins": algorithms.gittins(family),
         "empirical_mean": algorithms.empirical_mean(family),
     }
-    test = study.Evaluation(config, family.split().test)
-    return lin2023.scores(test, trained, "thompson_sampling", baselines)
+    data = lin2023.thompson_pretraining(config, recipe, SHARE)
+    return lin2023.scores(run, config, data, "thompson_sampling", baselines)
 
 
 CPU = lin2023.DecisionConfig(
@@ -60,12 +43,7 @@ CPU = lin2023.DecisionConfig(
     training=cosine_training(8000, 1e-2, micro_batch=4),
     pretraining=DecisionPretrainingConfig(num_examples=80_000),
 )
-EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    lin2023.presets(lin2023.DecisionConfig, study.Preset("25 min on 2 cores", CPU)),
-)
+EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "25 min on 2 cores")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -28,68 +28,29 @@ Thompson sampling's 10.6; alpha = 0 leaves at step 21 [19, 22], predicted 23.
 """
 
 import dataclasses
+import functools
 
 from icrl import cli, lin2023, study
 from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.drawing import departures
 from icrl.panels import Distances, Drawing, Rows
 
 TARGET = "thompson_sampling"
-# Read out of the paper's vector figures: one model, 500 tasks.
-PUBLISHED = {
-    "transformer_alpha_0.0": {50: 7.0, 100: 12.2, 150: 17.8, 200: 24.5},
-    "transformer_alpha_0.1": {50: 6.5, 100: 9.1, 150: 11.1, 200: 13.0},
-    "transformer_alpha_0.5": {50: 6.4, 100: 8.7, 150: 10.1, 200: 11.1},
-    "transformer_alpha_1.0": {50: 6.3, 100: 8.4, 150: 9.9, 200: 11.0},
-    TARGET: {50: 6.3, 100: 8.4, 150: 9.6, 200: 10.5},
-}
-
-
-def _draw_step(ax, step, text: str) -> None:
-    """A vertical line that says what happens at a step; none if it never does."""
-    if step != step:  # NaN
-        return
-    ax.axvline(step, color="black", linewidth=1, linestyle=":")
-    place = ax.get_xaxis_transform()
-    ax.text(step, 0.02, f" {text} {int(step)}", fontsize=8, transform=place)
-
-
-def _draw_departure(ax, summary, arrays) -> None:
-    """The step at which the model of uniform data leaves its target."""
-    del summary
-    _draw_step(ax, arrays["departure/measured"], "alpha 0 leaves at")
-
-
-def _draw_ratios(ax, summary, arrays) -> None:
-    """KL of the histories from the data of each model."""
-    del summary
-    from icrl.drawing import figures, styles
-
-    steps = arrays["ratio/steps"]
-    for name in figures.names_in(arrays, "ratio/", "/kl"):
-        style, label = styles.STYLE.get(name, {}), styles.LABELS.get(name, name)
-        ax.plot(steps, arrays[f"ratio/{name}/kl"], **style, label=label)
-    log_n = float(arrays["departure/log_num_examples"])
-    ax.axhline(log_n, color="black", linewidth=1, linestyle=":")
-    ax.text(steps[-1], log_n, "ln n", ha="right", va="bottom", fontsize=8)
-    _draw_step(ax, arrays["departure/predicted"], "alpha 0 should leave at")
-    ax.set(xlabel="pulls", ylabel="KL of the histories (nats)", ylim=(0, None))
-    figures.beside(ax)
-
-
+UNIFORM = "alpha 0"  # how the model of uniform data is called in the figure
 PANELS = [
     *lin2023.regret_panels(
-        TARGET, PUBLISHED, title="regret, by Thompson sampling's share of the data"
+        TARGET, title="regret, by Thompson sampling's share of the data"
     ),
     Distances(
         name="on_target_histories",
         title="distance on Thompson sampling's histories",
         target="Thompson sampling",
-        after=_draw_departure,
+        after=functools.partial(departures.draw_departure, model=UNIFORM),
     ),
     Drawing(
         name="ratio",
         title="Thompson sampling's histories seen from the data",
-        function=_draw_ratios,
+        function=functools.partial(departures.draw_ratios, model=UNIFORM),
     ),
     Distances(name="on_own_histories"),
     Rows(name="departure"),
@@ -118,37 +79,36 @@ class Config(lin2023.DecisionConfig):
 
 def run(run, config: Config):
     """Trains a model for each alpha, plays them, measures ratios and distances."""
-    from icrl import algorithms
-    from icrl.diagnostics.coverage import of_ratios
-    from icrl.pretraining.methods import decision_pretraining
+    from icrl.agents import fixed, of_task
+    from icrl.algorithms import thompson_sampling
+    from icrl.diagnostics import coverage, distribution_ratio
 
-    recipe = study.make_recipe(config, "BernoulliBandit-Lin2023-v0")
+    recipe = study.make_recipe(config, lin2023.BERNOULLI)
     family = recipe.make_family()
-    thompson, uniform = algorithms.thompson_sampling(family), algorithms.uniform(family)
-    contexts = {
-        alpha: algorithms.mixture([thompson, uniform], [alpha, 1 - alpha])
-        for alpha in config.alphas
-    }
+    thompson = thompson_sampling(family)
     pretrainings = {
-        _name(alpha): decision_pretraining(
-            recipe,
-            context,
-            config.pretraining,
-            behaviour=f"thompson_sampling ({alpha}), uniform",
-            posterior=thompson if config.soft_labels else None,
-        )
-        for alpha, context in contexts.items()
+        _name(alpha): lin2023.thompson_pretraining(config, recipe, alpha)
+        for alpha in config.alphas
     }
     trained = study.train_each(run, pretrainings, config.training)
     models = {name: found.agent() for name, found in trained.items()}
     test = study.Evaluation(config, family.split().test)
     on_target = test.distances(models, thompson, thompson)
-    log_ratios = _log_ratios(test, thompson, contexts)
+    log_ratios = {
+        name: distribution_ratio.log_ratios(
+            test.key,
+            test.tasks,
+            fixed(thompson),
+            of_task(pretraining.context),
+            num_tasks=config.num_contexts,
+        )
+        for name, pretraining in pretrainings.items()
+    }
     return {
         **lin2023.regrets(test.online({**models, TARGET: thompson})),
         "on_own_histories": test.distances(models, thompson),
         "on_target_histories": on_target,
-        "ratio": of_ratios("ratio", log_ratios),
+        "ratio": coverage.of_ratios("ratio", log_ratios),
         "departure": _departure(config, on_target.tv, log_ratios),
     }
 
@@ -156,20 +116,6 @@ def run(run, config: Config):
 def _name(alpha: float) -> str:
     """The model's name."""
     return f"transformer_alpha_{alpha}"
-
-
-def _log_ratios(test: study.Evaluation, target, contexts):
-    """Thompson sampling's histories against those of each model's data, in nats."""
-    from icrl.agents import fixed
-    from icrl.diagnostics.distribution_ratio import log_ratios
-
-    number = test.config.num_contexts
-    return {
-        _name(alpha): log_ratios(
-            test.key, test.tasks, fixed(target), fixed(context), num_tasks=number
-        )
-        for alpha, context in contexts.items()
-    }
 
 
 def _departure(config: Config, tv, log_ratios):
@@ -189,30 +135,20 @@ def _departure(config: Config, tv, log_ratios):
     return numbers
 
 
-CPU = study.Preset(
-    "15 min on 2 cores",
-    Config(
-        tokenizer="step",
-        model=TransformerConfig(num_layers=2, mixer=("relu",)),
-        training=cosine_training(3000, 1e-2, micro_batch=4),
-        pretraining=DecisionPretrainingConfig(num_examples=20_000),
-        num_contexts=1000,
-        soft_labels=True,
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (10 billion tokens a seed and model)",
-    Config(
-        **lin2023.PAPER,
-        pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
-    ),
-)
-SMOKE = study.smoke(CPU, alphas=(0.0, 1.0))
+CPU = Config(
+    tokenizer="step",
+    model=TransformerConfig(num_layers=2, mixer=("relu",)),
+    training=cosine_training(3000, 1e-2, micro_batch=4),
+    pretraining=DecisionPretrainingConfig(num_examples=20_000),
+    num_contexts=1000,
+    soft_labels=True,
+).takes("15 min on 2 cores")
+PAPER = Config(
+    **lin2023.PAPER,
+    pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
+).takes("hours on one GPU (10 billion tokens a seed and model)")
 EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
+    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke={"alphas": (0.0, 1.0)}
 )
 
 if __name__ == "__main__":

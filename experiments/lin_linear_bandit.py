@@ -25,36 +25,20 @@ neglected an arm it does not see that LinUCB would go back to it.
 from icrl import cli, lin2023, study
 from icrl.config import TransformerConfig, cosine_training
 
-# Read out of the paper's vector figures: one model, 500 tasks.
-PUBLISHED = {
-    "transformer": lin2023.at_steps(7.5, 14.0, 20.7, 29.1, 35.0, 39.6),
-    "linucb": lin2023.at_steps(7.4, 12.9, 18.3, 24.9, 29.3, 32.8),
-    "linear_thompson": lin2023.at_steps(8.5, 16.8, 26.0, 37.6, 45.4, 51.5),
-    "empirical_mean": lin2023.at_steps(11.3, 18.3, 25.4, 36.3, 46.7, 56.9),
-}
-PANELS = lin2023.panels("linucb", PUBLISHED, draws_at_random=False)
+PANELS = lin2023.panels("linucb", draws_at_random=False)
 
 
 def run(run, config: lin2023.Config):
     """Trains, plays, scores."""
     from icrl import algorithms
-    from icrl.pretraining.methods import algorithm_distillation
 
     recipe = study.make_recipe(config, "LinearBandit-Lin2023-v0")
     family = recipe.make_family()
-    expert = algorithms.linucb(family, width=2.0)
-    pretraining = algorithm_distillation(
-        recipe,
-        expert,
-        config.pretraining,
-        behaviour="linucb(width=2)",
-        soft_labels=config.soft_labels,
-    )
-    trained = study.train(run, pretraining, config.training)
+    linucb = algorithms.linucb(family, width=2.0)
+    data = lin2023.distillation(config, recipe, linucb, behaviour="linucb(width=2)")
     others = "linear_thompson", "empirical_mean"
-    baselines = {"linucb": expert} | {n: algorithms.make(n, family) for n in others}
-    test = study.Evaluation(config, family.split().test)
-    return lin2023.scores(test, trained, "linucb", baselines)
+    baselines = {"linucb": linucb} | {n: algorithms.make(n, family) for n in others}
+    return lin2023.scores(run, config, data, "linucb", baselines)
 
 
 CPU = lin2023.Config(
@@ -65,12 +49,7 @@ CPU = lin2023.Config(
     ),
     training=cosine_training(4000, 5e-3, micro_batch=4),
 )
-EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    lin2023.presets(lin2023.Config, study.Preset("35 min on 2 cores", CPU)),
-)
+EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "35 min on 2 cores")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -61,6 +61,7 @@ class Config(lin2023.DecisionConfig):
 def run(run, config: Config):
     """Trains a model for each context algorithm, plays, compares."""
     from icrl import algorithms
+    from icrl.diagnostics import exchangeability
     from icrl.diagnostics.agreement import agreement
     from icrl.pretraining.methods import decision_pretraining
 
@@ -85,6 +86,14 @@ def run(run, config: Config):
     trained = study.train_each(run, pretrainings, config.training)
     agents = {name: models.agent() for name, models in trained.items()}
     test = study.Evaluation(config, family.split().test)
+    reordered = exchangeability.order_sensitivity(
+        test.key,
+        test.tasks,
+        agents,
+        contexts["uniform"],
+        num_tasks=config.num_contexts,
+        num_orders=config.num_orders,
+    )
     return {
         **lin2023.regrets(test.online({**agents, EXACT: exact})),
         "on_own_histories": test.distances(agents, exact),
@@ -97,58 +106,27 @@ def run(run, config: Config):
             contexts["uniform"],
             num_tasks=config.num_contexts,
         ),
-        "reordering": _reordering(test, agents, contexts["uniform"]),
+        "reordering": exchangeability.of_orders("reordering", reordered),
     }
 
 
-def _reordering(test: study.Evaluation, agents, histories):
-    """How much a model's last prediction depends on the order of its history."""
-    from icrl.diagnostics.exchangeability import order_sensitivity
-    from icrl.evaluation.numbers import Numbers, add_row
-
-    scores = order_sensitivity(
-        test.key,
-        test.tasks,
-        agents,
-        histories,
-        num_tasks=test.config.num_contexts,
-        num_orders=test.config.num_orders,
-    )
-    numbers = Numbers(finals={"reordering/tasks_hash": scores.tasks_hash})
-    for name in scores:
-        moved = scores.by_task(name).mean(-1)
-        add_row(numbers, "reordering", name, "tv_mean", moved, scores, exact=0.0)
-    return numbers
-
-
-CPU = study.Preset(
-    "15 min on 2 cores",
-    Config(
-        seeds=(0, 1),
-        horizon=50,
-        tokenizer="query_first",
-        model=TransformerConfig(num_layers=2),
-        training=cosine_training(5000, 1e-2, micro_batch=16),
-        num_contexts=1000,
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (12 billion tokens a seed and model)",
-    Config(
-        seeds=(0, 1, 2),
-        horizon=500,
-        tokenizer="query_first",
-        model=TransformerConfig(),
-        training=long_training(375_000),
-        num_tasks=20_000,
-    ),
-)
-EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": study.smoke(CPU), "cpu": CPU, "paper": PAPER},
-)
+CPU = Config(
+    seeds=(0, 1),
+    horizon=50,
+    tokenizer="query_first",
+    model=TransformerConfig(num_layers=2),
+    training=cosine_training(5000, 1e-2, micro_batch=16),
+    num_contexts=1000,
+).takes("15 min on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    horizon=500,
+    tokenizer="query_first",
+    model=TransformerConfig(),
+    training=long_training(375_000),
+    num_tasks=20_000,
+).takes("hours on one GPU (12 billion tokens a seed and model)")
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -38,11 +38,9 @@ def run(run, config: Config):
 
     recipe = study.make_recipe(config, "GaussianBandit-DPT-v0")
     family = recipe.make_family()
+    contexts = make("dirichlet_point_mass", family)
     pretraining = decision_pretraining(
-        recipe,
-        make("dirichlet_point_mass", family),
-        config.pretraining,
-        behaviour="dirichlet_point_mass",
+        recipe, contexts, config.pretraining, behaviour="dirichlet_point_mass"
     )
     dpt = study.train(run, pretraining, config.training)
     others = "exact_posterior_sampling", "thompson_sampling", "ucb", "empirical_mean"
@@ -50,18 +48,13 @@ def run(run, config: Config):
     return {"online": study.Evaluation(config, family.split().test).online(agents)}
 
 
-CPU = study.Preset(
-    "3 min on 2 cores",
-    Config(
-        model=TransformerConfig(num_layers=2, num_heads=4),
-        training=cosine_training(
-            2500, 1e-2, warmup_steps=100, batch_size=128, checkpoint_every=500
-        ),
+CPU = Config(
+    model=TransformerConfig(num_layers=2, num_heads=4),
+    training=cosine_training(
+        2500, 1e-2, warmup_steps=100, batch_size=128, checkpoint_every=500
     ),
-)
-EXPERIMENT = study.experiment(
-    __name__, run, PANELS, {"smoke": study.smoke(CPU), "cpu": CPU}, size=(6.4, 4.4)
-)
+).takes("3 min on 2 cores")
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, size=(6.4, 4.4))
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

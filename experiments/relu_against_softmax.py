@@ -86,7 +86,8 @@ def run(run, config: Config):
 def _teach(run, config: Config, teaching: str):
     """The scores of one pretraining."""
     from icrl import algorithms
-    from icrl.pretraining import methods
+    from icrl.agents import of_task
+    from icrl.evaluation.numbers import of_sizes
 
     recipes = {
         f"transformer_{attention}_{heads}": _recipe(config, attention, heads)
@@ -96,26 +97,14 @@ def _teach(run, config: Config, teaching: str):
     family = next(iter(recipes.values())).make_family()
     thompson = algorithms.thompson_sampling(family)
     ucb = algorithms.ucb(family, form="shrunken")
-    mixed = algorithms.mixture([thompson, algorithms.uniform(family)], [0.5, 0.5])
-    target, context = (thompson, mixed) if teaching == "dpt" else (ucb, ucb)
+    target = thompson if teaching == "dpt" else ucb
     pretrainings = {
-        f"{teaching}_{name}": methods.decision_pretraining(
-            recipe,
-            mixed,
-            config.pretraining,
-            behaviour="thompson_sampling (0.5), uniform",
-            posterior=thompson if config.soft_labels else None,
-        )
+        f"{teaching}_{name}": lin2023.thompson_pretraining(config, recipe, 0.5)
         if teaching == "dpt"
-        else methods.algorithm_distillation(
-            recipe,
-            ucb,
-            config.pretraining,
-            behaviour="ucb(form=shrunken)",
-            soft_labels=config.soft_labels,
-        )
+        else lin2023.distillation(config, recipe, ucb, behaviour="ucb(form=shrunken)")
         for name, recipe in recipes.items()
     }
+    context = of_task(next(iter(pretrainings.values())).context)
     trained = study.train_each(run, pretrainings, config.training)
     models = {name: trained[f"{teaching}_{name}"].agent() for name in recipes}
     test = study.Evaluation(config, family.split().test)
@@ -123,7 +112,7 @@ def _teach(run, config: Config, teaching: str):
         **lin2023.regrets(test.online({**models, TARGETS[teaching]: target})),
         "on_own_histories": test.distances(models, target),
         "on_context_histories": test.distances(models, target, context),
-        "size": _parameters(f"{teaching}_size", models),
+        "size": of_sizes(f"{teaching}_size", models),
     }
 
 
@@ -131,49 +120,26 @@ def _recipe(config: Config, attention: str, heads: int):
     """The recipe of one kind of attention."""
     model = dataclasses.replace(config.model, mixer=(attention,), num_heads=heads)
     sizes = dataclasses.replace(config, model=model)
-    return study.make_recipe(sizes, "BernoulliBandit-Lin2023-v0")
+    return study.make_recipe(sizes, lin2023.BERNOULLI)
 
 
-def _parameters(panel: str, agents):
-    """How many numbers each model has."""
-    import jax
-
-    from icrl.evaluation.numbers import Numbers, add_estimate
-
-    numbers = Numbers()
-    for name, agent in agents.items():
-        leaves = jax.tree.leaves(agent.models)
-        size = sum(leaf.size for leaf in leaves) // agent.num_seeds
-        known = {"seeds": agent.num_seeds, "tasks": 0}
-        add_estimate(numbers, panel, name, "parameters", [size] * 3, **known)
-    return numbers
-
-
-CPU = study.Preset(
-    "25 min on 2 cores",
-    Config(
-        seeds=(0, 1),
-        horizon=100,
-        tokenizer="step",
-        model=TransformerConfig(num_layers=2),
-        training=cosine_training(2000, 1e-2, micro_batch=8),
-        pretraining=DecisionPretrainingConfig(num_examples=20_000),
-        num_tasks=2000,
-        num_contexts=500,
-        soft_labels=True,
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (10 billion tokens a seed and model)",
-    Config(
-        **lin2023.PAPER,
-        pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
-    ),
-)
-SMOKE = study.smoke(CPU, heads=(2,), teachings=("ad",))
-EXPERIMENT = study.experiment(
-    __name__, run, PANELS, {"smoke": SMOKE, "cpu": CPU, "paper": PAPER}
-)
+CPU = Config(
+    seeds=(0, 1),
+    horizon=100,
+    tokenizer="step",
+    model=TransformerConfig(num_layers=2),
+    training=cosine_training(2000, 1e-2, micro_batch=8),
+    pretraining=DecisionPretrainingConfig(num_examples=20_000),
+    num_tasks=2000,
+    num_contexts=500,
+    soft_labels=True,
+).takes("25 min on 2 cores")
+PAPER = Config(
+    **lin2023.PAPER,
+    pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
+).takes("hours on one GPU (10 billion tokens a seed and model)")
+SMOKE = {"heads": (2,), "teachings": ("ad",)}
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -28,77 +28,31 @@ import functools
 
 from icrl import cli, lin2023, study
 from icrl.config import TransformerConfig, cosine_training
+from icrl.drawing import departures, sweeps
 from icrl.panels import Drawing
 
 KINDS = ("uniform", "mixed")  # contexts: R astronomical, and R = 2
-
-
-def _draw_sweep(start, xlabel, slope, shape, ax, summary, arrays) -> None:
-    """Gap with its interval, its first bound, and the theorem's shape through that."""
-    import numpy as np
-
-    from icrl.drawing import figures
-
-    del summary
-    at = sorted(int(name) for name in figures.names_in(arrays, start, "/gap"))
-    gaps = np.stack([arrays[f"{start}{x}/gap"] for x in at])
-    bounds = np.array([arrays[f"{start}{x}/telescoping_bound"] for x in at])
-    mean, low, high = gaps.T
-    errors = [mean - low, high - mean]
-    ax.errorbar(at, mean, errors, fmt="o-", color="#D55E00", label="measured gap")
-    ax.axhline(0, color="0.6", linewidth=0.8)
-    ax.set(xlabel=xlabel, ylabel="regret above the target (reward units)")
-    ax.set_xscale("log")
-    ax.set_xticks(at, [f"{x:,}" for x in at])
-    ax.minorticks_off()
-    bound = ax.twinx()  # a hundred times what could be seen of a gap
-    bound.plot(at, bounds, "s--", color="#0072B2", label="Σ (T - t) TV: first bound")
-    if slope is not None:
-        line = bounds[-1] * (np.array(at) / at[-1]) ** slope
-        bound.plot(at, line, "k:", label=f"the theorem's shape, ${shape}$")
-    bound.set_ylabel("bounds (reward units)", color="#0072B2")
-    bound.set_ylim(bottom=0.0)
-    handles, labels = ax.get_legend_handles_labels()
-    more = bound.get_legend_handles_labels()
-    place = {"loc": "upper left", "bbox_to_anchor": (1.16, 1.0)}
-    ax.legend(handles + more[0], labels + more[1], frameon=False, fontsize=8, **place)
-
-
-def _draw_departures(ax, summary, arrays) -> None:
-    """Where models of uniform data leave their target, against the prediction."""
-    del summary
-    from icrl.drawing import figures
-
-    n = arrays["departure/num_examples"]
-    step, low, high = arrays["departure/measured"].T
-    errors = [step - low, high - step]
-    ax.errorbar(n, step, errors, fmt="o-", color="#D55E00", label="measured")
-    ax.plot(n, arrays["departure/predicted"], "k:", label="KL_t = ln n")
-    ax.set(xlabel="trajectories n", ylabel="step (pulls)", xscale="log")
-    ax.set_ylim(bottom=0.0)
-    ax.set_xticks(n, [f"{x:,}" for x in n])
-    ax.minorticks_off()
-    figures.beside(ax)
-
-
+SWEEPS = {  # how its models are called: what changes, and the theorem's shape
+    "mixed_n": ("number of trajectories n", -0.5, "n^{-1/2}"),
+    "horizon_": ("horizon T", 2.0, "T^2"),
+    "arms_": ("number of arms", None, ""),
+}
 PANELS = [
     *(
         Drawing(
             name="gaps",
-            title=f"gap against the {xlabel}",
-            function=functools.partial(_draw_sweep, start, xlabel, slope, shape),
+            title=f"gap against the {label}",
+            function=functools.partial(
+                sweeps.draw_gaps, start=start, xlabel=label, slope=slope, shape=shape
+            ),
             needs=start,
         )
-        for start, xlabel, slope, shape in (
-            ("mixed_n", "number of trajectories n", -0.5, "n^{-1/2}"),
-            ("horizon_", "horizon T", 2.0, "T^2"),
-            ("arms_", "number of arms", None, None),
-        )
+        for start, (label, slope, shape) in SWEEPS.items()
     ),
     Drawing(
         name="departure",
         title="uniform data: where the model leaves its target",
-        function=_draw_departures,
+        function=departures.draw_departures,
     ),
 ]
 
@@ -143,63 +97,39 @@ class Config(lin2023.DecisionConfig):
 
 def run(run, config: Config):
     """Trains a model for each setting, and measures its gap and what bounds it."""
+    from icrl.diagnostics.performance_gap import of_gaps
+
     gaps, first = {}, {}
     for name, setting in config.settings().items():
         if setting not in first:  # the base stands in every sweep
             first[setting] = _measure(run, config, name, *setting)
         gaps[name] = first[setting]
-    return {"gaps": _rows(gaps), "departure": _departures(config, gaps)}
+    return {
+        "gaps": of_gaps(gaps, lin2023.AGENT),
+        "departure": _departures(config, gaps),
+    }
 
 
-def _measure(run, config: Config, name: str, share, num_examples, horizon, arms):
-    """The performance gap of the model of one setting."""
+def _measure(run, config: Config, name: str, share, n, horizon, arms):
+    """The performance gap of the model of one setting, trained on n trajectories."""
     from icrl import algorithms
-    from icrl.agents import fixed
+    from icrl.agents import fixed, of_task
     from icrl.diagnostics.performance_gap import performance_gap
-    from icrl.pretraining.methods import decision_pretraining
 
-    recipe = study.make_recipe(
-        config,
-        "BernoulliBandit-Lin2023-v0",
-        changes={"horizon": horizon, "num_arms": arms},
-    )
-    family = recipe.make_family()
-    thompson = algorithms.thompson_sampling(family)
-    context = algorithms.mixture(
-        [thompson, algorithms.uniform(family)], [share, 1 - share]
-    )
-    pretraining = decision_pretraining(
-        recipe,
-        context,
-        dataclasses.replace(config.pretraining, num_examples=num_examples),
-        behaviour=f"thompson_sampling ({share}), uniform",
-        posterior=thompson if config.soft_labels else None,
-    )
+    changes = {"horizon": horizon, "num_arms": arms}
+    recipe = study.make_recipe(config, lin2023.BERNOULLI, changes=changes)
+    pretraining = lin2023.thompson_pretraining(config, recipe, share, num_examples=n)
     trained = study.train(run, pretraining, config.training, name=name)
+    family = recipe.make_family()
     test = study.Evaluation(config, family.split().test)
     return performance_gap(
         test.key,
         test.tasks,
         trained.agent(),
-        fixed(thompson),
-        fixed(context),
+        fixed(algorithms.thompson_sampling(family)),
+        of_task(pretraining.context),
         num_tasks=config.num_contexts,
     )
-
-
-def _rows(gaps):
-    """Rows and arrays of every setting."""
-    from icrl.evaluation.numbers import Numbers, add_values
-
-    numbers = Numbers()
-    for name, gap in gaps.items():
-        numbers.finals[f"{name}/tasks_hash"] = gap.tasks_hash
-        for metric, values in gap.by_task.items():
-            add_values(numbers, name, "transformer", metric, values)
-        numbers.arrays[f"{name}/gap"] = [float(part) for part in gap.gap]
-        bound = float(gap.telescoping_bound.mean)
-        numbers.arrays[f"{name}/telescoping_bound"] = bound
-    return numbers
 
 
 def _departures(config: Config, gaps):
@@ -219,41 +149,30 @@ def _departures(config: Config, gaps):
     return numbers
 
 
-CPU = study.Preset(
-    "20 min on 2 cores",
-    Config(
-        horizon=50,
-        tokenizer="step",
-        model=TransformerConfig(num_layers=2, mixer=("relu",)),
-        training=cosine_training(2000, 1e-2, micro_batch=8),
-        num_contexts=1000,
-        soft_labels=True,
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (10 billion tokens a seed and model)",
-    Config(
-        seeds=(0, 1, 2),
-        num_examples=lin2023.EXAMPLES,
-        sweep_examples=(1000, 5000, 20_000, 80_000),
-        sweep_horizon=(50, 100, 200),
-        training=lin2023.PAPER["training"],
-    ),
-)
-SMOKE = study.smoke(
-    CPU,
-    num_examples=50,
-    sweep_examples=(50,),
-    sweep_horizon=(10,),
-    sweep_arms=(5,),
-    num_contexts=100,
-)
+CPU = Config(
+    horizon=50,
+    tokenizer="step",
+    model=TransformerConfig(num_layers=2, mixer=("relu",)),
+    training=cosine_training(2000, 1e-2, micro_batch=8),
+    num_contexts=1000,
+    soft_labels=True,
+).takes("20 min on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    num_examples=lin2023.EXAMPLES,
+    sweep_examples=(1000, 5000, 20_000, 80_000),
+    sweep_horizon=(50, 100, 200),
+    training=lin2023.PAPER["training"],
+).takes("hours on one GPU (10 billion tokens a seed and model)")
+SMOKE = {
+    "num_examples": 50,
+    "sweep_examples": (50,),
+    "sweep_horizon": (10,),
+    "sweep_arms": (5,),
+    "num_contexts": 100,
+}
 EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-    figure_name="scaling",
+    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE, figure_name="scaling"
 )
 
 if __name__ == "__main__":

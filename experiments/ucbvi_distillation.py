@@ -85,6 +85,7 @@ class Config(study.DecisionConfig):
 def run(run, config: Config):
     """Trains both transformers and plays them beside the algorithms."""
     from icrl import algorithms
+    from icrl.algorithms.posteriors.mdp_posterior import matched_prior
     from icrl.pretraining import methods
 
     recipe = study.make_recipe(
@@ -92,7 +93,8 @@ def run(run, config: Config):
     )
     family = recipe.make_family()
     ucb_vi = _ucb_vi(family, config, config.bonus_scale)
-    psrl = algorithms.psrl(family, prior=_prior(family))
+    prior = matched_prior(family)
+    psrl = algorithms.psrl(family, prior=prior)
     pretrainings = {
         "ad_transformer": methods.algorithm_distillation(
             recipe,
@@ -111,9 +113,7 @@ def run(run, config: Config):
     agents = {
         "ucb_vi": ucb_vi,
         "psrl": psrl,
-        "posterior_mean_greedy": algorithms.posterior_mean_greedy(
-            family, prior=_prior(family)
-        ),
+        "posterior_mean_greedy": algorithms.posterior_mean_greedy(family, prior=prior),
         "uniform": algorithms.uniform(family),
         "optimal": algorithms.optimal,
     }
@@ -151,42 +151,19 @@ def _ucb_vi(family, config: Config, scale: float):
     )
 
 
-def _prior(family):
-    """Normal, with the moments of the uniform distribution of mean rewards."""
-    from icrl.algorithms.posteriors.mdp_posterior import MDPPrior
-
-    return MDPPrior(
-        reward_mean=family.reward_location + family.reward_scale / 2,
-        reward_precision=12 / family.reward_scale**2,
-        noise_precision=family.noise_std**-2,
-        concentration=family.concentration,
-    )
-
-
-CPU = study.Preset(
-    "30 min on 2 cores",
-    Config(
-        model=TransformerConfig(num_layers=3),
-        training=cosine_training(3000, 3e-3, micro_batch=4),
-        pretraining=DecisionPretrainingConfig(num_examples=20_000),
-    ),
-)
-PAPER = study.Preset(
-    "hours on one GPU (3.2 billion tokens a seed and model)",
-    Config(
-        seeds=(0, 1, 2),
-        model=TransformerConfig(width=64, num_layers=6),
-        training=long_training(200_000),
-        num_tasks=20_000,
-    ),
-)
-SMOKE = study.smoke(CPU, num_episodes=3, bonus_scales=(3e-4, 1.0))
-EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {"smoke": SMOKE, "cpu": CPU, "paper": PAPER},
-)
+CPU = Config(
+    model=TransformerConfig(num_layers=3),
+    training=cosine_training(3000, 3e-3, micro_batch=4),
+    pretraining=DecisionPretrainingConfig(num_examples=20_000),
+).takes("30 min on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    model=TransformerConfig(width=64, num_layers=6),
+    training=long_training(200_000),
+    num_tasks=20_000,
+).takes("hours on one GPU (3.2 billion tokens a seed and model)")
+SMOKE = {"num_episodes": 3, "bonus_scales": (3e-4, 1.0)}
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -6,7 +6,7 @@ Over 300 lines: every flag of the command line stands in it.
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from envs.fields import check_fields, check_seed
 from icrl.registries import JOINS, MIXERS
@@ -43,6 +43,17 @@ class ExperimentConfig:
         names = [field.name for field in dataclasses.fields(self)]
         sizes = (n for n in names if n == "horizon" or n.startswith("num_"))
         require_positive(self, *sizes)
+
+    def takes(self, cost: str) -> "Preset":
+        """Returns a preset of it, which says what it takes: "15 min on 2 cores"."""
+        return Preset(cost, self)
+
+
+class Preset(NamedTuple):
+    """A config, and what it takes."""
+
+    cost: str
+    config: ExperimentConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

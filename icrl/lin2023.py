@@ -8,7 +8,7 @@ not import jax before something runs.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icrl import study
@@ -19,16 +19,12 @@ from icrl.config import (
     TransformerConfig,
     cosine_training,
 )
-from icrl.panels import Curves, Distances, Drawing, Loss, Panel, Published
+from icrl.experiment import Experiment
+from icrl.panels import Curves, Distances, Drawing, Loss, Panel
 from icrl.tokenizers import TOKENIZERS
 
 AGENT = "transformer"
-STEPS = (10, 25, 50, 100, 150, 200)  # where the paper's curves were read
-
-
-def at_steps(*values: float) -> dict[int, float]:
-    """Published regret at `STEPS`, as marks of a figure."""
-    return dict(zip(STEPS, values, strict=True))
+BERNOULLI = "BernoulliBandit-Lin2023-v0"  # the family of most of them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,30 +62,34 @@ PAPER: dict[str, Any] = {  # its sizes; the optimiser is ours, theirs a constant
 EXAMPLES = 80_000  # of the paper's data set
 
 
-def presets(kind: type[Config], cpu: study.Preset) -> dict[str, study.Preset]:
-    """The presets of an experiment with one model.
+def experiment(
+    module: str, run: Any, panels: Sequence[Panel], cpu: Config, cost: str
+) -> Experiment:
+    """Registers an experiment with one model, and returns it; as `study.experiment`.
 
     Args:
-        kind: of the config.
-        cpu: its own preset.
+        module: likewise.
+        run: likewise.
+        panels: likewise.
+        cpu: sizes of its own preset; the others are the paper's and the released ones.
+        cost: of its own preset.
     """
-    options = type(cpu.config.pretraining)  # pyright: ignore[reportAttributeAccessIssue]
-    paper = kind(**PAPER, pretraining=options(num_examples=EXAMPLES))
-    return {
-        "smoke": study.smoke(cpu),
-        "cpu": cpu,
-        "paper": study.Preset("hours on one GPU (10 billion tokens a seed)", paper),
-        "released": study.Preset(
-            "as paper, with the one head of the released code",
-            # one head, whatever its configuration says
-            dataclasses.replace(paper, model=LIN2023_RELEASED_MODEL),
-        ),
-    }
+    options = type(cpu.pretraining)(num_examples=EXAMPLES)
+    paper = type(cpu)(**PAPER, pretraining=options)
+    # one head, whatever its configuration says
+    released = dataclasses.replace(paper, model=LIN2023_RELEASED_MODEL)
+    return study.experiment(
+        module,
+        run,
+        panels,
+        cpu=cpu.takes(cost),
+        paper=paper.takes("hours on one GPU (10 billion tokens a seed)"),
+        released=released.takes("as paper, with the one head of the released code"),
+    )
 
 
 def regret_panels(
     reference: str,
-    published: Published | None = None,
     *,
     title: str = "regret in unseen tasks",
     bernoulli_arms: int | None = None,
@@ -98,7 +98,6 @@ def regret_panels(
 
     Args:
         reference: the agent that the model should equal.
-        published: values read out of the paper's figures.
         title: above the first.
         bernoulli_arms: how many arms with a uniform prior there are, to draw the
             asymptote of the least Bayes regret.
@@ -118,7 +117,6 @@ def regret_panels(
             name="online",
             title=title,
             reference=reference,
-            published=published or {},
             before=draw_asymptote if bernoulli_arms else None,
         ),
         Curves(
@@ -153,7 +151,6 @@ def distance_panels(reference: str, *, prefix: str = "") -> list[Panel]:
 
 def panels(
     reference: str,
-    published: Published,
     *,
     bernoulli_arms: int | None = None,
     draws_at_random: bool = True,
@@ -163,7 +160,6 @@ def panels(
 
     Args:
         reference: the target.
-        published: values read out of the paper's figures.
         bernoulli_arms: as in `regret_panels`.
         draws_at_random: whether the target does, so that its probabilities along one
             history are worth drawing.
@@ -179,28 +175,74 @@ def panels(
 
     title = "probabilities of the arms along one history" if draws_at_random else ""
     return [
-        *regret_panels(reference, published, bernoulli_arms=bernoulli_arms),
+        *regret_panels(reference, bernoulli_arms=bernoulli_arms),
         Loss(title=title_of_loss, agent=AGENT, reference=reference),
         *distance_panels(reference),
         Drawing(name="history", title=title, function=draw_history),
     ]
 
 
-def scores(
-    test: study.Evaluation, trained: study.Trained, reference: str, baselines: Any
-) -> dict[str, Any]:
-    """What the panels of an experiment with one model show.
+def distillation(config: Config, recipe: Any, algorithm: Any, *, behaviour: str) -> Any:
+    """Algorithm distillation: the algorithm plays every context, and labels it.
 
     Args:
-        test: unseen tasks.
-        trained: the model.
+        config: says whether its probabilities or its actions are the labels.
+        recipe: what is trained.
+        algorithm: what is distilled.
+        behaviour: the algorithm in words, with its settings.
+    """
+    from icrl.pretraining.methods import algorithm_distillation
+
+    options, soft = config.pretraining, config.soft_labels
+    return algorithm_distillation(
+        recipe, algorithm, options, behaviour=behaviour, soft_labels=soft
+    )
+
+
+def thompson_pretraining(
+    config: DecisionConfig, recipe: Any, share: float, **changes: Any
+) -> Any:
+    """Decision pretraining, whose target is Thompson sampling.
+
+    Args:
+        config: says whether Thompson sampling's probabilities or optimal actions are
+            the labels.
+        recipe: what is trained.
+        share: of the contexts that Thompson sampling plays; uniform play has the rest.
+        changes: to the config's options of the data.
+    """
+    from icrl import algorithms
+    from icrl.pretraining.methods import decision_pretraining
+
+    family = recipe.make_family()
+    thompson, uniform = algorithms.thompson_sampling(family), algorithms.uniform(family)
+    return decision_pretraining(
+        recipe,
+        algorithms.mixture([thompson, uniform], [share, 1 - share]),
+        dataclasses.replace(config.pretraining, **changes),
+        behaviour=f"thompson_sampling ({share}), uniform",
+        posterior=thompson if config.soft_labels else None,
+    )
+
+
+def scores(
+    run: Any, config: Config, pretraining: Any, reference: str, baselines: Any
+) -> dict[str, Any]:
+    """Trains one model, and returns what the panels of its experiment show.
+
+    Args:
+        run: whose folder holds the model.
+        config: of the run.
+        pretraining: of the model.
         reference: the target's name among the baselines.
         baselines: algorithms by name.
     """
     from icrl.agents import of_task
 
+    trained = study.train(run, pretraining, config.training)
+    test = study.Evaluation(config, pretraining.recipe.make_family().split().test)
     target, model = baselines[reference], {AGENT: trained.agent()}
-    context = of_task(trained.pretraining.context)
+    context = of_task(pretraining.context)
     losses = test.losses(trained, target)
     return {
         **regrets(test.online({**trained.agents(AGENT), **baselines})),

@@ -39,6 +39,11 @@ class Panel:
     before: More | None = None
     after: More | None = None
 
+    def with_published(self, published: Published) -> "Panel":
+        """Returns the panel with published values, if it takes any."""
+        del published
+        return self
+
     def numbers(self, scores: Any) -> Any:
         """Returns the `Numbers` of scores; `run` may return these instead."""
         raise ValueError(
@@ -63,7 +68,8 @@ class Curves(Panel):
     Args:
         metric: of the last point.
         reference: the agent to which others are compared, task by task.
-        published: published values, drawn as marks; that of the last step is compared.
+        published: drawn as marks; that of the last step is compared. If empty, those
+            of the table beside the script (`icrl/published.py`).
         agents: those that are drawn, in this order; all if None.
         styles: of agents that the house style does not know: arguments of a matplotlib
             line, and its `label`.
@@ -86,6 +92,10 @@ class Curves(Panel):
     yscale: str = "linear"
     bottom: float | None = None
     top: float | Callable[[Arrays], float] | None = None
+
+    def with_published(self, published: Published) -> Panel:
+        """Returns the panel with these published values, if it has none of its own."""
+        return dataclasses.replace(self, published=self.published or published)
 
     def numbers(self, scores: Any) -> Any:
         """Returns a row for every last point, and one for every paired difference."""
@@ -147,10 +157,10 @@ class Loss(Panel):
 
     def draw(self, ax: Any, summary: Summary, arrays: Arrays) -> None:
         """Draws both curves."""
-        from icrl.drawing import figures
+        from icrl.drawing.losses import draw_loss
 
         del summary
-        figures.draw_loss(ax, arrays, self.name, title=self.title, agent=self.agent)
+        draw_loss(ax, arrays, self.name, title=self.title, agent=self.agent)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,9 +229,9 @@ class Bars(Panel):
 
     def draw(self, ax: Any, summary: Summary, arrays: Arrays) -> None:
         """Draws the bars with intervals and published values."""
-        from icrl.drawing import figures
+        from icrl.drawing.bars import draw_bars
 
-        figures.draw_bars(
+        draw_bars(
             ax,
             summary,
             self.groups,

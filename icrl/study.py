@@ -1,9 +1,9 @@
 """What an experiment's script calls: train, and an `Experiment` made of panels.
 
-A script has a header, its published numbers, `PANELS`, a `run` that returns scores by
-panel, and `PRESETS`. Its name and question come from the module; seeds, tokens, rows,
-intervals, paired differences and the figure from the scores. Like scripts, this does
-not import jax before something runs.
+A script has a header, `PANELS`, a `run` that returns scores by panel, and presets. Its
+name and question come from the module; seeds, tokens, rows, intervals, paired
+differences and the figure from the scores; published values from the table beside it
+(`published.csv`). Like scripts, this does not import jax before something runs.
 """
 
 import dataclasses
@@ -11,67 +11,28 @@ import math
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from icrl.config import (
-    SMOKE_MODEL,
-    SMOKE_TRAINING,
-    DecisionStudyConfig,
-    ExperimentConfig,
-    PretrainingConfig,
-    StudyConfig,
-    TrainingConfig,
-    TransformerConfig,
-)
+from icrl import published
+from icrl.config import DecisionStudyConfig, Preset, StudyConfig, TrainingConfig
 from icrl.experiment import Experiment, register
 from icrl.panels import Panel
+from icrl.presets import smoke_preset
 
 Config, DecisionConfig = StudyConfig, DecisionStudyConfig  # what scripts extend
-SMOKE_SIZES = {"horizon": 10, "num_episodes": 2}  # by the name of a config's field
-SMOKE_SIZES |= dict.fromkeys(("num_tasks", "num_datasets", "num_contexts"), 50)
-SMOKE_EXAMPLES = 100
 RETURNS_AT_ONCE = 50  # tasks side by side; query states take much memory
-
-
-class Preset(NamedTuple):
-    """A config, and what it takes."""
-
-    cost: str  # for the reader: "15 min on 2 cores"
-    config: ExperimentConfig
-
-
-def smoke(preset: Preset, **changes: Any) -> Preset:
-    """The preset of seconds that shows that everything works: a small copy of another.
-
-    Args:
-        preset: whose sizes are made small, by the fields' names and types.
-        changes: what the rule does not know.
-    """
-    config = preset.config
-    small: dict[str, Any] = {"seeds": (0,)}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, TransformerConfig):
-            small[field.name] = SMOKE_MODEL
-        elif isinstance(value, TrainingConfig):
-            small[field.name] = SMOKE_TRAINING
-        elif isinstance(value, PretrainingConfig) and value.num_examples is not None:
-            small[field.name] = dataclasses.replace(value, num_examples=SMOKE_EXAMPLES)
-        elif field.name in SMOKE_SIZES and value is not None:
-            small[field.name] = SMOKE_SIZES[field.name]
-    config = dataclasses.replace(config, **{**small, **changes})
-    return Preset("under 1 min on 2 cores", config)
 
 
 def experiment(
     module: str,
     run: Callable[[Any, Any], Mapping[str, Any]],
     panels: Sequence[Panel],
-    presets: Mapping[str, Preset],
     *,
+    smoke: Mapping[str, Any] | None = None,
     columns: int = 2,
     size: tuple[float, float] = (6.4, 3.8),
     figure_name: str = "regret",
+    **presets: Preset,
 ) -> Experiment:
     """Registers the experiment that a script describes, and returns it.
 
@@ -80,21 +41,25 @@ def experiment(
             line of its header is the question.
         run: `(run, config) -> {panel: scores}`; trains by `train`, plays, scores.
         panels: what the scores become, in the order in which they are drawn.
-        presets: by name: smoke (seconds), cpu (minutes), paper (GPU).
+        smoke: changes to the preset of seconds that `smoke_preset` makes of cpu.
         columns: of the figure.
         size: of one panel with its legend, inches.
         figure_name: stem of the figure's files.
+        presets: by name: cpu (minutes), paper (GPU).
 
     Raises:
         ValueError: if the header does not begin with a question, or another experiment
             holds the name.
     """
     script = sys.modules[module]
-    question = (script.__doc__ or "").partition("\n")[0]
+    file, question = str(script.__file__), (script.__doc__ or "").partition("\n")[0]
     if not question.endswith("?"):
         raise ValueError(
             f"the header of {module} must begin with a question, got {question!r}"
         )
+    panels = [p.with_published(published.values(file, p.name)) for p in panels]
+    if "cpu" in presets:
+        presets = {"smoke": smoke_preset(presets["cpu"], **smoke or {}), **presets}
 
     def compute(opened: Any, config: Any) -> None:
         finish(opened, panels, run(opened, config))
@@ -104,7 +69,7 @@ def experiment(
 
     return register(
         Experiment(
-            name=pathlib.Path(str(script.__file__)).stem,
+            name=pathlib.Path(file).stem,
             question=question,
             presets={name: preset.config for name, preset in presets.items()},
             costs={name: preset.cost for name, preset in presets.items()},

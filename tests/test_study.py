@@ -22,6 +22,7 @@ from icrl.evaluation.numbers import Numbers, at_largest, of_curves, of_losses
 from icrl.evaluation.playing import task_ids
 from icrl.experiment import EXPERIMENTS
 from icrl.panels import Curves, Drawing, Loss
+from icrl.presets import smoke_preset
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,7 +167,7 @@ def test_the_largest_mean_is_not_chosen_where_it_is_measured():
 
 
 def test_the_smoke_preset_is_a_small_copy():
-    small = study.smoke(study.Preset("hours", LARGE), num_orders=2).config
+    small = smoke_preset(LARGE.takes("hours"), num_orders=2).config
     assert (small.horizon, small.num_tasks, small.num_orders) == (10, 50, 2)
     assert (small.model, small.training) == (SMOKE_MODEL, SMOKE_TRAINING)
     assert small.seeds == (0,) and small.pretraining.num_examples == 100
@@ -182,7 +183,7 @@ def test_name_and_question_are_those_of_the_script():
 
 def test_a_script_without_a_question_is_refused():
     with pytest.raises(ValueError, match="must begin with a question, got 'A study:"):
-        study.experiment(__name__, lambda run, config: {}, [], {})
+        study.experiment(__name__, lambda run, config: {}, [])
 
 
 def drawn(panels, opened):

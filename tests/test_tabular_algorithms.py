@@ -368,6 +368,14 @@ def test_rlsvi_draws_each_step_from_its_regression():
     assert abs(together - np.eye(H * S * A)).max() < 6 / 4000**0.5
 
 
+def test_a_matched_prior_has_the_moments_of_uniform_mean_rewards():
+    family = RandomMDPFamily(horizon=3, reward_location=1.0, reward_scale=0.5)
+    prior = mdp_posterior.matched_prior(family)
+    rewards = np.linspace(1.0, 1.5, 100_001)
+    assert np.isclose(prior.reward_mean, rewards.mean())
+    assert np.isclose(1 / prior.reward_precision, rewards.var(), rtol=1e-4)
+
+
 def test_the_own_prior_of_random_mdps_is_used_unless_another_is_given():
     family = RandomMDPFamily(horizon=3, reward_location=1.0, reward_scale=0.5)
     assert mdp_posterior.true_prior(family) == MDPPrior(1.0, 4.0, 1.0, 1.0)

@@ -1,7 +1,5 @@
 """What tabular policies rest on: exact draws, ties, ε-greedy play, Q-learning."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +21,7 @@ from tabular_trajectories import (
 import envs
 from envs.random_mdp import RandomMDPFamily
 from envs.tabular_mdp import make_task
-from experiments.rl2_mdp_baselines import EXPERIMENT, expected_returns, make_agents
+from experiments.rl2_mdp_baselines import make_agents
 from icrl.algorithms import make
 from icrl.algorithms.mdp.posterior_mean_greedy import mle_greedy
 from icrl.algorithms.mdp.psrl import psrl
@@ -31,6 +29,8 @@ from icrl.algorithms.mdp.q_learning import q_learning, ucb_q_learning
 from icrl.algorithms.mdp.tabular_policy import Planned, settle_ties, table_policy
 from icrl.algorithms.posteriors.dirichlet import dirichlet, log_gamma
 from icrl.algorithms.posteriors.mdp_statistics import no_steps
+from icrl.evaluation.returns import expected_totals
+from icrl.keys import evaluation_key
 from icrl.rollout import rollout
 
 DRAWS = 20_000
@@ -225,11 +225,12 @@ def test_exact_returns_are_what_rewards_are_on_average():
 
 
 def test_psrl_earns_what_other_programs_of_the_same_name_earn():
-    smoke = EXPERIMENT.presets["smoke"]
-    config = dataclasses.replace(smoke, num_tasks=250, num_episodes=10)
     family = envs.family("RandomMDP-RL2-v0")
     agents = {"psrl_mu0": make_agents(family, 8)["psrl_mu0"]}
-    returns = expected_returns(config, family, agents)["psrl_mu0"][0, :, -1]
+    totals = expected_totals(
+        evaluation_key(0), family.split().test, agents, num_tasks=250, num_episodes=10
+    )
+    returns = totals["psrl_mu0"][0, :, -1]
     error = np.hypot(returns.std() / 250**0.5, 0.6)
     assert abs(returns.mean() - 138.4) < 3 * error
 

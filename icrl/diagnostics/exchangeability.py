@@ -12,6 +12,7 @@ from icrl.agents import Agent, as_agent
 from icrl.algorithms.base import Algorithm
 from icrl.diagnostics.divergence import require_algorithm, total_variation
 from icrl.evaluation import Agents, Scores, key_for, play, score_agents
+from icrl.evaluation.numbers import Numbers, add_row
 from icrl.keys import Purpose
 from icrl.rollout import Trajectory
 
@@ -75,6 +76,15 @@ def order_sensitivity(
         return jax.vmap(distance)(jax.random.split(key_orders, num_orders))
 
     return score_agents(key, tasks, agents, score, num_tasks, tasks_at_once)
+
+
+def of_orders(panel: str, scores: Scores) -> Numbers:
+    """Rows of the mean over the orders, as `order_sensitivity` gives them."""
+    numbers = Numbers(finals={f"{panel}/tasks_hash": scores.tasks_hash})
+    for agent in scores:
+        moved = scores.by_task(agent).mean(-1)
+        add_row(numbers, panel, agent, "tv_mean", moved, scores, exact=0.0)
+    return numbers
 
 
 def _reordered(key: Key, trajectory: Trajectory) -> Trajectory:

@@ -25,6 +25,7 @@ Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 3; the constants are ou
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ from icrl.agents import Agent
 from icrl.diagnostics.distribution_ratio import Ratio, log_ratios, ratio
 from icrl.diagnostics.divergence import Divergences, divergences, require_algorithm
 from icrl.evaluation import online
+from icrl.evaluation.numbers import Numbers, add_values
 from icrl.evaluation.playing import tasks_hash
 from icrl.evaluation.statistics import Interval, interval
 
@@ -136,3 +138,25 @@ def performance_gap(
         by_task=by_task,
         tasks_hash=tasks_hash(key, tasks, num_tasks),
     )
+
+
+def of_gaps(gaps: Mapping[str, PerformanceGap], agent: str) -> Numbers:
+    """Rows of an agent's gap and of what bounds it, in a panel for each setting.
+
+    Args:
+        gaps: by the name of the panel.
+        agent: whose gaps they are.
+
+    Returns:
+        Rows, and the arrays `<panel>/gap` (mean, low, high) and
+        `<panel>/telescoping_bound`.
+    """
+    numbers = Numbers()
+    for panel, found in gaps.items():
+        numbers.finals[f"{panel}/tasks_hash"] = found.tasks_hash
+        for metric, values in found.by_task.items():
+            add_values(numbers, panel, agent, metric, values)
+        numbers.arrays[f"{panel}/gap"] = [float(part) for part in found.gap]
+        bound = float(found.telescoping_bound.mean)
+        numbers.arrays[f"{panel}/telescoping_bound"] = bound
+    return numbers

@@ -216,60 +216,6 @@ def beside(ax: Axes, handles: Any = None, labels: Any = None) -> None:
     ax.legend(handles, labels, frameon=False, fontsize=8, **place)
 
 
-def draw_bars(
-    ax: Axes,
-    summary: Mapping[str, Any],
-    panels: Mapping[str, str],
-    *,
-    metric: str,
-    agents: Sequence[str],
-    title: str,
-    ylabel: str,
-    yscale: str = "linear",
-) -> None:
-    """Draws one group of bars for each panel, with intervals and published values.
-
-    Args:
-        ax: where.
-        summary: a run's summary.
-        panels: panel names, and how each group is labelled.
-        metric: of the rows.
-        agents: one bar each, in this order.
-        title: above the panel.
-        ylabel: name and unit of the vertical axis.
-        yscale: "linear" or "log".
-    """
-    width = 0.8 / len(agents)
-    styles, published = styles_of(agents), False
-    for place, agent in enumerate(agents):
-        found = [find_row(summary, panel, agent, metric) for panel in panels]
-        at = np.arange(len(panels)) + (place - (len(agents) - 1) / 2) * width
-        means = np.array([row["mean"] for row in found])
-        errors = np.array(
-            [[r["mean"] - r["low"], r["high"] - r["mean"]] for r in found]
-        ).T
-        ax.bar(
-            at,
-            means,
-            width * 0.92,
-            yerr=np.maximum(errors, 0),
-            color=styles[agent]["color"],
-            label=label_of(agent),
-            error_kw={"linewidth": 1},
-        )
-        for x, row in zip(at, found, strict=True):
-            if row["published"] is not None:
-                ax.plot(x, row["published"], "D", mfc="white", mec="black", ms=5)
-                published = True
-    ax.set_xticks(range(len(panels)), list(panels.values()))
-    ax.set_title(title, loc="left", fontsize=10)
-    ax.set_ylabel(ylabel)
-    if published:
-        ax.plot([], [], "D", mfc="white", mec="black", ms=5, label="published")
-    ax.set_yscale(yscale)
-    beside(ax)
-
-
 def find_row(
     summary: Mapping[str, Any], panel: str, agent: str, metric: str
 ) -> dict[str, Any]:
@@ -296,38 +242,6 @@ def names_in(arrays: Mapping[str, np.ndarray], start: str, end: str) -> list[str
         for name in arrays
         if name.startswith(start) and name.endswith(end)
     ]
-
-
-def draw_loss(
-    ax: Axes,
-    arrays: Mapping[str, np.ndarray],
-    panel: str,
-    *,
-    title: str,
-    agent: str = "dpt",
-) -> None:
-    """Draws the loss after every prefix and the least that is possible.
-
-    Args:
-        ax: where.
-        arrays: a run's `figure.npz`.
-        panel: the panel's name in it, as `panels.loss_panel` wrote it.
-        title: above the panel.
-        agent: whose loss it is.
-    """
-    steps = arrays[f"{panel}/steps"]
-    lines = {
-        "loss": (label_of(agent), styles_of([agent])[agent]),
-        "loss_floor": ("least possible", STYLE["exact_posterior_sampling"]),
-    }
-    for metric, (label, style) in lines.items():
-        mean = arrays[f"{panel}/{metric}/mean"]
-        name = f"{label}  mean {mean.mean():.3f}"
-        ax.plot(steps, mean, **{"linewidth": 1.6, **style}, label=name)
-    ax.set_title(title, loc="left", fontsize=10)
-    ax.set(xlabel="transitions known", ylabel="cross-entropy (nats)")
-    ax.set_xlim(steps[0], steps[-1])
-    beside(ax)
 
 
 def draw_probabilities(

@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from envs.base import require
+from icrl.agents import Agent
 from icrl.evaluation.scores import Scores
 from icrl.evaluation.statistics import interval
 from icrl.runs.saved import row
@@ -81,7 +83,7 @@ def of_curves(
     steps = np.arange(first_step, first_step + length)
     numbers.arrays[f"{panel}/steps"] = steps
     for agent, table in tables.items():
-        _add_curve(numbers, f"{panel}/{agent}", table)
+        add_curve(numbers, f"{panel}/{agent}", table)
         points = (published or {}).get(agent, {})
         known: dict[str, Any] = {"published": points.get(int(steps[-1]))}
         if agent in scores.learned and reference in tables:
@@ -110,7 +112,7 @@ def of_losses(
     numbers.arrays[f"{panel}/steps"] = np.arange(loss.shape[-1])
     table = {"loss": loss, "loss_floor": floor, "loss_minus_floor": loss - floor}
     for metric, values in table.items():
-        _add_curve(numbers, f"{panel}/{metric}", values)
+        add_curve(numbers, f"{panel}/{metric}", values)
         known: dict[str, Any] = {}
         if metric == "loss":
             known = _known(floor.mean(-1))
@@ -136,11 +138,22 @@ def of_distances(panel: str, kl: Scores, tv: Scores) -> Numbers:
         for name, scores in (("kl", kl), ("tv", tv)):
             table = scores.by_task(agent)
             numbers.arrays[f"{panel}_{name}/steps"] = np.arange(table.shape[-1])
-            _add_curve(numbers, f"{panel}_{name}/{agent}", table)
+            add_curve(numbers, f"{panel}_{name}/{agent}", table)
             mean = table.mean(-1)
             add_row(numbers, panel, agent, f"{name}_mean", mean, scores)
         largest = at_largest(tv.by_task(agent))
         add_row(numbers, panel, agent, "tv_max", largest, tv)
+    return numbers
+
+
+def of_sizes(panel: str, agents: Mapping[str, Agent]) -> Numbers:
+    """Rows of how many parameters each model has."""
+    numbers = Numbers()
+    for name, agent in agents.items():
+        leaves = jax.tree.leaves(agent.models)
+        size = sum(leaf.size for leaf in leaves) // agent.num_seeds
+        known = {"seeds": agent.num_seeds, "tasks": 0}
+        add_estimate(numbers, panel, name, "parameters", [size] * 3, **known)
     return numbers
 
 
@@ -231,7 +244,7 @@ def add_estimate(
     numbers.rows.append(row(**named, mean=mean, low=low, high=high, **known))
 
 
-def _add_curve(numbers: Numbers, name: str, table: Any) -> None:
+def add_curve(numbers: Numbers, name: str, table: Any) -> None:
     """Adds a curve: mean and band, and each seed's where there are several."""
     for part, values in interval(table)._asdict().items():
         numbers.arrays[f"{name}/{part}"] = values.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Scoring by what an episode pays, for tasks whose rewards have no noise.
+"""Scoring by what an episode pays: where rewards have no noise, or without it.
 
 In Dark Room a reward says it all, and the literature's figures show returns.
 """
@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from envs.base import Key
 from envs.splits import TaskSet
+from envs.tabular_mdp import TabularMDP
 from icrl.agents import Agent
 from icrl.algorithms.base import Algorithm
 from icrl.evaluation.playing import (
@@ -58,6 +59,44 @@ def online(
         return _returns(trajectory, num_episodes)
 
     scores = score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
+    return dataclasses.replace(scores, by_return=True)
+
+
+def expected_totals(
+    key: Key,
+    tasks: TaskSet,
+    agents: Agents,
+    *,
+    num_tasks: int,
+    num_episodes: int,
+    tasks_at_once: int = 500,
+) -> Scores:
+    """Sum of all rewards so far, in expectation over the noise, for tabular MDPs.
+
+    The gaps of the actions of an episode sum, in expectation, to V* less its return,
+    whatever was learnt before it (the performance difference lemma).
+
+    Args:
+        key: as in `evaluation.online`; the same trajectories.
+        tasks: where tasks come from: each says its `optimal_return`.
+        agents: by name.
+        num_tasks: tasks that each agent plays.
+        num_episodes: episodes on each task.
+        tasks_at_once: tasks side by side; bounds memory.
+
+    Returns:
+        [seeds, tasks, episodes] for every agent, in reward units.
+    """
+
+    def totals(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
+        task, trajectory = play(
+            key, tasks, agent, model, index, seed, num_episodes=num_episodes
+        )
+        assert isinstance(task, TabularMDP) and trajectory.gap is not None
+        gaps = trajectory.gap.reshape(num_episodes, -1).sum(-1)
+        return jnp.cumsum(task.optimal_return - gaps)
+
+    scores = score_agents(key, tasks, agents, totals, num_tasks, tasks_at_once)
     return dataclasses.replace(scores, by_return=True)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from envs import grid
 from envs.base import Family
 from envs.dark_room import DarkRoomFamily
+from envs.splits import FiniteTasks
 from icrl.algorithms.base import require_family
 from icrl.algorithms.dark_room.goal_posterior import best_actions
 from icrl.pretraining.collection import demonstration, in_either_order
@@ -63,6 +64,12 @@ def along_and_up(size: Any, row: int | None = None) -> dict[str, Collect]:
     along = demonstration(first_column, lambda task, obs: action(task, RIGHT))
     up = demonstration(below_the_goal, up_to_the_goal)
     return {"both": in_either_order(along, up), "along": along, "up": up}
+
+
+def goals_off_the_walls(tasks: FiniteTasks) -> FiniteTasks:
+    """Those tasks whose goal needs both a step to the right and one up."""
+    turns = (tasks.tasks.goal > 0).all(-1)
+    return FiniteTasks(jax.tree.map(lambda leaf: leaf[turns], tasks.tasks))
 
 
 def without_goal(room: Any) -> Any:

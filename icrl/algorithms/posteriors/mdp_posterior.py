@@ -64,6 +64,16 @@ def true_prior(family: Family) -> MDPPrior:
     )
 
 
+def matched_prior(family: RandomMDPFamily) -> MDPPrior:
+    """Normal, with the moments of a family's uniform distribution of mean rewards."""
+    return MDPPrior(
+        reward_mean=family.reward_location + family.reward_scale / 2,
+        reward_precision=12 / family.reward_scale**2,
+        noise_precision=family.noise_std**-2,
+        concentration=family.concentration,
+    )
+
+
 def chosen_prior(family: Family, prior: MDPPrior | None) -> MDPPrior:
     """`prior`; if None, the family's own where it has one, else the default.
 

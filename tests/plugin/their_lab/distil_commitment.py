@@ -41,21 +41,11 @@ def run(run, config: Config):
     return {"online": test.online({"ad": ad.agent(), "explore_then_commit": expert})}
 
 
-SMALL = TrainingConfig(
-    num_steps=20, batch_size=16, steps_per_call=10, checkpoint_every=10
-)
 LARGE = TrainingConfig(
     num_steps=2000, batch_size=64, steps_per_call=10, checkpoint_every=10
 )
-EXPERIMENT = study.experiment(
-    __name__,
-    run,
-    PANELS,
-    {
-        "smoke": study.Preset("seconds", Config(training=SMALL)),
-        "cpu": study.Preset("a minute", Config(training=LARGE)),
-    },
-)
+CPU = Config(training=LARGE).takes("a minute")
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, smoke={"model": MODEL})
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -159,16 +159,11 @@ def share_again(actions, failed, lag):
     return share + (again - share * number) / number.mean(1, keepdims=True)
 
 
-CPU = study.Preset(
-    "2 min on 2 cores",
-    Config(
-        model=TransformerConfig(num_layers=2),
-        training=cosine_training(1000, 3e-3, checkpoint_every=500),
-    ),
-)
-EXPERIMENT = study.experiment(
-    __name__, run, PANELS, {"smoke": study.smoke(CPU), "cpu": CPU}, figure_name="return"
-)
+CPU = Config(
+    model=TransformerConfig(num_layers=2),
+    training=cosine_training(1000, 3e-3, checkpoint_every=500),
+).takes("2 min on 2 cores")
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, figure_name="return")
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)
