@@ -3,14 +3,16 @@
 from icrl.pretraining.examples import (
     Collect,
     Example,
-    Expert,
     Pretraining,
     gather,
-    hindsight_expert,
     imitation_loss,
+    sample,
+)
+from icrl.pretraining.experts import (
+    Expert,
+    hindsight_expert,
     optimal_expert,
     probabilities_expert,
-    sample,
     taken_actions_expert,
 )
 

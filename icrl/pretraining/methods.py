@@ -27,10 +27,9 @@ from icrl.pretraining.collection import (
     independent_pairs,
     thinned_history,
 )
-from icrl.pretraining.examples import (
-    Collect,
+from icrl.pretraining.examples import Collect, Pretraining
+from icrl.pretraining.experts import (
     Expert,
-    Pretraining,
     hindsight_expert,
     optimal_expert,
     probabilities_expert,
