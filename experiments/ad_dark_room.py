@@ -24,7 +24,7 @@ from typing import Literal
 
 from icrl import cli, published, study
 from icrl.config import (
-    PretrainingConfig,
+    DistillationConfig,
     TransformerConfig,
     cosine_training,
     require_positive,
@@ -153,7 +153,7 @@ def _references(family):
 CPU = Config(
     model=TransformerConfig(num_layers=3),
     training=cosine_training(3000, 3e-3, batch_size=32, micro_batch=4),
-    pretraining=PretrainingConfig(num_examples=4000),
+    pretraining=DistillationConfig(num_examples=4000),
 )
 KEY = dataclasses.replace(CPU, family="DarkKeyToDoor-AD-v0", num_episodes=10, every=60)
 HARD = dataclasses.replace(CPU, family="DarkRoomHard-AD-v0", every=100)

@@ -19,12 +19,12 @@ posterior, most of them in a room where nothing pays, so that its search has not
 half of the queries are states in them; and the label is not the goal's best action but
 the probabilities of the best action given the context.
 
-What labels know of the test: those of `dpt` have the prior that any cell may be the
-goal (`prior_all_goals`), so that test goals are known to be possible, though no reward
-at one is ever seen in training. `dpt_optimal_labels` has the published labels, the best
-action for the training goal; it says what that knowledge is worth. The exact posterior
-has the prior of all goals in every panel. With one-hot coordinates alone, a model takes
-the corner (0, 9), which no rewarded context is about, for its neighbour.
+What labels know of the test: those of `dpt`, posteriors of the rewards, have the prior
+that any cell may be the goal, so that test goals are known to be possible, though no
+reward at one is ever seen in training. `dpt_optimal_labels` has the published labels,
+the best action for the training goal; it says what that knowledge is worth. The exact
+posterior has the prior of all goals in every panel. With one-hot coordinates alone, a
+model takes the corner (0, 9), which no rewarded context is about, for its neighbour.
 `dpt_query_first` is the published tokens with one-hot coordinates, one query a context,
 and learns hard labels from 100 independent transitions alone.
 Command: icrl run dpt_dark_room cpu
@@ -112,8 +112,8 @@ class Config(study.DecisionConfig):
     visited_share: float = 0.5  # of the queries: states of the context
     # of `dpt`: the exact posterior's, whose prior is that the goal may be in any cell,
     # also where no training goal is; and the published one, as `dpt_optimal_labels`
-    labels: tuple[Literal["prior_all_goals", "optimal"], ...] = (
-        "prior_all_goals",
+    labels: tuple[Literal["posterior_of_rewards", "optimal"], ...] = (
+        "posterior_of_rewards",
         "optimal",
     )
     num_episodes: int = 40  # online
@@ -129,9 +129,14 @@ class Config(study.DecisionConfig):
                 f"[2, rollout_episodes={self.rollout_episodes}], "
                 f"got {self.num_remembered}"
             )
-        if self.labels[:1] != ("prior_all_goals",):
+        if self.pretraining.labels != "optimal":
             raise ValueError(
-                f"labels must begin with prior_all_goals, got {self.labels}"
+                "labels says which labels there are, got pretraining.labels "
+                f"{self.pretraining.labels!r}"
+            )
+        if self.labels[:1] != ("posterior_of_rewards",):
+            raise ValueError(
+                f"labels must begin with posterior_of_rewards, got {self.labels}"
             )
 
 
@@ -223,20 +228,20 @@ def _choices(config: Config):
         f"episodes of {config.rollout_episodes} ({config.played_share}: short memory "
         f"{config.short_share}, else searches {config.search_share}), independent_pairs"
     )
-    posteriors = {"dpt": exact_goal_posterior(family), "dpt_optimal_labels": None}
+    names = {"posterior_of_rewards": "dpt", "optimal": "dpt_optimal_labels"}
     choices = {
-        name: (
+        names[labels]: (
             methods.state_query_pretraining(
                 several,
-                config.pretraining,
+                dataclasses.replace(config.pretraining, labels=labels),
                 contexts,
                 behaviour=behaviour,
-                posterior=posterior,
+                posterior=exact_goal_posterior(family),
                 visited=config.visited_share,
             ),
             config.training,
         )
-        for name, posterior in list(posteriors.items())[: len(config.labels)]
+        for labels in config.labels
     }
     published = methods.state_query_pretraining(one, config.query_first_pretraining)
     return {**choices, "dpt_query_first": (published, config.query_first_training)}

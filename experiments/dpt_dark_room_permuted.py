@@ -27,7 +27,13 @@ play, 29, is caught by its own data.
 import dataclasses
 
 from icrl import cli, study
-from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.config import (
+    POSTERIOR_OF_REWARDS,
+    DecisionPretrainingConfig,
+    TransformerConfig,
+    cosine_training,
+    long_training,
+)
 from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Curves
 
@@ -50,6 +56,7 @@ PANELS = [
 class Config(study.DecisionConfig):
     """Sizes of the experiment."""
 
+    pretraining: DecisionPretrainingConfig = POSTERIOR_OF_REWARDS
     rollout_episodes: int = 4  # of each rollout; a played context is one of them
     num_episodes: int = 40  # that are played
     num_tasks: int = 200  # trajectories: the held-out orders in turn

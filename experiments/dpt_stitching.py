@@ -34,7 +34,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from icrl import cli, study
-from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.config import (
+    POSTERIOR_OF_REWARDS,
+    DecisionPretrainingConfig,
+    TransformerConfig,
+    cosine_training,
+    long_training,
+)
 from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Bars, Curves, Drawing
 
@@ -104,6 +110,7 @@ PANELS = [
 class Config(study.DecisionConfig):
     """Sizes of the experiment; `training` is that of each of the two models."""
 
+    pretraining: DecisionPretrainingConfig = POSTERIOR_OF_REWARDS
     demonstrated_share: float = 0.75  # of the training contexts; the rest is random
     num_datasets: int = 360  # a panel: one a held-out task, in turn
 

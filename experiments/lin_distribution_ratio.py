@@ -139,9 +139,8 @@ CPU = Config(
     tokenizer="step",
     model=TransformerConfig(num_layers=2, mixer=("relu",)),
     training=cosine_training(3000, 1e-2, micro_batch=4),
-    pretraining=DecisionPretrainingConfig(num_examples=20_000),
+    pretraining=DecisionPretrainingConfig(num_examples=20_000, labels="posterior"),
     num_contexts=1000,
-    soft_labels=True,
 ).takes("15 min on 2 cores")
 PAPER = Config(
     **lin2023.PAPER,

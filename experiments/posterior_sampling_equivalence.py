@@ -79,7 +79,6 @@ def run(run, config: Config):
             context,
             config.pretraining,
             behaviour=name,
-            posterior=exact if config.soft_labels else None,
         )
         for name, context in contexts.items()
     }

@@ -129,10 +129,9 @@ CPU = Config(
     tokenizer="step",
     model=TransformerConfig(num_layers=2),
     training=cosine_training(2000, 1e-2, micro_batch=8),
-    pretraining=DecisionPretrainingConfig(num_examples=20_000),
+    pretraining=DecisionPretrainingConfig(num_examples=20_000, labels="posterior"),
     num_tasks=2000,
     num_contexts=500,
-    soft_labels=True,
 ).takes("25 min on 2 cores")
 PAPER = Config(
     **lin2023.PAPER,

@@ -27,7 +27,7 @@ import dataclasses
 import functools
 
 from icrl import cli, lin2023, study
-from icrl.config import TransformerConfig, cosine_training
+from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
 from icrl.drawing import departures, sweeps
 from icrl.panels import Drawing
 
@@ -154,8 +154,8 @@ CPU = Config(
     tokenizer="step",
     model=TransformerConfig(num_layers=2, mixer=("relu",)),
     training=cosine_training(2000, 1e-2, micro_batch=8),
+    pretraining=DecisionPretrainingConfig(labels="posterior"),
     num_contexts=1000,
-    soft_labels=True,
 ).takes("20 min on 2 cores")
 PAPER = Config(
     seeds=(0, 1, 2),

@@ -6,7 +6,7 @@ Over 300 lines: every flag of the command line stands in it.
 """
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from envs.fields import check_fields, check_seed
 from icrl.registries import JOINS, MIXERS
@@ -146,6 +146,11 @@ class TransformerConfig:
         return Transformer(self, **sizes)
 
 
+DecisionLabels: TypeAlias = Literal[
+    "optimal", "posterior_draws", "posterior", "posterior_of_rewards"
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingConfig:
     """Which data a model is fitted to.
@@ -183,9 +188,30 @@ class DecisionPretrainingConfig(PretrainingConfig):
 
     Algorithm distillation has no empty context to leave out: its first action is one
     of the algorithm's like every other.
+
+    Raises:
+        ValueError: if `num_draws` is below 1.
     """
 
+    labels: DecisionLabels = "optimal"  # as published; see `icrl.pretraining.labels`
+    num_draws: int = 8  # of a best action at each decision, for posterior_draws
     empty_context: bool = True  # DPT's code leaves decision 0 untrained
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_positive(self, "num_draws")
+
+
+POSTERIOR_OF_REWARDS = DecisionPretrainingConfig(labels="posterior_of_rewards")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistillationConfig(PretrainingConfig):
+    """The same for algorithm distillation (AD)."""
+
+    # what the algorithm did, as published; or the probabilities with which it chose:
+    # the same minimum, without the noise of the choice
+    labels: Literal["actions", "probabilities"] = "actions"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -259,7 +285,7 @@ class StudyConfig(ExperimentConfig):
     model: TransformerConfig = dataclasses.field(default_factory=TransformerConfig)
     training: TrainingConfig
     pretraining: PretrainingConfig = dataclasses.field(
-        default_factory=PretrainingConfig
+        default_factory=DistillationConfig
     )
 
 

@@ -31,6 +31,7 @@ class Purpose(enum.IntEnum):
     HISTORY = enum.auto()  # the one history that is drawn
     # of an example, beside its task, noise and choices
     QUERY = enum.auto()  # the query state
+    LABELS = enum.auto()  # draws from a posterior
 
 
 def fold(key: Key, purpose: Purpose) -> Key:

@@ -36,7 +36,6 @@ class Config(study.Config):
     model: TransformerConfig = LIN2023_MODEL
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_contexts: int = 2000  # fresh contexts on which the loss is measured
-    soft_labels: bool = False  # the expert's probabilities instead of its actions
 
     def __post_init__(self):
         super().__post_init__()
@@ -186,16 +185,15 @@ def distillation(config: Config, recipe: Any, algorithm: Any, *, behaviour: str)
     """Algorithm distillation: the algorithm plays every context, and labels it.
 
     Args:
-        config: says whether its probabilities or its actions are the labels.
+        config: of the run; says which labels.
         recipe: what is trained.
         algorithm: what is distilled.
         behaviour: the algorithm in words, with its settings.
     """
     from icrl.pretraining.methods import algorithm_distillation
 
-    options, soft = config.pretraining, config.soft_labels
     return algorithm_distillation(
-        recipe, algorithm, options, behaviour=behaviour, soft_labels=soft
+        recipe, algorithm, config.pretraining, behaviour=behaviour
     )
 
 
@@ -205,8 +203,7 @@ def thompson_pretraining(
     """Decision pretraining, whose target is Thompson sampling.
 
     Args:
-        config: says whether Thompson sampling's probabilities or optimal actions are
-            the labels.
+        config: of the run; says which labels. Thompson sampling has the family's prior.
         recipe: what is trained.
         share: of the contexts that Thompson sampling plays; uniform play has the rest.
         changes: to the config's options of the data.
@@ -221,7 +218,6 @@ def thompson_pretraining(
         algorithms.mixture([thompson, uniform], [share, 1 - share]),
         dataclasses.replace(config.pretraining, **changes),
         behaviour=f"thompson_sampling ({share}), uniform",
-        posterior=thompson if config.soft_labels else None,
     )
 
 

@@ -62,6 +62,48 @@ def predictions(
     return _at_every_prefix(unused, algorithm, trajectory, decide, num_episodes)
 
 
+def draws(
+    key: Key,
+    algorithm: Algorithm,
+    trajectory: Trajectory,
+    *,
+    num_actions: int,
+    num_draws: int,
+    num_episodes: int = 1,
+) -> Float[Array, "decisions actions"]:
+    """The shares of the actions among several choices of `algorithm` at every prefix.
+
+    What is drawn at one prefix is independent of what is drawn at another. For
+    algorithms that remember nothing of how they acted.
+
+    Args:
+        key: draws the choices.
+        algorithm: the learner.
+        trajectory: the data.
+        num_actions: of the task.
+        num_draws: choices at each prefix.
+        num_episodes: episodes in the trajectory.
+    """
+    key_begin, key_act = jax.random.split(key)
+    states = _at_every_prefix(
+        key_begin,
+        algorithm,
+        trajectory,
+        lambda agent, t, obs: (agent, agent),
+        num_episodes,
+    )
+    observations = _append(trajectory.obs, trajectory.final_obs)
+    num_decisions = trajectory.action.shape[0] + 1
+    keys = jax.random.split(key_act, (num_decisions, num_draws))
+
+    def chosen(key: Key, state: Any, obs: Any) -> Array:
+        return algorithm.act(key, state, obs)[1]
+
+    each = jax.vmap(chosen, (0, None, None))
+    actions = jax.vmap(each)(keys, states, observations)
+    return jax.nn.one_hot(actions, num_actions).mean(1)
+
+
 def answers(
     algorithm: Algorithm, trajectory: Trajectory, queries: Any
 ) -> Float[Array, "decisions actions"]:
@@ -105,7 +147,7 @@ def _at_every_prefix(
     trajectory: Trajectory,
     decide: Any,
     num_episodes: int,
-) -> Array:
+) -> Any:
     """Decisions of a learner before every step of a trajectory and after the last."""
 
     def begin(agent: Any, number: Int[Array, ""]) -> Any:
@@ -134,7 +176,12 @@ def _at_every_prefix(
         steps = jax.tree.map(lambda x: x.reshape(num_episodes, -1, *x.shape[1:]), steps)
         numbers = jnp.arange(num_episodes)
         agent, answers = jax.lax.scan(episode, algorithm.init(), (numbers, steps))
-        answers = answers.reshape(num_steps, *answers.shape[2:])
+        answers = jax.tree.map(lambda x: x.reshape(num_steps, *x.shape[2:]), answers)
     last_agent = begin(agent, jnp.asarray(num_episodes)) if num_episodes > 1 else agent
     _, last = decide(last_agent, jnp.asarray(num_steps), trajectory.final_obs)
-    return jnp.concatenate([answers, last[None]])
+    return _append(answers, last)
+
+
+def _append(steps: Any, last: Any) -> Any:
+    """Trees of steps with what comes after the last step at their end."""
+    return jax.tree.map(lambda x, end: jnp.concatenate([x, end[None]]), steps, last)

@@ -10,7 +10,11 @@ from icrl import algorithms, pretraining
 from icrl.agents import Recipe
 from icrl.algorithms.dark_room.goal_posterior import best_actions, exact_goal_posterior
 from icrl.algorithms.uniform import uniform
-from icrl.config import DecisionPretrainingConfig
+from icrl.config import (
+    POSTERIOR_OF_REWARDS,
+    DecisionPretrainingConfig,
+    DistillationConfig,
+)
 from icrl.pretraining import collection, methods
 from icrl.pretraining.collection import part_of_rollout
 from icrl.rollout import rollout
@@ -106,7 +110,9 @@ def test_a_question_may_be_labelled_by_what_the_context_itself_shows():
         num_episodes=2,
     )
     posterior = exact_goal_posterior(family)
-    choices = methods.state_query_pretraining(recipe, PLAIN, posterior=posterior)
+    choices = methods.state_query_pretraining(
+        recipe, POSTERIOR_OF_REWARDS, posterior=posterior
+    )
     best = np.asarray(best_actions(family))
     for seed in range(4):
         tokens, labels, weights = map(
@@ -188,15 +194,16 @@ def test_a_tokenizer_without_a_query_is_refused():
         methods.state_query_pretraining(recipe, PLAIN)
 
 
-def test_soft_labels_of_a_thinned_history_are_refused():
+def test_probabilities_of_a_thinned_history_are_refused():
     recipe = Recipe(family="RandomMDP-Small-v0", tokenizer="step", num_episodes=2)
-    with pytest.raises(ValueError, match=r"soft labels need the whole history.*got 3"):
+    with pytest.raises(
+        ValueError, match=r"labels of probabilities need the whole history.*got 3"
+    ):
         methods.algorithm_distillation(
             recipe,
             uniform(FAMILY),
-            PLAIN,
+            DistillationConfig(labels="probabilities"),
             behaviour="uniform",
-            soft_labels=True,
             every=3,
         )
 

@@ -17,14 +17,13 @@ from icrl.pretraining import dataset, methods, sample
 RECIPE = Recipe(family="GaussianBandit-DPT-v0", changes={"horizon": 5})
 
 
-def choices(recipe=RECIPE, behaviour="uniform", posterior=None, **options):
+def choices(recipe=RECIPE, behaviour="uniform", **options):
     family = recipe.make_family()
     return methods.decision_pretraining(
         recipe,
-        lambda task: algorithms.make(behaviour, family),
+        algorithms.make(behaviour, family),
         DecisionPretrainingConfig(**options),
         behaviour=behaviour,
-        posterior=posterior,
     )
 
 
@@ -82,10 +81,9 @@ def other(**changes):
     return dataclasses.replace(RECIPE, **changes)
 
 
-EXACT = algorithms.exact_posterior_sampling(RECIPE.make_family())
 OTHERS = [
     ({"behaviour": "ucb"}, "behaviour is 'uniform' there and 'ucb' here"),
-    ({"posterior": EXACT}, "expert is 'optimal' there and 'posterior' here"),
+    ({"labels": "posterior"}, "expert is 'optimal' there and 'posterior' here"),
     ({"empty_context": False}, "empty_context is True there and False here"),
     ({"recipe": other(num_episodes=2)}, "num_episodes is 1 there and 2 here"),
     (

@@ -6,7 +6,7 @@ import pytest
 
 from icrl import algorithms
 from icrl.agents import Recipe
-from icrl.config import DecisionPretrainingConfig, PretrainingConfig
+from icrl.config import DecisionPretrainingConfig, DistillationConfig
 from icrl.pretraining import methods, sample
 
 RECIPE = Recipe(
@@ -14,6 +14,7 @@ RECIPE = Recipe(
 )
 FAMILY = RECIPE.make_family()
 PLAIN = DecisionPretrainingConfig()
+PROBABILITIES = DistillationConfig(labels="probabilities")
 UCB = algorithms.ucb(FAMILY, form="shrunken")
 EXACT = algorithms.exact_posterior_sampling(FAMILY)
 
@@ -26,50 +27,14 @@ def drawn(pretraining, number=4):
 def test_distillation_labels_with_actions_or_with_their_probabilities():
     hard = drawn(
         methods.algorithm_distillation(
-            RECIPE, UCB, PretrainingConfig(), behaviour="ucb"
+            RECIPE, UCB, DistillationConfig(), behaviour="ucb"
         )
     )
     soft = drawn(
-        methods.algorithm_distillation(
-            RECIPE, UCB, PLAIN, behaviour="ucb", soft_labels=True
-        )
+        methods.algorithm_distillation(RECIPE, UCB, PROBABILITIES, behaviour="ucb")
     )
     np.testing.assert_array_equal(hard.tokens, soft.tokens)
     np.testing.assert_array_equal(hard.labels[:, :-1], soft.labels[:, :-1])
-
-
-def test_soft_labels_of_decision_pretraining_are_the_posterior():
-    def context(task):
-        return UCB
-
-    hard = drawn(
-        methods.decision_pretraining(RECIPE, context, PLAIN, behaviour="ucb"),
-        number=3000,
-    )
-    soft = drawn(
-        methods.decision_pretraining(
-            RECIPE, context, PLAIN, behaviour="ucb", posterior=EXACT
-        ),
-        number=3000,
-    )
-    np.testing.assert_array_equal(hard.tokens, soft.tokens)
-    np.testing.assert_allclose(soft.labels[:, 0], 0.2, atol=1e-5)
-    # their means agree: the posterior is the mean of the label
-    np.testing.assert_allclose(hard.labels.mean(0), soft.labels.mean(0), atol=0.03)
-    entropy = -(soft.labels * np.log(soft.labels + 1e-9)).sum(-1)[:, -1].mean()
-    assert 0.5 < entropy < 1.5  # soft labels are soft
-
-
-def test_decision_0_is_left_out_on_demand_whatever_the_labels():
-    for posterior in (None, EXACT):
-        choices = methods.decision_pretraining(
-            RECIPE,
-            lambda task: UCB,
-            DecisionPretrainingConfig(empty_context=False),
-            behaviour="ucb",
-            posterior=posterior,
-        )
-        assert drawn(choices).weights[:, 0].tolist() == [0.0] * 4
 
 
 def test_approximate_decision_pretraining_infers_its_label_in_hindsight():

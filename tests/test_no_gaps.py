@@ -13,6 +13,7 @@ from envs.registry import FAMILIES
 from icrl import algorithms, evaluation
 from icrl.agents import Recipe
 from icrl.config import (
+    POSTERIOR_OF_REWARDS,
     DecisionPretrainingConfig,
     PretrainingConfig,
     TrainingConfig,
@@ -102,7 +103,7 @@ def test_a_task_may_leave_out_what_it_cannot_give(as_users):
     labelled = methods.decision_pretraining(
         RECIPE,
         lambda task: uniform,
-        DecisionPretrainingConfig(),
+        POSTERIOR_OF_REWARDS,
         behaviour="uniform",
         posterior=uniform,  # a teacher
     )._replace(tasks=BARE.split().train)

@@ -13,6 +13,8 @@ from icrl.replay import predictions
 from icrl.rollout import rollout
 from icrl.tokenizers.step import step
 
+KEY = jax.random.key(0)  # of labels, which these experts do not draw
+
 
 def choices(name="GaussianBandit-DPT-v0", horizon=6, **changes):
     family = envs.family(name, horizon=horizon)
@@ -70,9 +72,9 @@ def played(algorithm, horizon=6):
 def test_soft_labels_of_a_deterministic_algorithm_are_its_actions():
     family = envs.family("BernoulliBandit-Lin2023-v0", horizon=6)
     task, trajectory = played(algorithms.ucb)
-    hard, hard_weights = pretraining.taken_actions_expert(task, trajectory)
+    hard, hard_weights = pretraining.taken_actions_expert(KEY, task, trajectory)
     soft, soft_weights = pretraining.probabilities_expert(algorithms.ucb(family))(
-        task, trajectory
+        KEY, task, trajectory
     )
     np.testing.assert_array_equal(soft[:-1], hard[:-1])
     assert hard_weights.tolist() == [1.0] * 6 + [0.0]
@@ -83,7 +85,7 @@ def test_hindsight_labels_every_step_with_what_the_whole_trajectory_says():
     family = envs.family("BernoulliBandit-Lin2023-v0", horizon=40)
     task, trajectory = played(algorithms.uniform, horizon=40)
     exact = algorithms.exact_posterior_sampling(family)
-    labels, weights = pretraining.hindsight_expert(exact)(task, trajectory)
+    labels, weights = pretraining.hindsight_expert(exact)(KEY, task, trajectory)
     last = predictions(exact, trajectory)[-1]
     assert labels.shape == (41, 5) and weights.tolist() == [1.0] * 41
     np.testing.assert_allclose(labels, np.broadcast_to(last, (41, 5)), atol=1e-6)

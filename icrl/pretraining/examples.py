@@ -42,7 +42,7 @@ class Pretraining(NamedTuple):
     Attributes:
         tasks: where tasks come from: a half of a split.
         context: `task -> Algorithm`, the behaviour policy. Most ignore the task.
-        expert: `(task, trajectory, query) -> (labels, weights)`; the weight of a
+        expert: `(key, task, trajectory, query) -> (labels, weights)`; the weight of a
             decision without a label is 0.
         tokenizer: how it is written.
         num_episodes: episodes in a context.
@@ -101,7 +101,8 @@ def query_and_label(
     query = None
     if pretraining.query is not None:
         query = pretraining.query(fold(key, Purpose.QUERY), trajectory)
-    return query, *pretraining.expert(task, trajectory, query)
+    key_labels = fold(key, Purpose.LABELS)
+    return query, *pretraining.expert(key_labels, task, trajectory, query)
 
 
 def require_query(pretraining: Pretraining) -> None:

@@ -8,15 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Task, gaps_of, require, require_gaps, require_state
+from envs.base import Key, Task, gaps_of, require, require_gaps, require_state
 from icrl.algorithms.base import Algorithm, require_probabilities
-from icrl.replay import answers, predictions
+from icrl.replay import answers, draws, predictions
 from icrl.rollout import Trajectory
 
 Labels = Float[Array, "decisions actions"]  # a distribution for each decision
-# `(task, trajectory, query) -> (labels, weights)`; the query is None, where a decision
-# is about the state it was taken in
-Expert = Callable[[Task, Trajectory, Any], tuple[Labels, Float[Array, " decisions"]]]
+# `(key, task, trajectory, query) -> (labels, weights)`; the query is None, where a
+# decision is about the state it was taken in; few labels are drawn by the key
+Expert = Callable[
+    [Key, Task, Trajectory, Any], tuple[Labels, Float[Array, " decisions"]]
+]
 
 
 def move_to_query(task: Task, trajectory: Trajectory, query: Any) -> Trajectory:
@@ -46,7 +48,8 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
             whole first episode).
     """
 
-    def label(task: Task, trajectory: Trajectory, query: Any = None):
+    def label(key: Key, task: Task, trajectory: Trajectory, query: Any = None):
+        del key
         if query is not None:
             trajectory = move_to_query(task, trajectory, query)
         states = jax.tree.map(
@@ -65,7 +68,9 @@ def optimal_expert(*, empty_context: bool = True) -> Expert:
     return label
 
 
-def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
+def taken_actions_expert(
+    key: Key, task: Task, trajectory: Trajectory, query: Any = None
+):
     """Algorithm Distillation's expert: the context algorithm's own actions.
 
     The decision after the last step has no action and no weight.
@@ -75,6 +80,7 @@ def taken_actions_expert(task: Task, trajectory: Trajectory, query: Any = None):
     Raises:
         ValueError: if there is a query: another state than those it acted in.
     """
+    del key
     rule = "the actions taken answer no query; use step or interleaved"
     require(query is None, rule, "a tokenizer with queries")
     taken = jax.nn.one_hot(trajectory.action, task.num_actions)
@@ -96,7 +102,8 @@ def probabilities_expert(algorithm: Algorithm, *, empty_context: bool = True) ->
     """
     require_probabilities(algorithm)
 
-    def label(task: Task, trajectory: Trajectory, query: Any = None):
+    def label(key: Key, task: Task, trajectory: Trajectory, query: Any = None):
+        del key
         num_steps = trajectory.action.shape[0]
         num_episodes = num_steps // task.horizon
         if query is None:
@@ -105,6 +112,33 @@ def probabilities_expert(algorithm: Algorithm, *, empty_context: bool = True) ->
         else:
             weights = jnp.ones(num_steps + 1)
             labels = answers(algorithm, trajectory, query)
+        return labels, weights if empty_context else weights.at[0].set(0.0)
+
+    return label
+
+
+def draws_expert(
+    sampler: Algorithm, num_draws: int, *, empty_context: bool = True
+) -> Expert:
+    """Posterior sampling that saw the same history: labels are the mean of its draws.
+
+    Args:
+        sampler: whose choices are draws from the posterior over the best action.
+        num_draws: at each decision, independent of those at the others.
+        empty_context: whether decision 0 is trained, as in `optimal_expert`.
+    """
+
+    def label(key: Key, task: Task, trajectory: Trajectory, query: Any = None):
+        require(query is None, "draws answer no query; use step", "a query")
+        labels = draws(
+            key,
+            sampler,
+            trajectory,
+            num_actions=task.num_actions,
+            num_draws=num_draws,
+            num_episodes=trajectory.action.shape[0] // task.horizon,
+        )
+        weights = _decided(task, trajectory)
         return labels, weights if empty_context else weights.at[0].set(0.0)
 
     return label
@@ -121,7 +155,8 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
     """
     probabilities = require_probabilities(algorithm)
 
-    def label(task: Task, trajectory: Trajectory, query: Any = None):
+    def label(key: Key, task: Task, trajectory: Trajectory, query: Any = None):
+        del key
         require(query is None, "hindsight answers no query; use step", "a query")
 
         def learn(agent: Any, now: tuple[Any, ...]):

@@ -21,7 +21,10 @@ from envs.base import Task, require
 from icrl.agents import Recipe
 from icrl.algorithms.base import Algorithm, of_any_task
 from icrl.algorithms.uniform import uniform
-from icrl.config import DecisionPretrainingConfig, PretrainingConfig
+from icrl.config import (
+    DecisionPretrainingConfig,
+    PretrainingConfig,
+)
 from icrl.pretraining.collection import (
     any_state,
     independent_pairs,
@@ -31,10 +34,10 @@ from icrl.pretraining.examples import Collect, Pretraining
 from icrl.pretraining.experts import (
     Expert,
     hindsight_expert,
-    optimal_expert,
     probabilities_expert,
     taken_actions_expert,
 )
+from icrl.pretraining.labels import decision_expert
 
 # The behaviour policy: an algorithm, or one made from each task.
 Context: TypeAlias = Algorithm | Callable[[Task], Algorithm]
@@ -93,26 +96,32 @@ def decision_pretraining(
     *,
     behaviour: str,
     posterior: Algorithm | None = None,
+    sees_the_task: bool = False,
 ) -> Pretraining:
     """DPT: some context algorithm, the optimal policy as expert.
 
     Args:
         recipe: the family and the tokenizer.
         context: the behaviour policy.
-        options: of the data.
+        options: of the data, with the kind of labels.
         behaviour: the behaviour policy in words, as in `choices`.
-        posterior: exact posterior sampling. Its probabilities are the labels instead of
-            the optimal action, whose conditional expectation they are: the same
-            minimum, reached with less variance.
+        posterior: as in `labels.decision_expert`.
+        sees_the_task: likewise.
 
     Raises:
-        ValueError: if the posterior has no `action_probabilities`.
+        ValueError: if the labels teach something else than `optimal` and do not say so
+            (`icrl.pretraining.labels`), or the posterior has no
+            `action_probabilities`.
     """
-    if posterior is None:
-        expert = optimal_expert(empty_context=options.empty_context)
-    else:
-        expert = probabilities_expert(posterior, empty_context=options.empty_context)
-    labels = "optimal" if posterior is None else "posterior"
+    family = recipe.make_family()
+    expert, labels = decision_expert(
+        family,
+        family.split().train,
+        context,
+        options,
+        posterior=posterior,
+        sees_the_task=sees_the_task,
+    )
     return choices(recipe, context, expert, options, behaviour=behaviour, labels=labels)
 
 
@@ -135,7 +144,7 @@ def state_query_pretraining(
         collect: how contexts are collected; independent uniform states and actions, as
             in the released code, if None.
         behaviour: how, in words, as in `choices`.
-        posterior: as in `decision_pretraining`.
+        posterior: as in `labels.decision_expert`.
         visited: as in `collection.any_state`; 0 in the released code.
 
     Raises:
@@ -158,6 +167,7 @@ def state_query_pretraining(
         options,
         behaviour=behaviour,
         posterior=posterior,
+        sees_the_task=collect is not None,
     )
     num_queries = None if tokenizer.query == "first" else num_steps + 1
     return plain._replace(
@@ -173,7 +183,6 @@ def algorithm_distillation(
     options: PretrainingConfig,
     *,
     behaviour: str,
-    soft_labels: bool = False,
     every: int = 1,
 ) -> Pretraining:
     """AD: a learning algorithm acts, and its own actions are the labels.
@@ -181,28 +190,28 @@ def algorithm_distillation(
     Args:
         recipe: the family and the tokenizer.
         algorithm: what is distilled.
-        options: of the data.
+        options: of the data, with the kind of labels. Those of DPT, in an experiment of
+            both, mean actions by `optimal` and else probabilities.
         behaviour: the algorithm in words, as in `choices`.
-        soft_labels: label with its action probabilities instead of its actions: the
-            same minimum, reached with less variance.
         every: only every so-many-th episode of a learning history is kept, so that a
             context of `recipe.num_episodes` spans more of it (Laskin et al., Section
             4).
 
     Raises:
-        ValueError: for soft labels of an algorithm without `action_probabilities`, or
-            of a history with gaps, which does not say what the learner knows.
+        ValueError: for the probabilities of an algorithm that has none, or of one whose
+            history has gaps, which does not say what the learner knows.
     """
-    rule = "soft labels need the whole history, every 1"
-    require(every == 1 or not soft_labels, rule, every)
-    expert = probabilities_expert(algorithm) if soft_labels else taken_actions_expert
+    soft = getattr(options, "labels", "actions") not in ("actions", "optimal")
+    rule = "labels of probabilities need the whole history, every 1"
+    require(every == 1 or not soft, rule, every)
+    expert = probabilities_expert(algorithm) if soft else taken_actions_expert
     plain = choices(
         recipe,
         algorithm,
         expert,
         options,
         behaviour=behaviour if every == 1 else f"{behaviour}, 1 episode of {every}",
-        labels="its probabilities" if soft_labels else "its actions",
+        labels="its probabilities" if soft else "its actions",
     )
     if every == 1:
         return plain
