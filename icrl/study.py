@@ -135,6 +135,7 @@ def train(
 
     found = train_models(run, pretraining, training, name=name)
     run.train_tokens += found.train_tokens
+    run.labels[name or "model"] = str(pretraining.description.get("expert", ""))
     options = pretraining.options
     if options.num_examples is not None or options.dataset is not None:
         run.shared_data = True

@@ -279,6 +279,32 @@ def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
     )
 
 
+@pytest.mark.parametrize(
+    "posterior",
+    [
+        posteriors.beta(BERNOULLI),
+        posteriors.gaussian(GAUSSIAN),
+        posteriors.uniform_prior(GAUSSIAN),
+    ],
+    ids=["beta", "gaussian", "uniform"],
+)
+def test_rough_best_arm_probabilities_are_off_by_little(posterior):
+    """Pulls as in DPT's contexts of 500, and rewards as each prior has them."""
+    random = np.random.default_rng(0)
+    shares = random.dirichlet(np.ones(5), 2000)
+    shares[::2, 0] += random.integers(0, 10, 1000)  # and a point mass
+    shares /= shares.sum(-1, keepdims=True)
+    pulls = random.multinomial(random.integers(0, 501, 2000), shares).astype(float)
+    means = random.uniform(size=(2000, 5))
+    total = random.binomial(pulls.astype(int), means).astype(float)
+    seen = statistics(pulls, total)
+    fine = jax.jit(jax.vmap(posterior.best_arm_probabilities))(seen)
+    rough = jax.jit(jax.vmap(posterior.rough_best_arm_probabilities))(seen)
+    off = abs(np.asarray(fine) - np.asarray(rough)).sum(-1) / 2
+    assert off.mean() < 1e-3 and off.max() < 0.03
+    assert np.allclose(rough.sum(-1), 1, atol=1e-5)
+
+
 def test_exact_posteriors_take_the_prior_of_their_family():
     family = envs.family("BernoulliBandit-DPT-v0", num_arms=1, alpha=2.0, beta=5.0)
     seen = statistics([3], [1])

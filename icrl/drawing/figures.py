@@ -74,7 +74,8 @@ def units_of(summary: Mapping[str, Any]) -> str:
         said += f" and {_counted(seeds, 'training seed')}{given}"
     if max(seeds, default=0) > 1 and not kind:
         said += "; thin lines: single seeds, where a band would hide the panel"
-    return said
+    labels = sorted(set(summary.get("labels", {}).values()) - {""})
+    return f"{said}; labels: {', '.join(labels)}" if labels else said
 
 
 def _counted(numbers: Sequence[int], noun: str) -> str:

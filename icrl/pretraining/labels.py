@@ -9,7 +9,7 @@ learnt. Around it, a label is noise in the gradient.
 | --- | --- | --- |
 | `optimal` | the best action of the task, as published | P(a is best given h) |
 | `posterior_draws` | shares of the best actions of m draws given h | the same, (a) |
-| `posterior` | P(a is best given h) itself | the same, (a) |
+| `posterior` | P(a is best given h), to about 1e-3 | the same, (a) |
 | `posterior_of_rewards` | P(a is best given the rewards of h) | itself: (b) |
 
 The published label is one draw of the best action, and the same draw at all prefixes of
@@ -96,6 +96,7 @@ def decision_expert(
     require(not listed, rule.format(reason), kind)
     sampler = _exact(family, "optimal, or posterior_of_rewards, another target")
     if kind == "posterior":
+        sampler = exact_posterior_sampling(family, rough=True)
         return probabilities_expert(sampler, **shown), kind
     words = f"mean of {options.num_draws} posterior draws"
     return draws_expert(sampler, options.num_draws, **shown), words

@@ -44,6 +44,8 @@ class Run:
     _started: float
     train_tokens: int = 0  # trained on in this run, over all seeds
     shared_data: bool = False  # whether its seeds learn from one data set
+    # what labelled the data of each model, by its name; "model" where there is but one
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def wall_seconds(self) -> float:
@@ -112,6 +114,7 @@ class Run:
             "config_hash": serialization.config_hash(self.config),
             "wall_seconds": self.wall_seconds,
             "train_tokens": self.train_tokens,
+            "labels": self.labels,
             "rows": list(rows),
         }
         saved.write_numbers(self.folder, summary, arrays, finals or {})

@@ -70,10 +70,15 @@ def thompson_sampling(
 
 
 @register("exact_posterior_sampling")
-def exact_posterior_sampling(family: Family) -> Algorithm:
+def exact_posterior_sampling(family: Family, *, rough: bool = False) -> Algorithm:
     """Thompson sampling with the family's own prior and noise: what an ideal DPT does.
 
     Source: Lee et al. 2023, arXiv 2306.14892, Theorem 1.
+
+    Args:
+        family: what it plays.
+        rough: whether its probabilities are from a tenth of the nodes, for labels; what
+            it plays is the same.
 
     Raises:
         ValueError: if the posterior of the family has no closed form.
@@ -85,8 +90,12 @@ def exact_posterior_sampling(family: Family) -> Algorithm:
             "exact posterior sampling of a linear bandit needs theta_prior 'normal'",
             repr(family.theta_prior),
         )
-        return linear_thompson(family)
-    return thompson_sampling(family, posterior=posteriors.exact(family))
+        return linear_thompson(family, num_nodes=64 if rough else 1024)
+    posterior = posteriors.exact(family)
+    fewer = posterior.rough_best_arm_probabilities
+    if rough and fewer is not None:
+        posterior = posterior._replace(best_arm_probabilities=fewer)
+    return thompson_sampling(family, posterior=posterior)
 
 
 def _papers_posterior(family: Family) -> posteriors.Posterior:

@@ -6,6 +6,7 @@ Bayes-UCB and the Bayes-greedy rule take any of them.
 Over 300 lines: three posteriors that answer the same questions stand side by side.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,6 +29,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
     require_bandit,
 )
 from icrl.algorithms.posteriors.best_arm import best_arm_probabilities
+from icrl.algorithms.posteriors.quadrature import FINE, ROUGH
 
 PerArm = Float[Array, " arms"]
 
@@ -35,6 +37,8 @@ PerArm = Float[Array, " arms"]
 # the mean, or probabilities of one side.
 _DEVIATIONS = (0.0, 1.0, 2.0, 2.8, 3.7, 4.7, 5.7, 6.6)
 _TAILS = (1e-7, 1e-4, 0.01, 0.1, 0.3)
+_ROUGH_DEVIATIONS = (0.0, 1.5, 4.0)
+_ROUGH_TAILS = (0.02,)
 
 
 class Posterior(NamedTuple):
@@ -51,6 +55,9 @@ class Posterior(NamedTuple):
         best_arm_probabilities: `statistics -> Float[arms]`, probabilities of the
             argmax of `sample`; right to 1e-5 as long as no arm has more than 10 million
             pulls.
+        rough_best_arm_probabilities: the same from a tenth of the nodes, for labels: of
+            5 arms with up to 500 pulls, off by less than 1e-3 in total variation on
+            average and by 0.03 at most. None: there are no others.
     """
 
     init: Callable[[], ArmStatistics]
@@ -59,6 +66,7 @@ class Posterior(NamedTuple):
     sample: Callable[[jax.Array, ArmStatistics], PerArm]
     upper_quantile: Callable[[ArmStatistics, Float[Array, ""]], PerArm]
     best_arm_probabilities: Callable[[ArmStatistics], PerArm]
+    rough_best_arm_probabilities: Callable[[ArmStatistics], PerArm] | None = None
 
 
 Statement = TypeVar("Statement", bound=Callable[..., Posterior])
@@ -83,7 +91,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         a, b = parameters(statistics)
         return a / (a + b)
 
-    def probabilities_of_best(statistics: ArmStatistics) -> PerArm:
+    def probabilities_of_best(
+        statistics: ArmStatistics, *, rough: bool = False
+    ) -> PerArm:
         a, b = parameters(statistics)
         best, mode = beta_distribution.modes_from_highest(a, b)
         # what rounding took as the prior was added to large counts
@@ -95,9 +105,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
             wins, losses, modes = (x[:, None, None] for x in (a, b, mode))
             return beta_distribution.log_density(z[None] - modes, wins, losses)
 
-        return best_arm_probabilities(
-            log_density, mode[:, None] + beta_distribution.edges(a, b)
-        )
+        levels = beta_distribution.ROUGH_LEVELS if rough else beta_distribution.LEVELS
+        edges = mode[:, None] + beta_distribution.edges(a, b, levels)
+        return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
     return Posterior(
         init=lambda: no_pulls(family),
@@ -108,6 +118,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
             tail, *parameters(statistics)
         ),
         best_arm_probabilities=probabilities_of_best,
+        rough_best_arm_probabilities=functools.partial(
+            probabilities_of_best, rough=True
+        ),
     )
 
 
@@ -159,7 +172,9 @@ def gaussian(
         deviation = jnp.clip(ndtri(tail), -1e30, 1e30)  # 0 * infinity is not a number
         return mean - std * deviation
 
-    def probabilities_of_best(statistics: ArmStatistics) -> PerArm:
+    def probabilities_of_best(
+        statistics: ArmStatistics, *, rough: bool = False
+    ) -> PerArm:
         mean, std = moments(statistics)
         origin = mean.max()
         # Where data weigh more than the prior, the mean is near theirs.
@@ -173,10 +188,10 @@ def gaussian(
             z = (x[None] - centre[:, None, None]) / std[:, None, None]
             return -z * z / 2
 
-        right = jnp.asarray(_DEVIATIONS)
+        right = jnp.asarray(_ROUGH_DEVIATIONS if rough else _DEVIATIONS)
         around = jnp.concatenate([-right[:0:-1], right])
         edges = centre[:, None] + std[:, None] * around[None]
-        return best_arm_probabilities(log_density, edges)
+        return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
     return Posterior(
         init=lambda: no_pulls(family),
@@ -185,6 +200,9 @@ def gaussian(
         sample=sample,
         upper_quantile=upper_quantile,
         best_arm_probabilities=probabilities_of_best,
+        rough_best_arm_probabilities=functools.partial(
+            probabilities_of_best, rough=True
+        ),
     )
 
 
@@ -247,7 +265,9 @@ def uniform_prior(
         uniform = jax.random.uniform(key, statistics.pulls.shape)
         return quantiles(statistics, uniform, 1 - uniform)
 
-    def probabilities_of_best(statistics: ArmStatistics) -> PerArm:
+    def probabilities_of_best(
+        statistics: ArmStatistics, *, rough: bool = False
+    ) -> PerArm:
         if noiseless:
             return _best_without_noise(
                 statistics, mean(statistics), lambda x: (x - low) / (high - low)
@@ -269,13 +289,15 @@ def uniform_prior(
             left, right = (jnp.full_like(averages, x) for x in (below, above))
             return quantiles(statistics, left, right, origin)
 
-        tails, half = jnp.asarray(_TAILS), jnp.full(1, 0.5)
+        tails = jnp.asarray(_ROUGH_TAILS if rough else _TAILS)
+        half = jnp.full(1, 0.5)
         below = jnp.concatenate([tails, half, 1 - tails])
         above = jnp.concatenate([1 - tails, half, tails])
         inner = jax.vmap(at, out_axes=-1)(below, above)
         ends = jnp.asarray([low, high]) - origin
         ends = jnp.broadcast_to(ends[None], (inner.shape[0], 2))
-        return best_arm_probabilities(log_density, jnp.append(inner, ends, axis=-1))
+        edges = jnp.append(inner, ends, axis=-1)
+        return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
     return Posterior(
         init=lambda: no_pulls(family),
@@ -288,6 +310,9 @@ def uniform_prior(
             jnp.full_like(statistics.pulls, tail),
         ),
         best_arm_probabilities=probabilities_of_best,
+        rough_best_arm_probabilities=functools.partial(
+            probabilities_of_best, rough=True
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from icrl.algorithms.posteriors.quadrature import CUMULATIVE, NODES, WEIGHTS
+from icrl.algorithms.posteriors.quadrature import FINE, Rule
 
 
 def best_arm_probabilities(
@@ -13,6 +13,7 @@ def best_arm_probabilities(
         [Float[Array, "panels nodes"]], Float[Array, "arms panels nodes"]
     ],
     edges: Float[Array, "arms edges"],
+    rule: Rule = FINE,
 ) -> Float[Array, " arms"]:
     """P(arm a has the largest mean) = ∫ f_a(x) Π_{b≠a} F_b(x) dx, for every arm.
 
@@ -27,17 +28,18 @@ def best_arm_probabilities(
             Points may be means, or any function that grows with them.
         edges: where each arm's density changes by its own scale, including the ends of
             what matters of its support.
+        rule: the nodes of a panel.
     """
     edges = jnp.sort(edges.ravel())
     left, width = edges[:-1, None], jnp.diff(edges)[:, None]
-    log_f = log_density(left + width * NODES[None])
+    log_f = log_density(left + width * rule.nodes[None])
     f = jnp.exp(log_f - log_f.max((1, 2), keepdims=True)) * width[None]
-    mass = (f * WEIGHTS[None, None]).sum(-1)
+    mass = (f * rule.weights[None, None]).sum(-1)
     total = mass.sum(-1)[:, None, None]
     before = (jnp.cumsum(mass, -1) - mass)[..., None]
-    within = (f[..., None, :] * CUMULATIVE[None, None]).sum(-1)
+    within = (f[..., None, :] * rule.cumulative[None, None]).sum(-1)
     cdf = jnp.clip((before + within) / total, 0, 1)
-    inner = (f / total * _product_of_others(cdf) * WEIGHTS[None, None]).sum((1, 2))
+    inner = (f / total * _product_of_others(cdf) * rule.weights[None, None]).sum((1, 2))
     return inner / inner.sum()
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from icrl.algorithms.posteriors import compensated
-from icrl.algorithms.posteriors.quadrature import NODES, WEIGHTS
+from icrl.algorithms.posteriors.quadrature import FINE
 
 PerArm = Float[Array, " arms"]
 Values = Float[Array, "..."]
@@ -23,6 +23,7 @@ Values = Float[Array, "..."]
 # the mode (negative) or on the right, where the density of a maximum has steep parts.
 LEVELS = (-22.0, -14.0, -7.0, -2.5, -0.5, 0.5, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0)
 _FAR_LEVELS = (*LEVELS[:6], 2.0, 4.5, 8.0, 13.0, 20.0, 30.0, 41.0, 52.0, 64.0)
+ROUGH_LEVELS = (-6.0, -1.0, 1.0, 5.0)  # where 3 nodes a panel must do
 NEAR = 0.25  # distance from the mode, within which a series keeps more digits
 _FALL_STEPS = 2
 _NEWTON_STEPS = 6
@@ -113,7 +114,7 @@ def upper_quantile(tail: Float[Array, ""], a: PerArm, b: PerArm) -> PerArm:
 def _integral(left: Values, width: Values, a: Values, b: Values) -> Values:
     """Of the density, less the constant factor that `log_density` leaves out."""
     one_axis = (1,) * left.ndim
-    nodes, weights = (x.reshape(*one_axis, -1) for x in (NODES, WEIGHTS))
+    nodes, weights = (x.reshape(*one_axis, -1) for x in FINE[:2])
     z = left[..., None] + width[..., None] * nodes
     density = jnp.exp(log_density(z, a[..., None], b[..., None]))
     return (density * weights).sum(-1) * width

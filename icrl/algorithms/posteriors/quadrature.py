@@ -1,14 +1,29 @@
 """Gauss-Legendre quadrature on [0, 1], and of the integrals from 0 to each node."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-NUM_NODES = 8
+
+class Rule(NamedTuple):
+    """Nodes of a panel, and what makes integrals of the values there.
+
+    Attributes:
+        nodes: [nodes], in (0, 1).
+        weights: [nodes], of the integral over the panel.
+        cumulative: [nodes, nodes]: row i integrates from 0 to node i.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    cumulative: np.ndarray
 
 
-def _gauss_legendre() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    nodes, weights = np.polynomial.legendre.leggauss(NUM_NODES)
-    basis = np.eye(NUM_NODES)
-    values = np.polynomial.legendre.legvander(nodes, NUM_NODES - 1)
+def gauss_legendre(num_nodes: int) -> Rule:
+    """The rule that is exact for polynomials of degree 2 num_nodes - 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
+    basis = np.eye(num_nodes)
+    values = np.polynomial.legendre.legvander(nodes, num_nodes - 1)
     integrals = np.stack(
         [
             np.polynomial.legendre.legval(
@@ -19,8 +34,9 @@ def _gauss_legendre() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         axis=-1,
     )
     cumulative = integrals @ np.linalg.inv(values)
-    return (nodes + 1) / 2, weights / 2, cumulative / 2
+    rule = (nodes + 1) / 2, weights / 2, cumulative / 2
+    return Rule(*(x.astype(np.float32) for x in rule))
 
 
-# [nodes], [nodes] and [nodes, nodes]: row i integrates from 0 to node i
-NODES, WEIGHTS, CUMULATIVE = (x.astype(np.float32) for x in _gauss_legendre())
+FINE = gauss_legendre(8)  # for what is compared
+ROUGH = gauss_legendre(3)  # for labels

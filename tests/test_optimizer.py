@@ -1,0 +1,41 @@
+"""Optimisers by name, against one step done by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from icrl.config import TrainingConfig
+from icrl.training.optimizer import make_optimizer
+
+SETTINGS = {"num_steps": 50, "learning_rate": 0.02, "weight_decay": 0.1}
+
+
+def first_update(config, params, grads):
+    optimizer = make_optimizer(config)
+    return optimizer.update(grads, optimizer.init(params), params)[0]
+
+
+def test_muon_makes_the_update_of_a_matrix_orthogonal_and_leaves_vectors_to_adamw():
+    random = np.random.default_rng(0)
+    params = {"matrix": jnp.ones((6, 4)), "vector": jnp.ones(5)}
+    skewed = random.normal(size=(6, 4)) * [1, 1e-1, 1e-2, 1e-3]
+    grads = {"matrix": jnp.asarray(skewed, float), "vector": jnp.arange(1.0, 6.0)}
+    muon = first_update(TrainingConfig(optimizer="muon", **SETTINGS), params, grads)
+    adamw = first_update(TrainingConfig(optimizer="adamw", **SETTINGS), params, grads)
+    np.testing.assert_allclose(muon["vector"], adamw["vector"], rtol=1e-6)
+    # the rate times the orthogonal factor and the decoupled decay
+    moved = -(np.asarray(muon["matrix"]) / 0.02 + 0.1)
+    singular = np.linalg.svd(moved, compute_uv=False)
+    assert singular[2] > 0.5 and singular[0] < 1.3  # of the gradient: 1 to 0.01
+    left, _, right = np.linalg.svd(skewed, full_matrices=False)
+    along = np.diag(left.T @ moved @ right.T)
+    assert (along[:3] > 0.5).all()
+
+
+def test_adamw_is_optaxs_with_the_configs_numbers():
+    params, grads = jnp.ones(3), jnp.asarray([1.0, -2.0, 4.0])
+    config = TrainingConfig(**SETTINGS, beta1=0.8, beta2=0.99, clip_norm=1.0)
+    theirs = optax.adamw(0.02, b1=0.8, b2=0.99, weight_decay=0.1)
+    clipped = grads / jnp.linalg.norm(grads)
+    expected = theirs.update(clipped, theirs.init(params), params)[0]
+    np.testing.assert_allclose(first_update(config, params, grads), expected, rtol=1e-5)
