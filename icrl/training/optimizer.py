@@ -10,7 +10,7 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     """AdamW or Muon with warm-up, a schedule and gradient clipping.
 
     Muon makes the update of each matrix orthogonal, so that all of its directions learn
-    at one speed; vectors are left to AdamW, at the same rate.
+    at one speed; vectors are left to AdamW (with Nesterov momentum), at the same rate.
 
     Source: Loshchilov and Hutter 2019, arXiv 1711.05101 (AdamW); Jordan et al. 2024,
     "Muon: an optimizer for hidden layers in neural networks" (theirs leaves embedding
