@@ -41,7 +41,7 @@ PANELS = [
                 panel="offline_random",
                 sweep=sweep,
                 ceiling=EXACT,
-                top=70,
+                top=70.0,
             ),
         )
         for sweep in SWEEPS

@@ -4,15 +4,13 @@ Functions for `panels.Drawing`: they take saved numbers, and import matplotlib o
 they draw.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 COLOR = "#D55E00"  # of what is measured
 
 
-def draw_sizes(
-    ax: Any, sizes: Sequence[int], estimates: Sequence[Sequence[float]], label: str
-) -> None:
+def draw_sizes(ax: Any, sizes: Any, estimates: Any, label: str) -> None:
     """Draws a mean with its interval at every size.
 
     Args:
@@ -29,7 +27,7 @@ def draw_sizes(
     ax.errorbar(sizes, means, errors, fmt="o-", color=COLOR, label=label)
 
 
-def name_sizes(ax: Any, sizes: Sequence[int]) -> None:
+def name_sizes(ax: Any, sizes: Any) -> None:
     """Gives every size its tick on a logarithmic axis, once all is drawn."""
     ax.set_xscale("log")
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
