@@ -45,11 +45,12 @@ def drawn(pretraining, number):
     return jax.jit(jax.vmap(lambda key: sample(pretraining, key)))(keys)
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", BANDITS.values(), ids=BANDITS)
 def test_draws_have_the_mean_and_the_variance_of_the_exact_probabilities(name):
-    """Fresh draws at one and the same history, of 100 contexts."""
+    """Fresh draws at one and the same history, of 40 contexts."""
     recipe = recipe_of(name)
-    num_draws, repeats = 4, 400
+    num_draws, repeats = 4, 100
     drawing = pretraining_of(recipe, "posterior_draws", num_draws=num_draws)
     exact = algorithms.exact_posterior_sampling(recipe.make_family())
 
@@ -61,9 +62,9 @@ def test_draws_have_the_mean_and_the_variance_of_the_exact_probabilities(name):
     def label(key, task, history):
         return drawing.expert(key, task, history, None)[0]
 
-    keys = jax.random.split(jax.random.key(1), 100)
+    keys = jax.random.split(jax.random.key(1), 40)
     tasks, histories = jax.jit(jax.vmap(context))(keys)
-    keys = jax.random.split(jax.random.key(2), (100, repeats))
+    keys = jax.random.split(jax.random.key(2), (40, repeats))
     every = jax.vmap(jax.vmap(label, (0, None, None)))
     labels = jax.jit(every)(keys, tasks, histories)
     exactly = jax.vmap(lambda history: predictions(exact, history))
@@ -78,11 +79,11 @@ def test_draws_have_the_mean_and_the_variance_of_the_exact_probabilities(name):
     assert abs(z[variance > 1e-3]).max() < 5 and z[variance > 1e-3].std() < 1.1
     assert abs(labels.mean(1) - probabilities)[variance <= 1e-3].max() < 0.02
     ratio = labels.var(1)[variance > 0.01] / variance[variance > 0.01]
-    assert abs(ratio.mean() - 1) < 0.02
+    assert abs(ratio.mean() - 1) < 0.05
     # decisions are drawn on their own: neighbours are uncorrelated
     noise = labels - probabilities[:, None]
     both = (noise[:, :, 1:] * noise[:, :, :-1]).mean() / (noise**2).mean()
-    assert abs(both) < 0.02
+    assert abs(both) < 0.05
 
 
 def test_the_optimal_action_is_one_draw_that_all_prefixes_share():
