@@ -42,6 +42,8 @@ def _check_summary(name, folder):
     assert summary["experiment"] == name and summary["preset"] == "smoke"
     assert summary["wall_seconds"] > 0
     assert (summary["train_tokens"] > 0) == (name != "rl2_mdp_baselines")
+    trained = summary["train_tokens"] > 0
+    assert trained == bool(summary["labels"]) and all(summary["labels"].values())
     assert (folder / "DONE").exists() and (folder / "config.json").exists()
     for row in summary["rows"]:
         assert row.keys() >= saved.REQUIRED

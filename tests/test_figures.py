@@ -71,3 +71,10 @@ def test_a_band_that_hides_the_panel_becomes_a_line_for_each_seed(
 ):
     figures.draw_curves(ax, curve(spread=spread), "online", **AXES)
     assert (len(ax.collections), len(ax.lines)) == (bands, lines)
+
+
+def test_a_figure_says_what_labelled_its_models():
+    row = {"seeds": 1, "tasks": 40, "trajectories": 40}
+    summary = {"rows": [row], "labels": {"model": "mean of 8 posterior draws"}}
+    assert figures.units_of(summary).endswith("; labels: mean of 8 posterior draws")
+    assert "labels" not in figures.units_of({"rows": [row]})  # older than the entry
