@@ -50,11 +50,11 @@ def index_policy(
             best = jnp.argmax(index(state, obs))
         if exploration is None:
             return state, best
-        # Two numbers: one has 2²³ values, too few for the coin and the arm where the
-        # probability is small and the arms are many. Both come from one call, which
-        # costs as much as one of them; keys of their own cost a fifth of LinUCB's time.
-        coin, arm = jax.random.uniform(key, (2,))
-        anything = jnp.minimum(num_actions * arm, num_actions - 1).astype(best.dtype)
+        # One word serves both: its remainder is the arm, and the quotient, which has
+        # 2³² / actions values and is independent of it, the coin.
+        word = jax.random.bits(key)
+        coin = (word // num_actions).astype(jnp.float32) * (num_actions / 2**32)
+        anything = (word % num_actions).astype(best.dtype)
         return state, jnp.where(coin < exploration(state), anything, best)
 
     def action_probabilities(state: AgentState, obs: Any) -> Float[Array, " actions"]:
