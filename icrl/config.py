@@ -224,9 +224,7 @@ class TrainingConfig:
 
     num_steps: int  # optimiser steps
     batch_size: int = 64  # trajectories per step
-    optimizer: Literal["adamw", "muon"] = (
-        "adamw"  # Muon trains matrices; AdamW the rest
-    )
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: of matrices alone
     learning_rate: float = 1e-3  # at its peak
     warmup_steps: int = 0  # linear, from zero
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # after warm-up

@@ -81,7 +81,7 @@ OPTIONS = {
         ROOM,
         {**REMEMBERED, "permutations": ("all", ANYTHING)},
     ),
-    "exact_posterior_sampling": (GAUSSIAN, {"rough": False}),
+    "exact_posterior_sampling": (GAUSSIAN, {"rough": (False, ANYTHING)}),
     # ours: indices that are right to 5e-4
     "gittins": (
         BERNOULLI,
