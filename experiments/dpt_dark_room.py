@@ -37,10 +37,10 @@ and 90.9 on an expert's (82.0; 90.9). On paired trajectories, minus the exact po
 """
 
 import dataclasses
-from typing import Literal
 
 from icrl import cli, study
 from icrl.config import (
+    POSTERIOR_OF_REWARDS,
     DecisionPretrainingConfig,
     TrainingConfig,
     TransformerConfig,
@@ -111,11 +111,9 @@ class Config(study.DecisionConfig):
     rollout_episodes: int = 20  # of each rollout that a played context is cut out of
     visited_share: float = 0.5  # of the queries: states of the context
     # of `dpt`: the exact posterior's, whose prior is that the goal may be in any cell,
-    # also where no training goal is; and the published one, as `dpt_optimal_labels`
-    labels: tuple[Literal["posterior_of_rewards", "optimal"], ...] = (
-        "posterior_of_rewards",
-        "optimal",
-    )
+    # also where no training goal is
+    pretraining: DecisionPretrainingConfig = POSTERIOR_OF_REWARDS
+    optimal_labels: bool = True  # a second model has the published labels
     num_episodes: int = 40  # online
     num_tasks: int = 400  # trajectories online: the test goals in turn
     num_query_first_tasks: int = 40  # the same for the published tokens, which is slow
@@ -128,15 +126,6 @@ class Config(study.DecisionConfig):
                 "num_remembered must lie in "
                 f"[2, rollout_episodes={self.rollout_episodes}], "
                 f"got {self.num_remembered}"
-            )
-        if self.pretraining.labels != "optimal":
-            raise ValueError(
-                "labels says which labels there are, got pretraining.labels "
-                f"{self.pretraining.labels!r}"
-            )
-        if self.labels[:1] != ("posterior_of_rewards",):
-            raise ValueError(
-                f"labels must begin with posterior_of_rewards, got {self.labels}"
             )
 
 
@@ -228,12 +217,16 @@ def _choices(config: Config):
         f"episodes of {config.rollout_episodes} ({config.played_share}: short memory "
         f"{config.short_share}, else searches {config.search_share}), independent_pairs"
     )
-    names = {"posterior_of_rewards": "dpt", "optimal": "dpt_optimal_labels"}
+    options = {"dpt": config.pretraining}
+    if config.optimal_labels:
+        options["dpt_optimal_labels"] = dataclasses.replace(
+            config.pretraining, labels="optimal"
+        )
     choices = {
-        names[labels]: (
+        name: (
             methods.state_query_pretraining(
                 several,
-                dataclasses.replace(config.pretraining, labels=labels),
+                labelled,
                 contexts,
                 behaviour=behaviour,
                 posterior=exact_goal_posterior(family),
@@ -241,7 +234,7 @@ def _choices(config: Config):
             ),
             config.training,
         )
-        for labels in config.labels
+        for name, labelled in options.items()
     }
     published = methods.state_query_pretraining(one, config.query_first_pretraining)
     return {**choices, "dpt_query_first": (published, config.query_first_training)}

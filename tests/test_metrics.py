@@ -111,16 +111,6 @@ def test_progress_says_at_once_what_is_done_before_the_first_step():
     assert "reading" in terminal.getvalue()
 
 
-def test_evaluation_says_who_plays_and_moves_on_from_agent_to_agent():
-    stream, seen = io.StringIO(), []
-    for name, agent in metrics.playing({"dpt": 1, "ucb": 2}, 500, stream=stream):
-        seen.append((name, agent, stream.getvalue().count("\n")))
-    assert seen == [("dpt", 1, 1), ("ucb", 2, 1)]
-    first, last = stream.getvalue().splitlines()
-    assert first == "evaluating: dpt is compiled and plays 500 tasks"
-    assert last.startswith("evaluating: 1,000/1,000 tasks, ")
-
-
 @pytest.mark.parametrize("line", ["3", "[]", '{"loss": 1}', '{"step": "x"}'])
 def test_a_line_of_another_kind_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"

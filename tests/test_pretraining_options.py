@@ -50,9 +50,9 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
         raise RuntimeError("only the training is looked at")
 
     monkeypatch.setattr(training, "train_models", note)
-    monkeypatch.setattr(playing, "over_seeds_and_tasks", stop)
+    monkeypatch.setattr(playing, "over_tasks", stop)
     run = types.SimpleNamespace(
-        config=config, folder=tmp_path, train_tokens=0, shared_data=False
+        config=config, folder=tmp_path, train_tokens=0, shared_data=False, labels={}
     )
     with contextlib.suppress(Exception):  # there is no model to evaluate
         EXPERIMENTS[name].run(run, config)
@@ -63,6 +63,8 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
         given = config.pretraining
         if model == "dpt_query_first":
             given = config.query_first_pretraining
+        if model == "dpt_optimal_labels":
+            given = dataclasses.replace(given, labels="optimal")
         if given.num_examples is None:  # swept: the experiment has its own
             given = dataclasses.replace(
                 given, num_examples=pretraining.options.num_examples

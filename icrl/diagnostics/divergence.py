@@ -8,15 +8,16 @@ import numpy as np
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
-from envs.base import Key, require
+from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.agents import Agent, as_agent
 from icrl.algorithms.base import Algorithm
-from icrl.evaluation import over_seeds_and_tasks, play
+from icrl.evaluation import over_seeds_and_tasks, play, score_agents
 from icrl.evaluation.playing import task_ids, tasks_hash
 from icrl.evaluation.scores import Scores
 from icrl.rollout import Trajectory
 
+TASKS_AT_ONCE = 500  # histories side by side, where none are asked for
 LEAST_PROBABILITY = 1e-30  # float32 has no logarithm, and no quotient, far below
 
 PerDecision = Float[np.ndarray, "seeds tasks decisions"]
@@ -64,7 +65,7 @@ def divergences(
     histories: Agent | None,
     *,
     num_tasks: int,
-    tasks_at_once: int = 500,
+    tasks_at_once: int = TASKS_AT_ONCE,
 ) -> Divergences:
     """How far an agent is from its target after every prefix of some histories.
 
@@ -84,22 +85,47 @@ def divergences(
         ValueError: if the target or the behaviour policy is a trained model, or if the
             agent or the target has no `action_probabilities`.
     """
+    return _divergences(
+        key, tasks, {"": agent}, target, histories, num_tasks, tasks_at_once
+    )[""]
+
+
+def _divergences(
+    key: Key,
+    tasks: TaskSet,
+    agents: Mapping[str, Agent],
+    target: Agent,
+    histories: Agent | None,
+    num_tasks: int,
+    tasks_at_once: int,
+) -> dict[str, Divergences]:
+    """The same for several agents; histories and the target's answers are shared."""
     require_algorithm("target", target)
     if histories is not None:
         require_algorithm("the behaviour policy", histories)
 
-    def score(model: Any, index: Array, seed: Array) -> Measures:
-        if histories is None:
-            task, trajectory = play(key, tasks, agent, model, index, seed)
-        else:
-            first = jnp.zeros_like(seed)
-            task, trajectory = play(key, tasks, histories, None, index, first)
+    def targeted(task: Task, trajectory: Trajectory) -> tuple[Any, ...]:
         p = target.action_probabilities(None, task, trajectory)
+        return task, trajectory, p
+
+    def history(index: Array) -> tuple[Any, ...] | None:
+        if histories is None:
+            return None
+        first = jnp.zeros((), int)
+        return targeted(*play(key, tasks, histories, None, index, first))
+
+    def score(
+        agent: Agent, model: Any, index: Array, seed: Array, given: Any
+    ) -> Measures:
+        if given is None:
+            given = targeted(*play(key, tasks, agent, model, index, seed))
+        task, trajectory, p = given
         q = agent.action_probabilities(model, task, trajectory)
         return _measures(p, q, trajectory)
 
-    found = over_seeds_and_tasks(agent, score, num_tasks, tasks_at_once)
-    return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
+    sizes = num_tasks, tasks_at_once
+    scores = score_agents(key, tasks, agents, score, *sizes, shared=history)
+    return {name: _split(found) for name, found in scores.items()}
 
 
 def disagreement(
@@ -110,7 +136,7 @@ def disagreement(
     histories: Agent,
     *,
     num_tasks: int,
-    tasks_at_once: int = 500,
+    tasks_at_once: int = TASKS_AT_ONCE,
 ) -> Divergences:
     """How far two trained agents are from each other, seed by seed.
 
@@ -135,7 +161,11 @@ def disagreement(
         q = one.action_probabilities(model[0], task, trajectory)
         return _measures(p, q, trajectory)
 
-    found = over_seeds_and_tasks(both, score, num_tasks, tasks_at_once)
+    return _split(over_seeds_and_tasks(both, score, num_tasks, tasks_at_once))
+
+
+def _split(found: np.ndarray) -> Divergences:
+    """Measures that stand one after the other, by name."""
     return Divergences(*np.split(found, len(Divergences._fields), axis=-1))
 
 
@@ -168,12 +198,9 @@ def distances(
     """
     played = None if histories is None else as_agent(histories)
     made = {name: as_agent(agent) for name, agent in agents.items()}
-    found = {
-        name: divergences(
-            key, tasks, agent, as_agent(target), played, num_tasks=num_tasks
-        )
-        for name, agent in made.items()
-    }
+    found = _divergences(
+        key, tasks, made, as_agent(target), played, num_tasks, TASKS_AT_ONCE
+    )
     learned = frozenset(name for name, agent in made.items() if agent.is_trained)
     return as_distances(key, tasks, found, learned, num_tasks)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from envs.base import Key, require
+from envs.base import Key, Task, require
 from envs.splits import TaskSet
 from icrl.agents import Agent, as_agent
 from icrl.algorithms.base import Algorithm
@@ -60,11 +60,13 @@ def order_sensitivity(
     require_algorithm("who collects the histories", collector)
     require(num_orders >= 1, "num_orders must be at least 1", num_orders)
 
+    def history(index: Array) -> tuple[Task, Trajectory]:
+        return play(key, tasks, collector, None, index, jnp.zeros((), int))
+
     def score(
-        agent: Agent, model: Any, index: Array, seed: Array
+        agent: Agent, model: Any, index: Array, seed: Array, given: Any
     ) -> Float[Array, " orders"]:
-        first = jnp.zeros_like(seed)
-        task, trajectory = play(key, tasks, collector, None, index, first)
+        task, trajectory = given
         as_it_was = agent.action_probabilities(model, task, trajectory)[-2]
 
         def distance(key_order: Key) -> Float[Array, ""]:
@@ -75,7 +77,8 @@ def order_sensitivity(
         key_orders = key_for(key, Purpose.ORDERS, index)
         return jax.vmap(distance)(jax.random.split(key_orders, num_orders))
 
-    return score_agents(key, tasks, agents, score, num_tasks, tasks_at_once)
+    sizes = num_tasks, tasks_at_once
+    return score_agents(key, tasks, agents, score, *sizes, shared=history)
 
 
 def of_orders(panel: str, scores: Scores) -> Numbers:

@@ -23,7 +23,7 @@ from icrl.evaluation.scores import Scores
 from icrl.keys import Purpose, fold
 from icrl.replay import replay
 from icrl.rollout import Trajectory, rollout
-from icrl.runs.metrics import playing
+from icrl.runs.metrics import Progress
 
 # By name; an algorithm plays as it is, or is made from each task.
 Agents: TypeAlias = Mapping[str, Agent | Algorithm | Callable[[Task], Algorithm]]
@@ -137,11 +137,16 @@ def offline(
         to the horizon.
     """
 
-    def suboptimality(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
+    def data_set(index: Array) -> tuple[Task, Trajectory]:
         keys = jax.random.split(key_for(key, TASKS, index), 3)
         key_sample, key_noise, key_data = keys
         task = task_at(tasks, key_sample, index)
-        data = rollout(key_noise, key_data, task, of_any_task(context)(task))
+        return task, rollout(key_noise, key_data, task, of_any_task(context)(task))
+
+    def suboptimality(
+        agent: Agent, model: Any, index: Array, seed: Array, given: Any
+    ) -> Array:
+        task, data = given
         key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
         actions = replay(key_agent, agent.make(model, task), data)
         gaps = functools.partial(require_gaps, "offline suboptimality", task)
@@ -150,16 +155,19 @@ def offline(
         )
         return jnp.take_along_axis(gaps, actions[:, None], axis=1)[:, 0]
 
-    return score_agents(key, tasks, agents, suboptimality, num_tasks, tasks_at_once)
+    sizes = num_tasks, tasks_at_once
+    return score_agents(key, tasks, agents, suboptimality, *sizes, shared=data_set)
 
 
 def score_agents(
     key: Key,
     tasks: TaskSet,
     agents: Agents,
-    score: Callable[[Agent, Any, Array, Array], Array],
+    score: Callable[..., Array],
     num_tasks: int,
     tasks_at_once: int,
+    *,
+    shared: Callable[[Array], Any] | None = None,
 ) -> Scores:
     """The table of several agents, each scored on trajectories 0, 1, ...
 
@@ -170,17 +178,31 @@ def score_agents(
         score: `(agent, model, task index, seed) -> values`.
         num_tasks: trajectories of each training seed.
         tasks_at_once: side by side; bounds memory.
+        shared: `task index -> Any`, computed once for all agents, such as a data set;
+            the score takes it as a fifth argument.
     """
     made = {name: as_agent(agent) for name, agent in agents.items()}
-    values = {
-        name: over_seeds_and_tasks(
-            agent, functools.partial(score, agent), num_tasks, tasks_at_once
-        )
-        for name, agent in playing(made, num_tasks)
-    }
+    models = {name: agent.models for name, agent in made.items()}
+
+    def of_task(models: Mapping[str, Any], index: Array) -> dict[str, Array]:
+        given = () if shared is None else (shared(index),)
+
+        def of_agent(name: str, agent: Agent) -> Array:
+            def of_seed(model: Any, seed: Array) -> Array:
+                return score(agent, model, index, seed, *given)
+
+            return over_seeds(agent, models[name], of_seed)
+
+        return {name: of_agent(name, agent) for name, agent in made.items()}
+
+    num_seeds = max((agent.num_seeds for agent in made.values()), default=1)
+    at_once, names = tasks_at_once // num_seeds, ", ".join(made)
+    found = over_tasks(of_task, models, num_tasks, at_once, names)
+    values = {name: found[name].swapaxes(0, 1) for name in made}
     learned = frozenset(name for name, agent in made.items() if agent.is_trained)
-    names = task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
-    return Scores(values, learned, *names)
+    return Scores(
+        values, learned, task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
+    )
 
 
 def task_ids(tasks: TaskSet, num_tasks: int) -> Int[np.ndarray, " trajectories"]:
@@ -199,7 +221,7 @@ def tasks_hash(key: Key, tasks: TaskSet, num_tasks: int) -> str:
 def over_seeds_and_tasks(
     agent: Agent, score: Callable[..., Any], num_tasks: int, tasks_at_once: int
 ) -> Any:
-    """`score(model, task index, seed)` for all of both, in one compiled call.
+    """`score(model, task index, seed)` for all of both, in one compiled function.
 
     Args:
         agent: whose models are scored.
@@ -211,24 +233,54 @@ def over_seeds_and_tasks(
         [seeds, tasks, ...].
     """
 
-    @jax.jit
-    def run(models: Any) -> Any:
-        def of_task(index: Array) -> Any:
-            def of_seed(model: Any, seed: Array) -> Any:
-                return score(model, index, seed)
+    def of_task(models: Any, index: Array) -> Any:
+        return over_seeds(agent, models, lambda model, seed: score(model, index, seed))
 
-            if (
-                agent.num_seeds == 1
-            ):  # one seed needs no loop, which takes long to trace
-                model = jax.tree.map(lambda leaf: leaf[0], models)
-                found = of_seed(model, jnp.zeros((), int))
-                return jax.tree.map(lambda x: x[None], found)
-            return jax.vmap(of_seed)(models, jnp.arange(agent.num_seeds))
+    at_once = tasks_at_once // agent.num_seeds
+    found = over_tasks(of_task, agent.models, num_tasks, at_once)
+    return jax.tree.map(lambda x: x.swapaxes(0, 1), found)
 
-        batch_size = max(1, min(tasks_at_once // agent.num_seeds, num_tasks))
-        return jax.lax.map(of_task, jnp.arange(num_tasks), batch_size=batch_size)
 
-    return jax.tree.map(lambda x: np.asarray(x).swapaxes(0, 1), run(agent.models))
+def over_seeds(agent: Agent, models: Any, score: Callable[[Any, Array], Any]) -> Any:
+    """`score(model, seed)` of each of an agent's models: [seeds, ...]."""
+    if agent.num_seeds > 1:
+        return jax.vmap(score)(models, jnp.arange(agent.num_seeds))
+    # one seed needs no loop, which takes long to trace
+    found = score(jax.tree.map(lambda leaf: leaf[0], models), jnp.zeros((), int))
+    return jax.tree.map(lambda x: x[None], found)
+
+
+def over_tasks(
+    score: Callable[[Any, Array], Any],
+    models: Any,
+    num_tasks: int,
+    tasks_at_once: int,
+    names: str = "an agent",
+) -> Any:
+    """`score(models, task index)` for all tasks: compiled once, with a bar.
+
+    Args:
+        score: its result, an array or a pytree of them, has the same shapes for all.
+        models: of whoever plays, by name or alone.
+        num_tasks: task indices.
+        tasks_at_once: at most so many side by side; bounds memory.
+        names: of whoever plays, for the bar.
+
+    Returns:
+        [tasks, ...].
+    """
+    num_batches = -(-num_tasks // max(1, tasks_at_once))
+    size = -(-num_tasks // num_batches)
+    run = jax.jit(jax.vmap(score, in_axes=(None, 0)))
+    batches = []
+    with Progress(num_tasks, "tasks", label="evaluating") as progress:
+        progress.say(f"compiling {names}")
+        for start in range(0, num_tasks, size):
+            # the last batch is as large as the others: one shape is one program
+            indices = np.minimum(np.arange(start, start + size), num_tasks - 1)
+            batches.append(jax.tree.map(np.asarray, run(models, indices)))
+            progress.update(min(start + size, num_tasks))
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:num_tasks], *batches)
 
 
 def task_at(tasks: TaskSet, key: Key, index: Array) -> Task:

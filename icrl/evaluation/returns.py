@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from envs.base import Key
+from envs.base import Key, Task
 from envs.splits import TaskSet
 from envs.tabular_mdp import TabularMDP
 from icrl.agents import Agent
@@ -125,16 +125,23 @@ def offline(
         [seeds, tasks, 1] for every agent, in reward units.
     """
 
-    def returns(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
+    def data_set(index: Array) -> tuple[Task, Trajectory]:
         keys = jax.random.split(key_for(key, TASKS, index), 4)
-        key_sample, key_noise, key_data, key_play = keys
+        key_sample, key_noise, key_data, _ = keys
         task = task_at(tasks, key_sample, index)
-        data = collect(key_noise, key_data, task)
+        return task, collect(key_noise, key_data, task)
+
+    def returns(
+        agent: Agent, model: Any, index: Array, seed: Array, given: Any
+    ) -> Array:
+        task, data = given
+        _, _, _, key_play = jax.random.split(key_for(key, TASKS, index), 4)
         algorithm = informed(agent.make(model, task), data)
         key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
         return _returns(rollout(key_play, key_agent, task, algorithm), 1)
 
-    scores = score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
+    sizes = num_tasks, tasks_at_once
+    scores = score_agents(key, tasks, agents, returns, *sizes, shared=data_set)
     return dataclasses.replace(scores, by_return=True)
 
 

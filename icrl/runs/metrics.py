@@ -9,15 +9,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 from icrl.errors import RunError
 from icrl.runs import files
 from icrl.runs.loggers import LOGGERS
-
-T = TypeVar("T")
 
 
 class MetricsLog:
@@ -170,27 +168,6 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def playing(
-    agents: Mapping[str, T], num_tasks: int, *, stream: Any = None
-) -> Iterator[tuple[str, T]]:
-    """Names and agents in turn, with a bar over agents and tasks as they are played.
-
-    An agent is compiled and then plays all its tasks in one call; the bar moves on when
-    the next one is asked for.
-
-    Args:
-        agents: by name.
-        num_tasks: that each of them plays.
-        stream: as in `Progress`.
-    """
-    total = len(agents) * num_tasks
-    with Progress(total, "tasks", label="evaluating", stream=stream) as progress:
-        for number, (name, agent) in enumerate(agents.items(), start=1):
-            progress.say(f"{name} is compiled and plays {num_tasks:,} tasks")
-            yield name, agent
-            progress.update(number * num_tasks)
 
 
 class Preemption:
