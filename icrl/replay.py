@@ -94,14 +94,17 @@ def draws(
     )
     observations = _append(trajectory.obs, trajectory.final_obs)
     num_decisions = trajectory.action.shape[0] + 1
-    keys = jax.random.split(key_act, (num_decisions, num_draws))
 
     def chosen(key: Key, state: Any, obs: Any) -> Array:
         return algorithm.act(key, state, obs)[1]
 
-    each = jax.vmap(chosen, (0, None, None))
-    actions = jax.vmap(each)(keys, states, observations)
-    return jax.nn.one_hot(actions, num_actions).mean(1)
+    def one_each(number: Array) -> Int[Array, " decisions"]:
+        keys = jax.random.split(jax.random.fold_in(key_act, number), num_decisions)
+        return jax.vmap(chosen)(keys, states, observations)
+
+    # a loop over draws: XLA would draw anew for each action whose share is counted
+    actions = jax.lax.map(one_each, jnp.arange(num_draws))
+    return jax.nn.one_hot(actions, num_actions).mean(0)
 
 
 def answers(

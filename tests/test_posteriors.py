@@ -279,6 +279,48 @@ def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
     )
 
 
+def of_contexts(rewards):
+    """Statistics of 2,000 contexts like DPT's of up to 500 pulls; means are uniform."""
+    random = np.random.default_rng(0)
+    shares = random.dirichlet(np.ones(5), 2000)
+    shares[::2, 0] += random.integers(0, 10, 1000)  # and a point mass
+    shares /= shares.sum(-1, keepdims=True)
+    pulls = random.multinomial(random.integers(0, 501, 2000), shares)
+    means = random.uniform(size=(2000, 5))
+    total = rewards(random, pulls, means)
+    return statistics(pulls.astype(float), total.astype(float))
+
+
+def test_rough_draws_under_a_uniform_prior_are_the_exact_ones():
+    """But where a mean lies beyond 4 standard errors outside, one arm in 30,000."""
+    seen = of_contexts(
+        lambda random, pulls, means: random.normal(pulls * means, 0.3 * np.sqrt(pulls))
+    )
+    posterior = posteriors.uniform_prior(GAUSSIAN)
+
+    def both(number, seen):  # the same key for both would be a key used twice
+        fine, rough = (jax.random.key(number) for _ in range(2))
+        return posterior.sample(fine, seen), posterior.rough.sample(rough, seen)
+
+    fine, rough = jax.jit(jax.vmap(both))(jnp.arange(2000), seen)
+    assert np.mean(np.abs(fine - rough) > 1e-6) < 1e-3
+    assert np.allclose(fine, rough, atol=0.01)
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.01, 30.0, 60.0])
+def test_rough_draws_stay_in_the_interval_whatever_the_noise(noise_std):
+    posterior = posteriors.uniform_prior(GAUSSIAN, noise_std=noise_std)
+    seen = statistics([0, 1, 1, 3, 50], [0.0, 0.5, 40.0, -90.0, 25.0])
+    draws = jax.jit(jax.vmap(posterior.rough.sample, (0, None)))(
+        jax.random.split(jax.random.key(0), 1000), seen
+    )
+    assert ((draws >= 0) & (draws <= 1)).all()
+    fine = jax.vmap(posterior.sample, (0, None))(
+        jax.random.split(jax.random.key(0), 1000), seen
+    )
+    assert np.allclose(draws.mean(0), fine.mean(0), atol=0.02)
+
+
 @pytest.mark.parametrize(
     "posterior",
     [
@@ -289,17 +331,9 @@ def test_best_arm_probabilities_agree_with_brute_force(seed, noise_std):
     ids=["beta", "gaussian", "uniform"],
 )
 def test_rough_best_arm_probabilities_are_off_by_little(posterior):
-    """Pulls as in DPT's contexts of 500, and rewards as each prior has them."""
-    random = np.random.default_rng(0)
-    shares = random.dirichlet(np.ones(5), 2000)
-    shares[::2, 0] += random.integers(0, 10, 1000)  # and a point mass
-    shares /= shares.sum(-1, keepdims=True)
-    pulls = random.multinomial(random.integers(0, 501, 2000), shares).astype(float)
-    means = random.uniform(size=(2000, 5))
-    total = random.binomial(pulls.astype(int), means).astype(float)
-    seen = statistics(pulls, total)
+    seen = of_contexts(lambda random, pulls, means: random.binomial(pulls, means))
     fine = jax.jit(jax.vmap(posterior.best_arm_probabilities))(seen)
-    rough = jax.jit(jax.vmap(posterior.rough_best_arm_probabilities))(seen)
+    rough = jax.jit(jax.vmap(posterior.rough.best_arm_probabilities))(seen)
     off = abs(np.asarray(fine) - np.asarray(rough)).sum(-1) / 2
     assert off.mean() < 1e-3 and off.max() < 0.03
     assert np.allclose(rough.sum(-1), 1, atol=1e-5)

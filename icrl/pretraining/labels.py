@@ -94,9 +94,9 @@ def decision_expert(
     listed = isinstance(tasks, FiniteTasks)
     reason = "the prior is wider than the training half of a finite family"
     require(not listed, rule.format(reason), kind)
-    sampler = _exact(family, "optimal, or posterior_of_rewards, another target")
+    _exact(family, "optimal, or posterior_of_rewards, another target")
+    sampler = exact_posterior_sampling(family, rough=True)
     if kind == "posterior":
-        sampler = exact_posterior_sampling(family, rough=True)
         return probabilities_expert(sampler, **shown), kind
     words = f"mean of {options.num_draws} posterior draws"
     return draws_expert(sampler, options.num_draws, **shown), words

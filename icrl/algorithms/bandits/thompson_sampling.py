@@ -77,8 +77,8 @@ def exact_posterior_sampling(family: Family, *, rough: bool = False) -> Algorith
 
     Args:
         family: what it plays.
-        rough: whether its probabilities are from a tenth of the nodes, for labels; what
-            it plays is the same.
+        rough: for labels: draws and probabilities are faster by a factor of ten, and
+            off by little; see `posteriors.Posterior`.
 
     Raises:
         ValueError: if the posterior of the family has no closed form.
@@ -92,9 +92,8 @@ def exact_posterior_sampling(family: Family, *, rough: bool = False) -> Algorith
         )
         return linear_thompson(family, num_nodes=64 if rough else 1024)
     posterior = posteriors.exact(family)
-    fewer = posterior.rough_best_arm_probabilities
-    if rough and fewer is not None:
-        posterior = posterior._replace(best_arm_probabilities=fewer)
+    if rough and posterior.rough is not None:
+        posterior = posterior.rough
     return thompson_sampling(family, posterior=posterior)
 
 

@@ -55,9 +55,10 @@ class Posterior(NamedTuple):
         best_arm_probabilities: `statistics -> Float[arms]`, probabilities of the
             argmax of `sample`; right to 1e-5 as long as no arm has more than 10 million
             pulls.
-        rough_best_arm_probabilities: the same from a tenth of the nodes, for labels: of
-            5 arms with up to 500 pulls, off by less than 1e-3 in total variation on
-            average and by 0.03 at most. None: there are no others.
+        rough: the same belief, for labels: draws and probabilities of the best arm are
+            faster by a factor of ten. Of 5 arms with up to 500 pulls both are off by
+            less than 1e-3 in total variation on average and by 0.03 at most. None:
+            there is no other.
     """
 
     init: Callable[[], ArmStatistics]
@@ -66,7 +67,7 @@ class Posterior(NamedTuple):
     sample: Callable[[jax.Array, ArmStatistics], PerArm]
     upper_quantile: Callable[[ArmStatistics, Float[Array, ""]], PerArm]
     best_arm_probabilities: Callable[[ArmStatistics], PerArm]
-    rough_best_arm_probabilities: Callable[[ArmStatistics], PerArm] | None = None
+    rough: "Posterior | None" = None
 
 
 Statement = TypeVar("Statement", bound=Callable[..., Posterior])
@@ -109,7 +110,7 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         edges = mode[:, None] + beta_distribution.edges(a, b, levels)
         return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
-    return Posterior(
+    fine = Posterior(
         init=lambda: no_pulls(family),
         update=count_pull,
         mean=mean,
@@ -118,10 +119,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
             tail, *parameters(statistics)
         ),
         best_arm_probabilities=probabilities_of_best,
-        rough_best_arm_probabilities=functools.partial(
-            probabilities_of_best, rough=True
-        ),
     )
+    rough = functools.partial(probabilities_of_best, rough=True)
+    return fine._replace(rough=fine._replace(best_arm_probabilities=rough))
 
 
 def gaussian(
@@ -193,17 +193,16 @@ def gaussian(
         edges = centre[:, None] + std[:, None] * around[None]
         return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
-    return Posterior(
+    fine = Posterior(
         init=lambda: no_pulls(family),
         update=count_pull,
         mean=lambda statistics: moments(statistics)[0],
         sample=sample,
         upper_quantile=upper_quantile,
         best_arm_probabilities=probabilities_of_best,
-        rough_best_arm_probabilities=functools.partial(
-            probabilities_of_best, rough=True
-        ),
     )
+    rough = functools.partial(probabilities_of_best, rough=True)
+    return fine._replace(rough=fine._replace(best_arm_probabilities=rough))
 
 
 def uniform_prior(
@@ -232,9 +231,11 @@ def uniform_prior(
     """
     require_bandit("a posterior of arms", family)
     noise_std = _noise_std(family, noise_std)
-    noiseless = isinstance(noise_std, float) and noise_std == 0
+    known = isinstance(noise_std, float)
+    noiseless = known and noise_std == 0
     low, high = _own(family, "low", low), _own(family, "high", high)
     require(low < high, "low must be below high", (low, high))
+    wide = known and high - low > truncated_normal.THIN * noise_std  # after any pull
 
     def cut(statistics: ArmStatistics) -> tuple[PerArm, PerArm]:
         """Mode and standard deviation of the normal distribution that is cut."""
@@ -254,16 +255,24 @@ def uniform_prior(
         return where_pulled(statistics, pulled, middle)
 
     def quantiles(
-        statistics: ArmStatistics, below: PerArm, above: PerArm, origin: Scalar = 0.0
+        statistics: ArmStatistics,
+        below: PerArm,
+        above: PerArm,
+        origin: Scalar = 0.0,
+        *,
+        rough: bool = False,
     ) -> PerArm:
-        mode, std = cut(statistics)
-        pulled = truncated_normal.quantile(below, above, mode, std, low, high, origin)
+        pulled = truncated_normal.quantile(
+            below, above, *cut(statistics), low, high, origin, near=rough and wide
+        )
         prior = (low - origin) + (high - low) * below
         return where_pulled(statistics, pulled, prior)
 
-    def sample(key: jax.Array, statistics: ArmStatistics) -> PerArm:
+    def sample(
+        key: jax.Array, statistics: ArmStatistics, *, rough: bool = False
+    ) -> PerArm:
         uniform = jax.random.uniform(key, statistics.pulls.shape)
-        return quantiles(statistics, uniform, 1 - uniform)
+        return quantiles(statistics, uniform, 1 - uniform, rough=rough)
 
     def probabilities_of_best(
         statistics: ArmStatistics, *, rough: bool = False
@@ -287,7 +296,7 @@ def uniform_prior(
 
         def at(below: Array, above: Array) -> PerArm:
             left, right = (jnp.full_like(averages, x) for x in (below, above))
-            return quantiles(statistics, left, right, origin)
+            return quantiles(statistics, left, right, origin, rough=rough)
 
         tails = jnp.asarray(_ROUGH_TAILS if rough else _TAILS)
         half = jnp.full(1, 0.5)
@@ -299,7 +308,7 @@ def uniform_prior(
         edges = jnp.append(inner, ends, axis=-1)
         return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
-    return Posterior(
+    fine = Posterior(
         init=lambda: no_pulls(family),
         update=count_pull,
         mean=mean,
@@ -310,10 +319,12 @@ def uniform_prior(
             jnp.full_like(statistics.pulls, tail),
         ),
         best_arm_probabilities=probabilities_of_best,
-        rough_best_arm_probabilities=functools.partial(
-            probabilities_of_best, rough=True
-        ),
     )
+    rough = fine._replace(
+        sample=functools.partial(sample, rough=True),
+        best_arm_probabilities=functools.partial(probabilities_of_best, rough=True),
+    )
+    return fine._replace(rough=rough)
 
 
 def exact(family: Family) -> Posterior:

@@ -34,6 +34,8 @@ def quantile(
     low: float,
     high: float,
     origin: Scalar = 0.0,
+    *,
+    near: bool = False,
 ) -> Values:
     """A point of N(mode, std²) kept to [low, high], by the probability on its sides.
 
@@ -48,13 +50,16 @@ def quantile(
         high: upper end.
         origin: the point is given by its distance from there, which has all its digits
             where it is small.
+        near: for labels, 40 times faster: a mode farther than `TAIL` standard
+            deviations outside counts as one at `TAIL`, which among tasks of the prior
+            happens to an arm in 30,000; for intervals wider than `THIN`.
     """
     flip, a, width = _from_near_bound(mode, std, low, high)
     p, rest = jnp.where(flip, above, below), jnp.where(flip, below, above)
-    excess = jnp.where(
-        a < TAIL, _body_quantile(p, rest, a, width), _tail_quantile(p, rest, a, width)
-    )
-    excess = jnp.where(width < THIN, _thin_quantile(p, rest, a, width), excess)
+    excess = _body_quantile(p, rest, jnp.minimum(a, TAIL), width)
+    if not near:
+        excess = jnp.where(a < TAIL, excess, _tail_quantile(p, rest, a, width))
+        excess = jnp.where(width < THIN, _thin_quantile(p, rest, a, width), excess)
     excess = std * jnp.clip(excess, 0, width)
     first, last = low - origin, high - origin
     return jnp.clip(jnp.where(flip, last - excess, first + excess), first, last)
