@@ -98,12 +98,13 @@ def draws(
     def chosen(key: Key, state: Any, obs: Any) -> Array:
         return algorithm.act(key, state, obs)[1]
 
-    def one_each(number: Array) -> Int[Array, " decisions"]:
-        keys = jax.random.split(jax.random.fold_in(key_act, number), num_decisions)
+    def one_each(words: Array) -> Int[Array, " decisions"]:
+        keys = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
         return jax.vmap(chosen)(keys, states, observations)
 
+    keys = jax.random.split(key_act, (num_draws, num_decisions))
     # a loop over draws: XLA would draw anew for each action whose share is counted
-    actions = jax.lax.map(one_each, jnp.arange(num_draws))
+    actions = jax.lax.map(one_each, jax.random.key_data(keys))
     return jax.nn.one_hot(actions, num_actions).mean(0)
 
 

@@ -112,6 +112,20 @@ def test_a_state_of_any_shape_resumes_bit_for_bit(tmp_path, monkeypatch):
     assert losses(killed) == losses(quiet)
 
 
+def test_the_step_is_compiled_once_whatever_the_types_of_the_first_state(tmp_path):
+    plain, traced = reinforce(), []
+
+    def init(key):
+        return plain.init(key)._replace(baseline=0.0, walk=jnp.full((), 0.0))
+
+    def step(state, key, data):
+        traced.append(state)
+        return plain.step(state, key, data)
+
+    train(tmp_path, plain._replace(init=init, step=step))
+    assert len(traced) == 1
+
+
 def test_it_says_that_it_compiles_before_the_first_step(tmp_path, capsys):
     train(tmp_path, reinforce(), num_steps=10)
     first, last = capsys.readouterr().err.splitlines()

@@ -164,10 +164,13 @@ class _Fitter(NamedTuple):
             save_weights(self.run.weights(seed, self.name), model)
 
     def _initial(self, root: Key) -> FitState:
-        return FitState(
+        state = FitState(
             learner=self.learner.init(fold(root, Purpose.INIT)),
             diverged_at=jnp.full((), -1),
         )
+        leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, state))
+        # of the types that the steps give back: a weak one would compile them twice
+        return structure.unflatten([leaf.astype(leaf.dtype) for leaf in leaves])
 
     def _steps(
         self, state: FitState, root: Key, first: Int[Array, ""], data: Any
