@@ -108,7 +108,9 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
 
         levels = beta_distribution.ROUGH_LEVELS if rough else beta_distribution.LEVELS
         edges = mode[:, None] + beta_distribution.edges(a, b, levels)
-        return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
+        return best_arm_probabilities(
+            log_density, edges.ravel(), ROUGH if rough else FINE
+        )
 
     fine = Posterior(
         init=lambda: no_pulls(family),
@@ -120,8 +122,16 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         ),
         best_arm_probabilities=probabilities_of_best,
     )
-    rough = functools.partial(probabilities_of_best, rough=True)
-    return fine._replace(rough=fine._replace(best_arm_probabilities=rough))
+    rough = fine._replace(
+        best_arm_probabilities=functools.partial(probabilities_of_best, rough=True)
+    )
+    if min(alpha, beta) >= 1:
+        rough = rough._replace(
+            sample=lambda key, statistics: beta_distribution.rough_draw(
+                key, *parameters(statistics)
+            )
+        )
+    return fine._replace(rough=rough)
 
 
 def gaussian(
@@ -191,7 +201,9 @@ def gaussian(
         right = jnp.asarray(_ROUGH_DEVIATIONS if rough else _DEVIATIONS)
         around = jnp.concatenate([-right[:0:-1], right])
         edges = centre[:, None] + std[:, None] * around[None]
-        return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
+        return best_arm_probabilities(
+            log_density, edges.ravel(), ROUGH if rough else FINE
+        )
 
     fine = Posterior(
         init=lambda: no_pulls(family),
@@ -303,9 +315,7 @@ def uniform_prior(
         below = jnp.concatenate([tails, half, 1 - tails])
         above = jnp.concatenate([1 - tails, half, tails])
         inner = jax.vmap(at, out_axes=-1)(below, above)
-        ends = jnp.asarray([low, high]) - origin
-        ends = jnp.broadcast_to(ends[None], (inner.shape[0], 2))
-        edges = jnp.append(inner, ends, axis=-1)
+        edges = jnp.append(inner.ravel(), jnp.asarray([low, high]) - origin)
         return best_arm_probabilities(log_density, edges, ROUGH if rough else FINE)
 
     fine = Posterior(
