@@ -120,7 +120,7 @@ def make_recipe(config: Any, family: str, **options: Any) -> Any:
 
 
 def train(
-    run: Any, pretraining: Any, training: TrainingConfig, *, name: str = ""
+    run: Any, pretraining: Any, training: TrainingConfig, *, name: str = "", **more: Any
 ) -> Trained:
     """Trains the models of a run's seeds by imitation, or loads them.
 
@@ -130,10 +130,11 @@ def train(
         pretraining: behaviour policy, expert and tokenizer.
         training: how they are fitted.
         name: tells models apart where a run trains several.
+        more: other arguments of `train_models`.
     """
     from icrl.training import train_models
 
-    found = train_models(run, pretraining, training, name=name)
+    found = train_models(run, pretraining, training, name=name, **more)
     run.train_tokens += found.train_tokens
     run.labels[name or "model"] = str(pretraining.description.get("expert", ""))
     options = pretraining.options
@@ -289,9 +290,8 @@ def draw(
 
     shown = [p for p in panels if p.title and p.has(summary, arrays)]
     columns = min(columns, len(shown))
-    drawn, axes = figures.new_figure(
-        columns, math.ceil(len(shown) / columns), width=size[0], height=size[1]
-    )
+    rows = math.ceil(len(shown) / columns)
+    drawn, axes = figures.new_figure(columns, rows, width=size[0], height=size[1])
     for ax, panel in zip(axes.flat, shown, strict=False):
         for draws in (panel.before, panel.draw, panel.after):
             if draws is not None:

@@ -126,6 +126,23 @@ def test_the_step_is_compiled_once_whatever_the_types_of_the_first_state(tmp_pat
     assert len(traced) == 1
 
 
+def test_a_look_at_the_models_stands_in_the_log_of_every_checkpoint(tmp_path):
+    seen = []
+
+    def look(models):
+        seen.append(np.asarray(models["logits"]))
+        return {"chosen": seen[-1].argmax(-1)}
+
+    trained, run = train(tmp_path, reinforce(), num_steps=30, look=look)
+    assert np.array_equal(trained.models["logits"], seen[-1]) and len(seen) == 3
+    lines = read_metrics(run.folder / "metrics.jsonl")
+    looks = [line for line in lines if "chosen" in line]
+    assert [line["step"] for line in looks] == [10, 20, 30]
+    assert [line["chosen"] for line in looks] == [list(s.argmax(-1)) for s in seen]
+    spent = [line["train_seconds"] for line in looks]
+    assert 0 < spent[0] < spent[1] < spent[2]
+
+
 def test_it_says_that_it_compiles_before_the_first_step(tmp_path, capsys):
     train(tmp_path, reinforce(), num_steps=10)
     first, last = capsys.readouterr().err.splitlines()

@@ -42,7 +42,7 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
     config = changed(EXPERIMENTS[name].presets["smoke"])
     seen = {}
 
-    def note(run, pretraining, settings, *, name=""):
+    def note(run, pretraining, settings, *, name="", look=None):
         seen[name] = pretraining
         return Trained(models=None, seeds=(0,), train_tokens=0)
 
@@ -65,6 +65,8 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
             given = config.query_first_pretraining
         if model == "dpt_optimal_labels":
             given = dataclasses.replace(given, labels="optimal")
+        if name == "training_cost":  # labels are what is compared
+            given = dataclasses.replace(given, labels=pretraining.options.labels)
         if given.num_examples is None:  # swept: the experiment has its own
             given = dataclasses.replace(
                 given, num_examples=pretraining.options.num_examples

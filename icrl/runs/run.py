@@ -73,13 +73,17 @@ class Run:
         """Returns the `MetricsLog` of a group's model, cut back to `resume_step`."""
         from icrl.runs.metrics import MetricsLog
 
-        stem = f"metrics_{name}" if name else "metrics"
         return MetricsLog(
             self.folder,
             extra=self.config.log,
-            name=stem + self._suffix(group),
+            name=self.metrics_path(group, name).stem,
             resume_step=resume_step,
         )
+
+    def metrics_path(self, group: SeedGroup, name: str = "") -> pathlib.Path:
+        """Returns where the lines of a group's training stand."""
+        stem = f"metrics_{name}" if name else "metrics"
+        return self.folder / f"{stem}{self._suffix(group)}.jsonl"
 
     def weights(self, seed: int, name: str = "") -> pathlib.Path:
         """Returns where the weights of one seed's model lie, or will."""

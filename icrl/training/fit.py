@@ -5,7 +5,8 @@ s draws from `fold_in(fold(training_key(s), DATA), t)` alone (`icrl.keys`), so t
 resumed run is bit for bit the uninterrupted one (same seeds, devices and versions).
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +17,12 @@ from jaxtyping import Array, Float, Int
 from envs.base import Key
 from icrl.errors import RunError
 from icrl.keys import Purpose, fold, training_key
-from icrl.runs.metrics import Preemption, Progress
+from icrl.runs.metrics import Preemption, Progress, read_metrics
 from icrl.runs.run import Run
 from icrl.runs.weights import load_weights, save_weights
 
 Logged = dict[str, Float[Array, ""]]
+Look = Callable[[Any], Mapping[str, Any]]  # models, stacked over seeds -> numbers
 
 
 class Learner(NamedTuple):
@@ -69,6 +71,7 @@ def fit(
     checkpoint_every: int,
     data: Any = None,
     name: str = "",
+    look: Look | None = None,
 ) -> Trained:
     """Trains the models of all of a run's seeds, or loads those that are trained.
 
@@ -83,13 +86,16 @@ def fit(
         checkpoint_every: steps.
         data: what `learner.step` reads; an argument of the jitted step, not a constant.
         name: tells models apart where a run trains several.
+        look: what is asked of the models at every checkpoint, for each seed; the log
+            has it, and `train_seconds`: what all steps took so far, with compiling and
+            without looks.
 
     Raises:
         RunError: if every seed diverged, or a checkpoint or weight file is unreadable.
         SystemExit: after SIGTERM or SIGINT, once a checkpoint is saved.
     """
     fitter = _Fitter(
-        run, learner, num_steps, steps_per_call, checkpoint_every, data, name
+        run, learner, num_steps, steps_per_call, checkpoint_every, data, name, look
     )
     for group in run.groups:
         if not run.is_trained(group, name):
@@ -116,6 +122,7 @@ class _Fitter(NamedTuple):
     checkpoint_every: int
     data: Any
     name: str
+    look: Look | None
 
     def fit(self, group: tuple[int, ...]) -> None:
         """Trains the seeds of one group side by side and writes their weights."""
@@ -137,12 +144,19 @@ class _Fitter(NamedTuple):
             state = jax.jit(jax.vmap(self._initial))(roots)
             if first:
                 state = checkpoints.restore(first, state)
+            earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
+            train_seconds = max(earlier, default=0.0)
             for step in range(first, self.num_steps, self.steps_per_call):
+                started = time.perf_counter()
                 state, logged = steps(state, roots, step, self.data)
                 step += self.steps_per_call
                 alive = np.asarray(state.diverged_at) < 0
+                train_seconds += time.perf_counter() - started
                 means = {k: np.asarray(v).mean(axis=1) for k, v in logged.items()}
                 _require_alive(alive, state, group, checkpoints)
+                if self.look is not None and step % self.checkpoint_every == 0:
+                    means |= self.look(self.learner.model(state.learner))
+                    means["train_seconds"] = round(train_seconds, 3)
                 log.log(step, **means)
                 progress.update(step, loss=float(means["loss"][alive].mean()))
                 stop = preemption.requested

@@ -17,7 +17,7 @@ from icrl.runs import Run
 from icrl.tokenizers.base import Tokenizer
 from icrl.training.accumulation import value_and_grad_accumulated
 from icrl.training.devices import over_devices
-from icrl.training.fit import Learner, Trained, fit
+from icrl.training.fit import Learner, Look, Trained, fit
 from icrl.training.optimizer import make_optimizer
 
 
@@ -34,6 +34,7 @@ def train_models(
     config: TrainingConfig,
     *,
     name: str = "",
+    look: Look | None = None,
 ) -> Trained:
     """Trains the models of all of a run's seeds, or loads those that are trained.
 
@@ -43,6 +44,7 @@ def train_models(
             recipe (family, tokenizer and model) is saved beside the weights.
         config: how they are fitted.
         name: tells models apart where a run trains several.
+        look: what is asked of the models at every checkpoint, as in `fit`.
 
     Raises:
         ValueError: if the pretraining has no recipe.
@@ -67,6 +69,7 @@ def train_models(
         checkpoint_every=config.checkpoint_every,
         data=data,
         name=name,
+        look=look,
     )
 
 

@@ -1,0 +1,285 @@
+"""How long must a DPT be trained before it predicts nearly as well as can be?
+
+Three ways to train one on `quickstart`'s bandits, and their mixtures: the published
+recipe in PyTorch, hard labels (the best arm, as published) with a tuned AdamW, and
+ours, the mean of 8 draws from the posterior over the best arm with Muon. All minimise
+the same expected loss (`icrl.pretraining.labels`). Measured is the loss on held-out
+contexts above the least that is possible, which is the mean Kullback-Leibler divergence
+from the exact posterior, over the seconds of training; looking at it is not counted,
+compiling is.
+
+Source: ours; the published recipe is that of Lee et al. 2023, arXiv 2306.14892, and of
+its code, with its data for nothing (`benchmarks/published_dpt.py`). It needs PyTorch
+and a clone of the repository (the extra `benchmark`); `--no-published` leaves it out.
+Command: icrl run training_cost cpu
+Cost: 15 minutes on 2 cores, and 60 for the published recipe.
+Expect: (no reference run yet).
+"""
+
+import dataclasses
+
+from icrl import cli, study
+from icrl.config import TrainingConfig, TransformerConfig, cosine_training
+from icrl.panels import Drawing
+
+STYLES = {
+    "ours": {"label": "8 posterior draws, Muon (ours)", "color": "#D55E00"},
+    "draws_adamw": {"label": "8 posterior draws, AdamW", "color": "#E69F00"},
+    "hard_muon": {"label": "hard labels, Muon", "color": "#56B4E9"},
+    "hard_labels": {"label": "hard labels, tuned AdamW", "color": "#0072B2"},
+    "published_recipe": {"label": "published recipe, PyTorch", "color": "#000000"},
+}
+
+
+def draw_costs(ax, summary, arrays):
+    """Draws the loss above its floor over seconds of training, and the target."""
+    from icrl.drawing import figures
+
+    del summary
+    for agent in figures.panel_agents(arrays, "cost"):
+        seconds, excess = (arrays[f"cost/{agent}/{x}"] for x in ("seconds", "excess"))
+        for number, values in enumerate(excess):
+            style = STYLES[agent] if number == 0 else {"color": STYLES[agent]["color"]}
+            ax.plot(seconds[number], values, marker="o", markersize=3, **style)
+    target = float(arrays["cost/target"])
+    ax.axhline(target, color="0.6", linewidth=1, label=f"target, {target:g} nats")
+    ax.set(xscale="log", yscale="log", xlabel="seconds of training")
+    ax.set_ylabel("loss above the least possible (nats)")
+    figures.order_legend(ax)
+
+
+PANELS = [
+    Drawing(name="cost", title="what a minute of training buys", function=draw_costs)
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(study.DecisionConfig):
+    """Sizes; the labels are what is compared.
+
+    Raises:
+        ValueError: if labels are given.
+    """
+
+    horizon: int = 50  # pulls
+    num_contexts: int = 2000  # held-out, on which the loss is measured
+    target: float = 0.02  # nats above the least possible: 6 % of regret
+    hard_training: TrainingConfig  # with hard labels, tuned
+    published: bool = True  # whether the published recipe is run, too
+    published_minutes: float = 60.0  # of its training
+    published_examples: int = 100_000  # contexts, made once
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.pretraining.labels != "optimal":
+            raise ValueError(
+                "labels are what is compared, got pretraining.labels "
+                f"{self.pretraining.labels!r}"
+            )
+
+    def sides(self):
+        """Labels and training of each side, by name."""
+        ours, hard = self.training, self.hard_training
+        adamw, muon = (
+            {"optimizer": x.optimizer, "learning_rate": x.learning_rate}
+            for x in (hard, ours)
+        )
+        return {
+            "ours": ("posterior_draws", ours),
+            "draws_adamw": ("posterior_draws", dataclasses.replace(ours, **adamw)),
+            "hard_muon": ("optimal", dataclasses.replace(hard, **muon)),
+            "hard_labels": ("optimal", hard),
+        }
+
+
+def run(run, config: Config):
+    """Trains each side, looking at its loss on the same held-out contexts."""
+    from icrl.evaluation.numbers import Numbers
+
+    recipe = study.make_recipe(config, "GaussianBandit-DPT-v0")
+    held_out, floor = _held_out(config, recipe)
+    numbers = Numbers(arrays={"cost/target": config.target})
+    for name, (labels, training) in config.sides().items():
+        pretraining = _pretraining(config, recipe, labels)
+        look = _look(pretraining, held_out, floor)
+        study.train(run, pretraining, training, name=name, look=look)
+        curves = [_read_curve(run, group, name) for group in run.groups]
+        _add(numbers, config, name, curves)
+    if config.published:
+        curve = _published_curve(run, config, recipe, held_out, floor)
+        _add(numbers, config, "published_recipe", [curve])
+    return {"cost": numbers}
+
+
+def _pretraining(config: Config, recipe, labels: str):
+    """The paper's contexts, labelled so."""
+    from icrl.algorithms import make
+    from icrl.pretraining.methods import decision_pretraining
+
+    name = "dirichlet_point_mass"
+    contexts = make(name, recipe.make_family())
+    options = dataclasses.replace(config.pretraining, labels=labels)
+    return decision_pretraining(recipe, contexts, options, behaviour=name)
+
+
+def _held_out(config: Config, recipe):
+    """Contexts in unseen tasks labelled by the exact posterior, and its entropy."""
+    import jax
+    import jax.numpy as jnp
+    from jax.scipy.special import entr
+
+    from icrl.algorithms import exact_posterior_sampling
+    from icrl.keys import evaluation_key
+    from icrl.pretraining import sample
+    from icrl.pretraining.experts import probabilities_expert
+
+    family = recipe.make_family()
+    pretraining = _pretraining(config, recipe, "optimal")._replace(
+        tasks=family.split().test,
+        expert=probabilities_expert(exact_posterior_sampling(family)),
+    )
+    keys = jax.random.split(evaluation_key(config.root_seed), config.num_contexts)
+    examples = jax.jit(jax.vmap(lambda key: sample(pretraining, key)))(keys)
+    return examples, float(jnp.sum(entr(examples.labels), axis=-1).mean())
+
+
+def _look(pretraining, held_out, floor: float):
+    """`models -> {"excess": nats of each seed}`."""
+    import jax
+    import jax.numpy as jnp
+
+    from icrl.pretraining import imitation_loss
+
+    @jax.jit
+    @jax.vmap
+    def excess(model):
+        def of_one(example):
+            tokens = example.tokens
+            return imitation_loss(model(tokens), example, pretraining.tokenizer)
+
+        loss, weight = jax.lax.map(of_one, held_out, batch_size=100)
+        return jnp.sum(loss) / jnp.sum(weight) - floor
+
+    return lambda models: {"excess": excess(models)}
+
+
+def _read_curve(run, group, name: str):
+    """Seconds of training a seed [looks], and the excess [seeds, looks], of a group."""
+    import numpy as np
+
+    from icrl.runs.metrics import read_metrics
+
+    lines = read_metrics(run.metrics_path(group, name))
+    lines = [line for line in lines if "excess" in line]
+    seconds = np.array([line["train_seconds"] for line in lines]) / len(group)
+    return seconds, np.array([line["excess"] for line in lines]).T
+
+
+def _published_curve(run, config: Config, recipe, held_out, floor: float):
+    """The same of the published recipe, which stops at the target; kept in a file."""
+    import os
+
+    import jax
+    import numpy as np
+
+    from icrl.pretraining import sample
+    from icrl.runs import files
+
+    kept = run.folder / "published_recipe.json"
+    if kept.exists():
+        looks = files.read_json(kept)["looks"]
+    else:
+        try:
+            from benchmarks import published_dpt
+        except ImportError as error:
+            raise ValueError(
+                "published needs PyTorch (the extra 'benchmark') and a clone of the "
+                f"repository, or --no-published, got {error}"
+            ) from error
+
+        pretraining = _pretraining(config, recipe, "optimal")
+        examples = jax.jit(
+            lambda keys: jax.lax.map(
+                lambda key: sample(pretraining, key), keys, batch_size=1000
+            )
+        )(jax.random.split(jax.random.key(0), config.published_examples))
+        looks = []
+        for steps, seconds, loss in published_dpt.train(
+            (np.asarray(examples.tokens), np.asarray(examples.labels)),
+            (np.asarray(held_out.tokens), np.asarray(held_out.labels)),
+            seconds=60 * config.published_minutes,
+            num_looks=60,
+            threads=os.cpu_count() or 1,
+        ):
+            looks.append((seconds, loss - floor))
+            print(f"published: step {steps}, {loss - floor:.4f} nats above the least")
+            if loss - floor <= config.target:
+                break
+        files.write_json(kept, {"looks": looks})
+    seconds, excess = np.array(looks).T
+    return seconds, excess[None]
+
+
+def _add(numbers, config: Config, agent: str, curves) -> None:
+    """Rows of an agent: seconds to the target, and the excess at the end.
+
+    Where a seed does not reach the target, its seconds are those of its whole training,
+    and `reached` says no: "at least".
+    """
+    import numpy as np
+
+    from icrl.evaluation.numbers import add_values
+
+    times, reached = [], []
+    for seconds, excess in curves:
+        for values in excess:
+            time, is_reached = seconds_to(config.target, seconds, values)
+            times.append(time)
+            reached.append(is_reached)
+    seconds = np.concatenate([np.tile(s, (len(e), 1)) for s, e in curves])
+    excess = np.concatenate([e for _, e in curves])
+    numbers.arrays[f"cost/{agent}/seconds"] = seconds
+    numbers.arrays[f"cost/{agent}/excess"] = excess
+    of_seeds = {"seconds_to_target": np.array(times), "final_excess": excess[:, -1]}
+    for metric, values in of_seeds.items():
+        # one unit a seed: the contexts are the same for all
+        known = {"tasks": config.num_contexts, "reached": all(reached)}
+        add_values(numbers, "cost", agent, metric, values[:, None], **known)
+
+
+def seconds_to(target: float, seconds, excess) -> tuple[float, bool]:
+    """When a curve first falls to the target, on a line between logarithms of looks.
+
+    Returns:
+        Seconds, and whether it was reached; if not, all seconds there are.
+    """
+    import numpy as np
+
+    (below,) = np.nonzero(excess <= target)
+    if not len(below):
+        return float(seconds[-1]), False
+    last = below[0]
+    if last == 0:
+        return float(seconds[0]), True
+    before, after = np.log(np.maximum(excess[last - 1 : last + 1], 1e-9))
+    share = (before - np.log(target)) / (before - after)
+    start, end = seconds[last - 1 : last + 1]
+    return float(start + share * (end - start)), True
+
+
+CPU = Config(
+    model=TransformerConfig(num_layers=2, num_heads=4),
+    training=cosine_training(
+        400, 2e-2, warmup_steps=50, optimizer="muon", checkpoint_every=50
+    ),
+    hard_training=cosine_training(
+        2500, 1e-2, warmup_steps=100, batch_size=128, checkpoint_every=100
+    ),
+).takes("75 min on 2 cores, 60 of them the published recipe")
+SMOKE = {"published": False}
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="cost"
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
