@@ -36,7 +36,7 @@ def draw_costs(ax, summary, arrays):
     from icrl.drawing import figures
 
     del summary
-    for agent in figures.panel_agents(arrays, "cost"):
+    for agent in figures.names_in(arrays, "cost/", "/excess"):
         seconds, excess = (arrays[f"cost/{agent}/{x}"] for x in ("seconds", "excess"))
         for number, values in enumerate(excess):
             style = STYLES[agent] if number == 0 else {"color": STYLES[agent]["color"]}
@@ -94,8 +94,11 @@ class Config(study.DecisionConfig):
 
 def run(run, config: Config):
     """Trains each side, looking at its loss on the same held-out contexts."""
+    import jax
+
     from icrl.evaluation.numbers import Numbers
 
+    jax.config.update("jax_enable_compilation_cache", False)  # all sides start cold
     recipe = study.make_recipe(config, "GaussianBandit-DPT-v0")
     held_out, floor = _held_out(config, recipe)
     numbers = Numbers(arrays={"cost/target": config.target})

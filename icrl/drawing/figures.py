@@ -3,6 +3,7 @@
 Everything here draws saved numbers and computes none.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib.lines import Line2D
 from icrl.drawing.styles import LABELS, SPARE_COLORS, STYLE
 
 Styles = Mapping[str, Mapping[str, Any]]  # agent -> arguments of a line, and `label`
+LETTERS_PER_INCH = 15  # of the line below a figure, in 8 points
 LARGEST_BAND = 0.35  # of what the means of a panel span
 Marks = Mapping[str, Mapping[int, float]]  # agent -> step -> published value
 
@@ -54,7 +56,9 @@ def finish(
         elif num_panels > 1:
             title = ax.get_title(loc="left")
             ax.set_title(f"({'abcdefghijkl'[place]})  {title}", loc="left", fontsize=10)
-    figure.supxlabel(units_of(summary), fontsize=8, color="0.35")
+    letters = int(figure.get_figwidth() * LETTERS_PER_INCH)
+    units = textwrap.fill(units_of(summary), letters)
+    figure.supxlabel(units, fontsize=8, color="0.35")
 
 
 def units_of(summary: Mapping[str, Any]) -> str:
