@@ -333,6 +333,16 @@ def test_the_most_probable_arm_need_not_have_the_highest_mean():
     assert chosen(algorithms.most_likely(exact), state) == 1
 
 
+def test_the_likeliest_of_equal_actions_is_the_lowest_however_they_are_rounded():
+    rounded = jnp.array([0.2, 0.3, 0.3 + 6e-8, 0.2])
+    agent = algorithms.uniform(BERNOULLI.replace(num_arms=4))._replace(
+        action_probabilities=lambda state, obs: rounded
+    )
+    agent = algorithms.most_likely(agent)
+    assert chosen(agent, ()) == 1
+    assert agent.action_probabilities((), None).tolist() == [0, 1, 0, 0]
+
+
 def test_the_mode_of_many_draws_is_the_most_probable_arm():
     state = seen([4, 4, 4, 4], [2, 3, 1, 0])
     agent = algorithms.thompson_sampling(BERNOULLI, num_draws=300)

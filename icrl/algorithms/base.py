@@ -141,19 +141,25 @@ def most_likely(algorithm: Algorithm) -> Algorithm:
     """Plays the likeliest action of `algorithm` instead of sampling one.
 
     Of exact posterior sampling this is the action most likely to be the best one: what
-    an ideal DPT plays offline. Ties go to the lowest action.
+    an ideal DPT plays offline. Ties go to the lowest action; as arms that are equal
+    differ by rounding, and other ways to compile round otherwise, probabilities within
+    1e-6 of the largest are tied with it.
 
     Raises:
         ValueError: if the algorithm has no `action_probabilities`.
     """
     probabilities_of = require_probabilities(algorithm)
 
+    def is_tied(state: AgentState, obs: Any) -> Array:
+        probabilities = probabilities_of(state, obs)
+        return probabilities >= probabilities.max() - 1e-6
+
     def act(key: jax.Array, state: AgentState, obs: Any) -> tuple[AgentState, Array]:
         del key
-        return state, jnp.argmax(probabilities_of(state, obs))
+        return state, jnp.argmax(is_tied(state, obs))
 
     def action_probabilities(state: AgentState, obs: Any) -> Float[Array, " actions"]:
-        probabilities = probabilities_of(state, obs)
-        return jax.nn.one_hot(jnp.argmax(probabilities), probabilities.shape[0])
+        tied = is_tied(state, obs)
+        return jax.nn.one_hot(jnp.argmax(tied), tied.shape[0])
 
     return algorithm._replace(act=act, action_probabilities=action_probabilities)
