@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from icrl.errors import RunError
+from icrl.evaluation.playing import over_tasks
 from icrl.runs import metrics
 from icrl.runs.metrics import MetricsLog, Preemption, Progress, read_metrics
 from icrl.runs.runtime import enable_compilation_cache
@@ -164,3 +165,19 @@ def test_no_compilation_cache_where_nothing_can_be_written(tmp_path, monkeypatch
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert enable_compilation_cache() is None
+
+
+@pytest.mark.parametrize("tasks_at_once", [0, 1, 3, 7, 500])
+def test_an_evaluation_says_who_plays_and_its_bar_moves_with_the_tasks(
+    tasks_at_once, capsys
+):
+    def score(models, index):
+        return {"dpt": models["dpt"] + index, "index": index[None]}
+
+    models = {"dpt": jnp.array([0.5, 1.5])}
+    found = over_tasks(score, models, 7, tasks_at_once, "dpt, ucb")
+    assert found["dpt"].tolist() == [[n + 0.5, n + 1.5] for n in range(7)]
+    assert found["index"].tolist() == [[n] for n in range(7)]
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "evaluating: compiling dpt, ucb"
+    assert last.startswith("evaluating: 7/7 tasks, ")

@@ -77,7 +77,7 @@ def exact_posterior_sampling(family: Family, *, rough: bool = False) -> Algorith
 
     Args:
         family: what it plays.
-        rough: for labels: draws and probabilities are faster by a factor of ten, and
+        rough: for labels: draws and probabilities are 3 to 4 times faster, and
             off by little; see `posteriors.Posterior`.
 
     Raises:

@@ -50,7 +50,7 @@ def quantile(
         high: upper end.
         origin: the point is given by its distance from there, which has all its digits
             where it is small.
-        near: for labels, 40 times faster: a mode farther than `TAIL` standard
+        near: for labels, 20 times faster: a mode farther than `TAIL` standard
             deviations outside counts as one at `TAIL`, which among tasks of the prior
             happens to an arm in 30,000; for intervals wider than `THIN`.
     """
