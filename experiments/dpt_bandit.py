@@ -20,7 +20,12 @@ posterior sampling (6.1 at H=100), which noise shift moves as the frozen prior p
 import dataclasses
 
 from icrl import cli, study
-from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.config import (
+    POSTERIOR_DRAWS,
+    TransformerConfig,
+    long_training,
+    muon_training,
+)
 from icrl.panels import Bars, Curves, Loss
 
 NOISES = (0.0, 0.5)  # beside that of training
@@ -112,10 +117,18 @@ CPU = Config(
     seeds=(0, 1, 2),
     horizon=100,
     model=TransformerConfig(num_layers=2),
-    training=cosine_training(8000, 1e-2, micro_batch=8),
+    training=muon_training(3000, lengths=(25,), micro_batch=16),
+    pretraining=POSTERIOR_DRAWS,
     num_datasets=2000,
     num_contexts=2000,
 ).takes("11 min on 2 cores")
+LONG = Config(
+    seeds=(0, 1, 2),
+    model=TransformerConfig(num_layers=2, num_heads=8),
+    training=muon_training(4000, 1e-2, lengths=(50, 200), micro_batch=4),
+    pretraining=POSTERIOR_DRAWS,
+    num_contexts=2000,
+).takes("40 min on 2 cores")
 PAPER = Config(
     seeds=(0, 1, 2),
     training=long_training(375_000),
@@ -124,7 +137,9 @@ PAPER = Config(
     num_contexts=20_000,
 ).takes("hours on one GPU (12 billion tokens a seed)")
 SMOKE = {"seeds": (0, 1)}
-EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE)
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, long=LONG, paper=PAPER, smoke=SMOKE
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

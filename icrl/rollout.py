@@ -135,6 +135,7 @@ def rollout(
     algorithm: Algorithm,
     *,
     num_episodes: int = 1,
+    num_steps: int | None = None,
 ) -> Trajectory:
     """Plays `num_episodes` episodes of one task and keeps everything.
 
@@ -148,13 +149,16 @@ def rollout(
         task: the task.
         algorithm: the agent; it keeps its state across episodes.
         num_episodes: episodes to play; a longer trajectory begins with the shorter one.
+        num_steps: steps to play where not all of the episodes are.
 
     Raises:
         ValueError: if the algorithm was made for other tasks, or for fewer steps.
     """
     require_interface(algorithm, task, num_episodes)
     carry = begin(key_task, key_agent, task, algorithm)
-    return play(carry, task, algorithm, num_episodes * task.horizon)[1]
+    if num_steps is None:
+        num_steps = num_episodes * task.horizon
+    return play(carry, task, algorithm, num_steps)[1]
 
 
 def _with(carry: Carry, now: tuple[Any, ...], **changes: Any) -> Carry:

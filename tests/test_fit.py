@@ -59,7 +59,7 @@ def reinforce(rate=0.3) -> Learner:
         step,
         lambda state: {"logits": state.logits},
         best="minus_return",
-        tokens_per_step=16,
+        num_tokens=16 * 300,
     )
 
 

@@ -8,7 +8,9 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms, pretraining
+from icrl.config import PretrainingConfig
 from icrl.pretraining import Example, Pretraining, imitation_loss, sample
+from icrl.pretraining.examples import cut
 from icrl.replay import predictions
 from icrl.rollout import rollout
 from icrl.tokenizers.step import step
@@ -114,3 +116,33 @@ def test_train_and_test_tasks_come_from_different_streams():
     split = split_prior(envs.family("GaussianBandit-DPT-v0"))
     means = [half.sample(jax.random.key(4)).means for half in (split.train, split.test)]
     assert not np.allclose(*means)
+
+
+@pytest.mark.parametrize(
+    ("num_episodes", "num_steps"), [(1, 3), (3, 12)], ids=["a part", "whole episodes"]
+)
+def test_a_cut_context_is_the_start_of_the_whole_one(num_episodes, num_steps):
+    whole = choices(num_episodes=num_episodes)
+    family = whole.tokenizer.family
+    posterior = algorithms.exact_posterior_sampling(family)
+    whole = whole._replace(expert=pretraining.probabilities_expert(posterior))
+    short = sample(cut(whole, num_steps), jax.random.key(5))
+    long = sample(whole, jax.random.key(5))
+    assert short.tokens.shape[0] == num_steps + 1
+    for one, other in zip(short, long, strict=True):
+        np.testing.assert_allclose(one, other[: num_steps + 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_steps", "message"),
+    [
+        ({}, 6, "a shorter context must have 1 to 5 steps, got 6"),
+        ({"num_episodes": 3}, 9, "must have whole episodes of 6 steps, got 9"),
+        ({"options": PretrainingConfig(num_examples=5)}, 3, "num_examples excludes"),
+        ({"collect": lambda *keys: None}, 3, "must be played by an algorithm, got a"),
+    ],
+    ids=["too long", "broken episode", "frozen", "collected"],
+)
+def test_a_context_that_cannot_be_cut_so_is_refused(changes, num_steps, message):
+    with pytest.raises(ValueError, match=message):
+        cut(choices(**changes), num_steps)

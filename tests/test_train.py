@@ -29,6 +29,7 @@ from icrl.pretraining import methods
 from icrl.runs import serialization
 from icrl.runs.metrics import read_metrics
 from icrl.training import train_models
+from icrl.training.imitation import plan
 
 TRAINING = TrainingConfig(
     num_steps=40, batch_size=8, steps_per_call=10, checkpoint_every=20
@@ -40,19 +41,23 @@ RECIPE = Recipe(
 )
 
 
-def fit(folder, seeds=(0,), training=TRAINING, recipe=RECIPE, context=None):
-    """Trains models of a throw-away experiment to play as the optimal action says."""
+def choices(recipe=RECIPE, context=None):
+    """What the optimal action says of uniform play, or of another context."""
     family = recipe.make_family()
-    choices = methods.decision_pretraining(
+    return methods.decision_pretraining(
         recipe,
         context or (lambda task: algorithms.uniform(family)),
         DecisionPretrainingConfig(),
         behaviour="uniform",
     )
-    return train_throwaway(folder, choices, training, seeds)
 
 
-def train_throwaway(folder, pretraining, training, seeds=(0,)):
+def fit(folder, seeds=(0,), training=TRAINING, look=None, **changes):
+    """Trains models of a throw-away experiment to play as the optimal action says."""
+    return train_throwaway(folder, choices(**changes), training, seeds, look)
+
+
+def train_throwaway(folder, pretraining, training, seeds=(0,), look=None):
     """Opens a run of a throw-away experiment and trains its models."""
     config = ExperimentConfig(seeds=seeds)
     experiment = Experiment(
@@ -63,7 +68,7 @@ def train_throwaway(folder, pretraining, training, seeds=(0,)):
         run=lambda run, config: None,
     )
     with runs.open_run(experiment, "cpu", config, root=folder) as run:
-        trained = train_models(run, pretraining, training)
+        trained = train_models(run, pretraining, training, look=look)
         return trained, run
 
 
@@ -111,6 +116,54 @@ def test_an_accumulated_gradient_trains_the_same_model(tmp_path):
         np.testing.assert_allclose(
             [line[name] for line in one], [line[name] for line in two], rtol=1e-3
         )
+
+
+STAGES = dataclasses.replace(TRAINING, lengths=(2, 4), micro_batch=2)
+
+
+def test_shorter_contexts_first_and_as_many_tokens_of_each(tmp_path):
+    made = choices()
+    stages, _ = plan(made, dataclasses.replace(STAGES, num_steps=400))
+    assert [stage.num_tokens for stage in stages] == [3, 5, 9]
+    assert [stage.num_steps for stage in stages] == [210, 120, 70]  # 206, 124, 69
+    trained, _ = fit(tmp_path, training=STAGES)
+    steps = [s.num_steps for s in plan(made, STAGES)[0]]
+    tokens = 3 * steps[0] + 5 * steps[1] + 9 * steps[2]
+    assert sum(steps) == 40 and trained.train_tokens == 8 * tokens
+
+
+def test_stages_resumed_within_one_end_as_if_they_had_not_stopped(tmp_path):
+    once, _ = fit(tmp_path / "once", training=STAGES)
+    seen = []
+
+    class StopError(Exception):
+        pass
+
+    def stop(models):
+        seen.append(models)
+        if len(seen) == 3:
+            raise StopError
+        return {}
+
+    training = dataclasses.replace(STAGES, checkpoint_every=10)
+    with pytest.raises(StopError):
+        fit(tmp_path / "twice", training=training, look=stop)
+    resumed, _ = fit(tmp_path / "twice", training=training)
+    assert same(once.models, resumed.models)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lengths": (8,)}, "a shorter context must have 1 to 7 steps, got 8"),
+        ({"lengths": (1, 2, 3, 4)}, "num_steps must be enough .*, got 40"),
+    ],
+)
+def test_lengths_that_do_not_fit_are_refused_before_any_work(
+    changes, message, tmp_path
+):
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, training=dataclasses.replace(TRAINING, **changes))
 
 
 def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path):
@@ -196,14 +249,14 @@ def test_sigterm_saves_and_exits(tmp_path):
 
 
 def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
-    """Two devices on one machine: the same losses as one, to rounding."""
+    """Several devices on one machine: the same losses as one, to rounding."""
     script = (
         "import sys, pathlib; sys.path.insert(0, 'tests'); import test_train, jax;"
         "assert jax.device_count() == int(sys.argv[2]);"
-        "test_train.fit(pathlib.Path(sys.argv[1]))"
+        "test_train.fit(pathlib.Path(sys.argv[1]), training=test_train.STAGES)"
     )
     losses = []
-    for count in (1, 2):
+    for count in (1, 3):  # of three, two divide the batch of 8
         flags = os.environ.get("XLA_FLAGS", "")
         flags += f" --xla_force_host_platform_device_count={count}"
         folder = tmp_path / str(count)
@@ -225,6 +278,8 @@ FAULTS = [
     ({"num_steps": 50.5}, "num_steps must be a whole number, got 50.5"),
     ({"batch_size": True}, "batch_size must be a whole number, got True"),
     ({"batch_size": 6, "micro_batch": 4}, r"batch_size \(6\) must be a multiple"),
+    ({"lengths": (4, 2)}, r"lengths must ascend from 1 on, got \(4, 2\)"),
+    ({"lengths": (0,)}, r"lengths must ascend from 1 on, got \(0,\)"),
     ({"micro_batch": 0}, "micro_batch must be at least 1, got 0"),
     ({"micro_batch": -2}, "micro_batch must be at least 1, got -2"),
     ({"num_steps": 45}, r"num_steps \(45\) must be a multiple of steps_per_call"),

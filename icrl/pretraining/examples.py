@@ -46,6 +46,7 @@ class Pretraining(NamedTuple):
             decision without a label is 0.
         tokenizer: how it is written.
         num_episodes: episodes in a context.
+        num_steps: steps in a context that is cut short (`cut`); None: all.
         collect: how data is collected instead of by playing episodes, if it is
             (`icrl.pretraining.collection`); then `context` is not used.
         query: `(key, trajectory) -> obs`, what every decision of a context is about,
@@ -61,6 +62,7 @@ class Pretraining(NamedTuple):
     expert: Expert
     tokenizer: Tokenizer
     num_episodes: int = 1
+    num_steps: int | None = None
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
     options: PretrainingConfig = PretrainingConfig()
@@ -90,7 +92,35 @@ def gather(
         task,
         pretraining.context(task),
         num_episodes=pretraining.num_episodes,
+        num_steps=pretraining.num_steps,
     )
+
+
+def cut(pretraining: Pretraining, num_steps: int) -> Pretraining:
+    """The same contexts, of which only the first steps are collected and labelled.
+
+    What is to be learnt at a history does not depend on what follows it, so that the
+    minimum of the loss stays where it is; decisions after the cut have no part in it.
+
+    Args:
+        pretraining: whose contexts an algorithm plays.
+        num_steps: of a context, below what it has; whole episodes, or a part of one.
+
+    Raises:
+        ValueError: if the number breaks its rule, or contexts are no fresh play.
+    """
+    horizon = pretraining.tokenizer.family.horizon
+    most = pretraining.num_episodes * horizon
+    rule = f"a shorter context must have 1 to {most - 1} steps"
+    require(1 <= num_steps < most, rule, num_steps)
+    if pretraining.num_episodes > 1:
+        rule = f"a shorter context must have whole episodes of {horizon} steps"
+        require(num_steps % horizon == 0, rule, num_steps)
+    pretraining.options.require_neither("excludes shorter contexts, which are fresh")
+    played = pretraining.collect is None and pretraining.query is None
+    rule = "shorter contexts must be played by an algorithm"
+    require(played, rule, pretraining.description.get("behaviour", "a data set"))
+    return pretraining._replace(num_steps=num_steps)
 
 
 def query_and_label(

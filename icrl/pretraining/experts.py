@@ -104,13 +104,12 @@ def probabilities_expert(algorithm: Algorithm, *, empty_context: bool = True) ->
 
     def label(key: Key, task: Task, trajectory: Trajectory, query: Any = None):
         del key
-        num_steps = trajectory.action.shape[0]
-        num_episodes = num_steps // task.horizon
         if query is None:
             weights = _decided(task, trajectory)
+            num_episodes = _episodes(task, trajectory)
             labels = predictions(algorithm, trajectory, num_episodes=num_episodes)
         else:
-            weights = jnp.ones(num_steps + 1)
+            weights = jnp.ones(trajectory.action.shape[0] + 1)
             labels = answers(algorithm, trajectory, query)
         return labels, weights if empty_context else weights.at[0].set(0.0)
 
@@ -136,7 +135,7 @@ def draws_expert(
             trajectory,
             num_actions=task.num_actions,
             num_draws=num_draws,
-            num_episodes=trajectory.action.shape[0] // task.horizon,
+            num_episodes=_episodes(task, trajectory),
         )
         weights = _decided(task, trajectory)
         return labels, weights if empty_context else weights.at[0].set(0.0)
@@ -174,6 +173,11 @@ def hindsight_expert(algorithm: Algorithm) -> Expert:
         return labels, _decided(task, trajectory)
 
     return label
+
+
+def _episodes(task: Task, trajectory: Trajectory) -> int:
+    """Episodes of a trajectory: whole ones, or a part of one."""
+    return max(1, trajectory.action.shape[0] // task.horizon)
 
 
 def _decided(task: Task, trajectory: Trajectory) -> Float[Array, " decisions"]:

@@ -46,8 +46,9 @@ def value_and_grad_accumulated(
             jnp.add, total, jax.value_and_grad(loss)(model, examples)
         ), None
 
+    # every part has its share of each device's examples, which lie side by side
     parts = jax.tree.map(
-        lambda leaf: leaf.reshape(size // part, part, *leaf.shape[1:]),
+        lambda leaf: leaf.reshape(part, size // part, *leaf.shape[1:]).swapaxes(0, 1),
         batch,
     )
     zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, model))

@@ -22,6 +22,7 @@ from icrl.runs.run import Run
 from icrl.runs.weights import load_weights, save_weights
 
 Logged = dict[str, Float[Array, ""]]
+Step = Callable[[Any, Key, Any], tuple[Any, Logged]]  # (state, key, data)
 Look = Callable[[Any], Mapping[str, Any]]  # models, stacked over seeds -> numbers
 
 
@@ -37,14 +38,18 @@ class Learner(NamedTuple):
             `logged["loss"]` must be there; a seed whose loss is not finite is lost.
         model: `state -> model`: the part that is played and whose weights are saved.
         best: name of the logged number whose lowest value marks the best checkpoint.
-        tokens_per_step: tokens of a step, for the count of a run.
+        num_tokens: tokens of the training of a seed.
+        earlier: `(until, step)`, in order: what is done instead of `step` before the
+            step of that number, a multiple of `steps_per_call`. Each is a program of
+            its own, so that its data may have other shapes.
     """
 
     init: Callable[[Key], Any]
-    step: Callable[[Any, Key, Any], tuple[Any, Logged]]
+    step: Step
     model: Callable[[Any], Any]
     best: str = "loss"
-    tokens_per_step: int = 0
+    num_tokens: int = 0
+    earlier: tuple[tuple[int, Step], ...] = ()
 
 
 class Trained(NamedTuple):
@@ -108,7 +113,7 @@ def fit(
     return Trained(
         models=jax.tree.map(lambda *leaves: jnp.stack(leaves), *loaded),
         seeds=seeds,
-        train_tokens=len(seeds) * num_steps * learner.tokens_per_step,
+        train_tokens=len(seeds) * learner.num_tokens,
     )
 
 
@@ -127,9 +132,13 @@ class _Fitter(NamedTuple):
     def fit(self, group: tuple[int, ...]) -> None:
         """Trains the seeds of one group side by side and writes their weights."""
         roots = jnp.stack([training_key(seed) for seed in group])
-        steps = jax.jit(
-            jax.vmap(self._steps, in_axes=(0, 0, None, None)), donate_argnums=0
-        )
+        programs = [
+            (until, self._program(step))
+            for until, step in (
+                *self.learner.earlier,
+                (self.num_steps, self.learner.step),
+            )
+        ]
         checkpoints = self.run.checkpoints(group, self.name)
         first = checkpoints.latest() or 0
         log = self.run.metrics(group, first, self.name)
@@ -147,6 +156,7 @@ class _Fitter(NamedTuple):
             earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
             train_seconds = max(earlier, default=0.0)
             for step in range(first, self.num_steps, self.steps_per_call):
+                steps = next(program for until, program in programs if step < until)
                 started = time.perf_counter()
                 state, logged = steps(state, roots, step, self.data)
                 step += self.steps_per_call
@@ -186,19 +196,22 @@ class _Fitter(NamedTuple):
         # of the types that the steps give back: a weak one would compile them twice
         return structure.unflatten([leaf.astype(leaf.dtype) for leaf in leaves])
 
-    def _steps(
-        self, state: FitState, root: Key, first: Int[Array, ""], data: Any
-    ) -> tuple[FitState, dict[str, Float[Array, " steps"]]]:
-        """`steps_per_call` steps of one seed, with what the log says of each."""
+    def _program(self, step: Step) -> Callable[..., Any]:
+        """`steps_per_call` steps of all seeds, with what the log says of each."""
 
-        def one(state: FitState, step: Int[Array, ""]):
-            key = jax.random.fold_in(fold(root, Purpose.DATA), step)
-            inner, logged = self.learner.step(state.learner, key, data)
-            fresh = (state.diverged_at < 0) & ~jnp.isfinite(logged["loss"])
-            diverged_at = jnp.where(fresh, step, state.diverged_at)
-            return FitState(inner, diverged_at), logged
+        def steps(
+            state: FitState, root: Key, first: Int[Array, ""], data: Any
+        ) -> tuple[FitState, dict[str, Float[Array, " steps"]]]:
+            def one(state: FitState, number: Int[Array, ""]):
+                key = jax.random.fold_in(fold(root, Purpose.DATA), number)
+                inner, logged = step(state.learner, key, data)
+                fresh = (state.diverged_at < 0) & ~jnp.isfinite(logged["loss"])
+                diverged_at = jnp.where(fresh, number, state.diverged_at)
+                return FitState(inner, diverged_at), logged
 
-        return jax.lax.scan(one, state, first + jnp.arange(self.steps_per_call))
+            return jax.lax.scan(one, state, first + jnp.arange(self.steps_per_call))
+
+        return jax.jit(jax.vmap(steps, in_axes=(0, 0, None, None)), donate_argnums=0)
 
 
 def _require_alive(

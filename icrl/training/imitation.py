@@ -1,23 +1,26 @@
 """Training by imitation: the models of a run's seeds, from a pretraining's examples."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from envs.base import Key
+from envs.base import Key, require
 from icrl.agents import save_recipe
 from icrl.config import PretrainingConfig, TrainingConfig
 from icrl.pretraining import Example, Pretraining, imitation_loss
 from icrl.pretraining.dataset import Draw, source
+from icrl.pretraining.examples import cut
 from icrl.runs import Run
 from icrl.tokenizers.base import Tokenizer
 from icrl.training.accumulation import value_and_grad_accumulated
 from icrl.training.devices import over_devices
-from icrl.training.fit import Learner, Look, Trained, fit
+from icrl.training.fit import Learner, Look, Step, Trained, fit
 from icrl.training.optimizer import make_optimizer
 
 
@@ -26,6 +29,14 @@ class ImitationState(NamedTuple):
 
     model: Any
     opt_state: Any
+
+
+class Stage(NamedTuple):
+    """A part of a training, all of whose contexts are of one length."""
+
+    draw: Draw
+    num_steps: int  # of training
+    num_tokens: int  # of a context
 
 
 def train_models(
@@ -47,7 +58,7 @@ def train_models(
         look: what is asked of the models at every checkpoint, as in `fit`.
 
     Raises:
-        ValueError: if the pretraining has no recipe.
+        ValueError: if the pretraining has no recipe, or as in `plan`.
     """
     recipe = pretraining.recipe
     if recipe is None:
@@ -55,12 +66,11 @@ def train_models(
     if all(run.is_trained(group, name) for group in run.groups):
         # what is there is only loaded: no need to make its data again
         pretraining = pretraining._replace(options=PretrainingConfig())
-    draw, data = source(pretraining)
+    stages, data = plan(pretraining, config)
     save_recipe(run.folder, recipe, name)
-    example = jax.eval_shape(draw, data, jax.random.key(0))
     learner = imitation_learner(
-        recipe.make_model, draw, pretraining.tokenizer, config
-    )._replace(tokens_per_step=config.batch_size * example.tokens.shape[0])
+        recipe.make_model, stages, pretraining.tokenizer, config
+    )
     return fit(
         run,
         learner,
@@ -73,9 +83,37 @@ def train_models(
     )
 
 
+def plan(pretraining: Pretraining, config: TrainingConfig) -> tuple[list[Stage], Any]:
+    """The stages of a training, and the data that their draws read.
+
+    Each reads about as many tokens as another: steps are shared out by one over length.
+    What is learnt on short contexts costs little and is not to be learnt again, since
+    the label of a history does not depend on what follows it.
+
+    Source: Li et al. 2022, arXiv 2108.06084 (shorter sequences first; they lengthen
+    them in steps of 8 tokens).
+
+    Raises:
+        ValueError: if contexts cannot be cut so, or a stage would have no steps.
+    """
+    shorter = [source(cut(pretraining, length))[0] for length in config.lengths]
+    draw, data = source(pretraining)
+    draws = [*shorter, draw]
+    sizes = [
+        jax.eval_shape(draw, data, jax.random.key(0)).tokens.shape[0] for draw in draws
+    ]
+    calls = config.num_steps // config.steps_per_call
+    done = np.cumsum(1 / np.array(sizes))
+    ends = np.rint(calls * done / done[-1]).astype(int)
+    steps = np.diff(ends, prepend=0) * config.steps_per_call
+    rule = "num_steps must be enough for steps_per_call steps of each of the lengths"
+    require(bool(steps.min() > 0), rule, config.num_steps)
+    return [Stage(*x) for x in zip(draws, steps.tolist(), sizes, strict=True)], data
+
+
 def imitation_learner(
     make_model: Callable[[Key], Any],
-    draw: Draw,
+    stages: Sequence[Stage],
     tokenizer: Tokenizer,
     config: TrainingConfig,
 ) -> Learner:
@@ -86,7 +124,7 @@ def imitation_learner(
 
     Args:
         make_model: `key -> model`.
-        draw: `(data, key) -> Example`: fresh ones, or rows of a frozen data set.
+        stages: where examples come from, stage after stage.
         tokenizer: of the examples.
         config: batch size and optimiser.
     """
@@ -96,25 +134,47 @@ def imitation_learner(
         model = make_model(key)
         return ImitationState(model, optimizer.init(model))
 
-    def step(
-        state: ImitationState, key: Key, data: Any
-    ) -> tuple[ImitationState, dict[str, Float[Array, ""]]]:
-        keys = over_devices(jax.random.split(key, config.batch_size))
-        batch = jax.vmap(draw, (None, 0))(data, keys)
-        total_weight = jnp.sum(batch.weights)
+    def step_of(stage: Stage) -> Step:
+        longest = stages[-1].num_tokens
+        micro_batch = _micro_batch(config, longest / stage.num_tokens)
 
-        def loss(model: Any, examples: Example) -> Float[Array, ""]:
-            def of_one(example: Example) -> Float[Array, ""]:
-                return imitation_loss(model(example.tokens), example, tokenizer)[0]
+        def step(
+            state: ImitationState, key: Key, data: Any
+        ) -> tuple[ImitationState, dict[str, Float[Array, ""]]]:
+            keys = over_devices(jax.random.split(key, config.batch_size))
+            batch = jax.vmap(stage.draw, (None, 0))(data, keys)
+            total_weight = jnp.sum(batch.weights)
 
-            return jnp.sum(jax.vmap(of_one)(examples)) / total_weight
+            def loss(model: Any, examples: Example) -> Float[Array, ""]:
+                def of_one(example: Example) -> Float[Array, ""]:
+                    return imitation_loss(model(example.tokens), example, tokenizer)[0]
 
-        value, grads = value_and_grad_accumulated(
-            loss, state.model, batch, config.micro_batch
-        )
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.model)
-        model = optax.apply_updates(state.model, updates)
-        logged = {"loss": value, "gradient_norm": optax.tree.norm(grads)}
-        return ImitationState(model, opt_state), logged
+                return jnp.sum(jax.vmap(of_one)(examples)) / total_weight
 
-    return Learner(init, step, lambda state: state.model)
+            value, grads = value_and_grad_accumulated(
+                loss, state.model, batch, micro_batch
+            )
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.model)
+            model = optax.apply_updates(state.model, updates)
+            logged = {"loss": value, "gradient_norm": optax.tree.norm(grads)}
+            return ImitationState(model, opt_state), logged
+
+        return step
+
+    ends = itertools.accumulate(stage.num_steps for stage in stages)
+    *earlier, (_, last) = zip(ends, map(step_of, stages), strict=True)
+    return Learner(
+        init,
+        last,
+        model=lambda state: state.model,
+        num_tokens=sum(config.batch_size * s.num_steps * s.num_tokens for s in stages),
+        earlier=tuple(earlier),
+    )
+
+
+def _micro_batch(config: TrainingConfig, times: float) -> int | None:
+    """Examples per backward pass, where contexts are so many times shorter."""
+    if config.micro_batch is None:
+        return None
+    most = min(int(config.micro_batch * times), config.batch_size)
+    return max(n for n in range(1, most + 1) if config.batch_size % n == 0)
