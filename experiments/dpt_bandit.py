@@ -23,6 +23,7 @@ from icrl import cli, study
 from icrl.config import (
     POSTERIOR_DRAWS,
     TransformerConfig,
+    cosine_training,
     long_training,
     muon_training,
 )
@@ -86,12 +87,16 @@ def run(run, config: Config):
     recipe = study.make_recipe(config, "GaussianBandit-DPT-v0")
     family = recipe.make_family()
     contexts = make("dirichlet_point_mass", family)
-    pretraining = decision_pretraining(
-        recipe, contexts, config.pretraining, behaviour="dirichlet_point_mass"
-    )
-    dpt = study.train(run, pretraining, config.training)
+
+    def pretraining(options):
+        behaviour = "dirichlet_point_mass"
+        return decision_pretraining(recipe, contexts, options, behaviour=behaviour)
+
+    models = study.train_labelled(run, config, pretraining)
+    dpt = models["dpt"]
     exact = make("exact_posterior_sampling", family)
-    online = dpt.agents("dpt") | {name: make(name, family) for name in OTHERS}
+    online = dpt.agents("dpt") | {n: model.agent() for n, model in models.items()}
+    online |= {name: make(name, family) for name in OTHERS}
     bernoulli = envs.family("BernoulliBandit-DPT-v0", horizon=config.horizon)
     played = {"online": family, "online_bernoulli": bernoulli}
     for noise in NOISES:
@@ -101,7 +106,8 @@ def run(run, config: Config):
         scores[panel] = study.Evaluation(config, tested.split().test).online(online)
     for panel, tested in (("offline", family), ("offline_bernoulli", bernoulli)):
         offline = {
-            "dpt": dpt.agent(greedy=True),  # offline, the paper plays the likeliest arm
+            # offline, the paper plays the likeliest arm
+            **{name: model.agent(greedy=True) for name, model in models.items()},
             "exact_posterior_argmax": most_likely(exact),
             "thompson_sampling": make("thompson_sampling", family, num_draws=100),
             "lcb": make("lcb", tested),
@@ -117,7 +123,7 @@ CPU = Config(
     seeds=(0, 1, 2),
     horizon=100,
     model=TransformerConfig(num_layers=2),
-    training=muon_training(3000, lengths=(25,), micro_batch=16),
+    training=muon_training(6000, lengths=(25,), micro_batch=16),
     pretraining=POSTERIOR_DRAWS,
     num_datasets=2000,
     num_contexts=2000,
@@ -129,6 +135,14 @@ LONG = Config(
     pretraining=POSTERIOR_DRAWS,
     num_contexts=2000,
 ).takes("40 min on 2 cores")
+PUBLISHED = Config(
+    seeds=(0, 1, 2),
+    horizon=100,
+    model=TransformerConfig(num_layers=2),
+    training=cosine_training(8000, 1e-2, micro_batch=8),
+    num_datasets=2000,
+    num_contexts=2000,
+).takes("11 min on 2 cores")
 PAPER = Config(
     seeds=(0, 1, 2),
     training=long_training(375_000),
@@ -138,7 +152,14 @@ PAPER = Config(
 ).takes("hours on one GPU (12 billion tokens a seed)")
 SMOKE = {"seeds": (0, 1)}
 EXPERIMENT = study.experiment(
-    __name__, run, PANELS, cpu=CPU, long=LONG, paper=PAPER, smoke=SMOKE
+    __name__,
+    run,
+    PANELS,
+    smoke=SMOKE,
+    cpu=CPU,
+    long=LONG,
+    published=PUBLISHED,
+    paper=PAPER,
 )
 
 if __name__ == "__main__":

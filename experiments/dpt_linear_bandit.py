@@ -17,7 +17,13 @@ exact posterior sampling's (3.4); argmax play can get stuck on one arm.
 import dataclasses
 
 from icrl import cli, study
-from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.config import (
+    POSTERIOR_DRAWS,
+    TransformerConfig,
+    cosine_training,
+    long_training,
+    muon_training,
+)
 from icrl.panels import Curves, Loss
 
 NODES = 128  # of the exact quadrature; the loss changes by less than 1e-4 at 1024
@@ -33,7 +39,13 @@ PANELS = [
         name="online",
         title="online (Figure 3b)",
         # argmax play gets stuck on one arm (its regret is in the table)
-        agents=["dpt", "exact_posterior_sampling", "linucb", "thompson_sampling"],
+        agents=[
+            "dpt",
+            "dpt_optimal_labels",
+            "exact_posterior_sampling",
+            "linucb",
+            "thompson_sampling",
+        ],
     ),
     Loss(),
 ]
@@ -57,19 +69,23 @@ def run(run, config: Config):
     recipe = study.make_recipe(config, "LinearBandit-DPT-v0")
     family = recipe.make_family()
     source = make("thompson_sampling", family)  # its prior: independent arms, N(0, 1)
-    pretraining = decision_pretraining(
-        recipe, source, config.pretraining, behaviour="thompson_sampling"
-    )
-    dpt = study.train(run, pretraining, config.training)
+
+    def pretraining(options):
+        behaviour = "thompson_sampling"
+        return decision_pretraining(recipe, source, options, behaviour=behaviour)
+
+    models = study.train_labelled(run, config, pretraining)
+    dpt = models["dpt"]
     exact = linear_thompson(family, num_nodes=NODES)
     online = {
         **dpt.agents("dpt"),
+        **{name: model.agent() for name, model in models.items()},
         "exact_posterior_sampling": exact,
         "linucb": make("linucb", family),
         "thompson_sampling": source,
     }
     offline = {
-        "dpt": dpt.agent(greedy=True),
+        **{name: model.agent(greedy=True) for name, model in models.items()},
         "exact_posterior_argmax": most_likely(exact),
         "ridge_greedy": make("ridge_greedy", family),
         "thompson_sampling": make("thompson_sampling", family, num_draws=100),
@@ -86,6 +102,15 @@ CPU = Config(
     seeds=(0, 1, 2),
     horizon=100,
     model=TransformerConfig(num_layers=2),
+    training=muon_training(8000, lengths=(25,), micro_batch=16),
+    pretraining=POSTERIOR_DRAWS,
+    num_datasets=2000,
+    num_contexts=1000,
+).takes("15 min on 2 cores")
+PUBLISHED = Config(
+    seeds=(0, 1, 2),
+    horizon=100,
+    model=TransformerConfig(num_layers=2),
     training=cosine_training(10000, 1e-2, micro_batch=8),
     num_datasets=2000,
     num_contexts=1000,
@@ -97,7 +122,9 @@ PAPER = Config(
     num_datasets=20_000,
     num_contexts=20_000,
 ).takes("hours on one GPU (6.4 billion tokens a seed)")
-EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER)
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, published=PUBLISHED, paper=PAPER
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

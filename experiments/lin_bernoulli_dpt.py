@@ -13,8 +13,16 @@ Expect (cpu): final regret (11.3) within 8 % of Thompson sampling's 10.7, the lo
 nats above its floor; with half as many steps 11.7 and 0.029.
 """
 
+import dataclasses
+
 from icrl import cli, lin2023, study
-from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.config import (
+    POSTERIOR_DRAWS,
+    DecisionPretrainingConfig,
+    TransformerConfig,
+    cosine_training,
+    muon_training,
+)
 
 SHARE = 0.5  # of the trajectories that Thompson sampling plays
 PANELS = lin2023.panels("thompson_sampling", bernoulli_arms=5)
@@ -37,13 +45,21 @@ def run(run, config: lin2023.DecisionConfig):
 
 
 CPU = lin2023.DecisionConfig(
-    seeds=(0, 1),
+    seeds=(0, 1, 2),
     tokenizer="step",
     model=TransformerConfig(num_layers=3, mixer=("relu",)),
+    training=muon_training(5000, lengths=(25, 75), micro_batch=4),
+    pretraining=POSTERIOR_DRAWS,
+)
+PUBLISHED = dataclasses.replace(
+    CPU,
+    seeds=(0, 1),
     training=cosine_training(8000, 1e-2, micro_batch=4),
     pretraining=DecisionPretrainingConfig(num_examples=80_000),
 )
-EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "25 min on 2 cores")
+EXPERIMENT = lin2023.experiment(
+    __name__, run, PANELS, CPU, "25 min on 2 cores", published=PUBLISHED
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -62,7 +62,12 @@ EXAMPLES = 80_000  # of the paper's data set
 
 
 def experiment(
-    module: str, run: Any, panels: Sequence[Panel], cpu: Config, cost: str
+    module: str,
+    run: Any,
+    panels: Sequence[Panel],
+    cpu: Config,
+    cost: str,
+    **others: Config,
 ) -> Experiment:
     """Registers an experiment with one model, and returns it; as `study.experiment`.
 
@@ -72,10 +77,12 @@ def experiment(
         panels: likewise.
         cpu: sizes of its own preset; the others are the paper's and the released ones.
         cost: of its own preset.
+        others: presets of as long, by name.
     """
     options = type(cpu.pretraining)(num_examples=EXAMPLES)
     paper = type(cpu)(**PAPER, pretraining=options)
     # one head, whatever its configuration says
+    more: dict[str, Any] = {name: own.takes(cost) for name, own in others.items()}
     released = dataclasses.replace(paper, model=LIN2023_RELEASED_MODEL)
     return study.experiment(
         module,
@@ -84,6 +91,7 @@ def experiment(
         cpu=cpu.takes(cost),
         paper=paper.takes("hours on one GPU (10 billion tokens a seed)"),
         released=released.takes("as paper, with the one head of the released code"),
+        **more,
     )
 
 

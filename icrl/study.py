@@ -4,6 +4,8 @@ A script has a header, `PANELS`, a `run` that returns scores by panel, and prese
 name and question come from the module; seeds, tokens, rows, intervals, paired
 differences and the figure from the scores; published values from the table beside it
 (`published.csv`). Like scripts, this does not import jax before something runs.
+
+Over 300 lines: all that a script may call stands in one place.
 """
 
 import dataclasses
@@ -141,6 +143,25 @@ def train(
     if options.num_examples is not None or options.dataset is not None:
         run.shared_data = True
     return Trained(found.models, found.seeds, pretraining)
+
+
+def train_labelled(run: Any, config: Any, make: Callable[..., Any]) -> dict[str, Any]:
+    """Trains a DPT by a config's labels, and one as long by the published labels.
+
+    Args:
+        run: as in `train`.
+        config: has the labels and the training.
+        make: `options of the data -> pretraining`.
+
+    Returns:
+        The models "dpt" and, where they are not the same, "dpt_optimal_labels".
+    """
+    found = {"dpt": train(run, make(config.pretraining), config.training)}
+    if config.pretraining.labels != "optimal":
+        name = "dpt_optimal_labels"
+        published = make(dataclasses.replace(config.pretraining, labels="optimal"))
+        found[name] = train(run, published, config.training, name=name)
+    return found
 
 
 def train_each(

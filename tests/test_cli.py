@@ -311,6 +311,7 @@ def trained(folder):
 
 
 def test_a_run_killed_or_stopped_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # as here, where jax runs already
     words = ["--num-steps", "12", "--pause", "0.05"]
     cli.run_experiment(toy_experiment.EXPERIMENT, words)
     whole = trained(tmp_path / "results")
@@ -347,3 +348,32 @@ def test_nothing_but_results_stands_on_standard_error_of_a_process(tmp_path):
         _, said = process.communicate()
     assert process.returncode == 0
     assert [line.split(":")[0] for line in said.splitlines()] == ["training"]
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "expected"),
+    [
+        ({}, "a power of two"),
+        ({"JAX_NUM_CPU_DEVICES": "3"}, 3),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=5"}, 5),
+    ],
+    ids=["nobody", "jax", "xla"],
+)
+def test_a_processor_is_a_device_for_each_core_unless_it_is_said(set_by_user, expected):
+    cores = min(len(os.sched_getaffinity(0)), 8)
+    ours = next(n for n in (8, 4, 2, 1) if n <= cores)
+    said = "JAX_NUM_CPU_DEVICES", "XLA_FLAGS"
+    clean = {name: value for name, value in os.environ.items() if name not in said}
+    code = (
+        "from icrl import cli; cli._one_device_for_each_core();"
+        "import jax; print(jax.device_count())"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, **set_by_user},
+        cwd=pathlib.Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(process.stdout) == (ours if set_by_user == {} else expected)

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
+import pytest
 
 from icrl.config import TrainingConfig
 from icrl.training.optimizer import make_optimizer
@@ -40,3 +42,25 @@ def test_adamw_is_optaxs_with_the_configs_numbers():
     clipped = grads / jnp.linalg.norm(grads)
     expected = theirs.update(clipped, theirs.init(params), params)[0]
     np.testing.assert_allclose(first_update(config, params, grads), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_packed_arrays_are_updated_as_they_would_be_one_by_one(name):
+    random = np.random.default_rng(1)
+    shapes = {"a": (6, 4), "b": (3,), "c": (6, 4), "d": (4, 6), "e": (2, 3, 4), "f": ()}
+
+    def draw():
+        return {k: jnp.asarray(random.normal(size=s), float) for k, s in shapes.items()}
+
+    params, steps = draw(), [draw(), draw()]
+    plain = {
+        "adamw": optax.adamw(0.02, weight_decay=0.1),
+        "muon": optax.contrib.muon(0.02, weight_decay=0.1, adam_weight_decay=0.1),
+    }[name]
+    ours = make_optimizer(TrainingConfig(optimizer=name, **SETTINGS))
+    state, expected = ours.init(params), plain.init(params)
+    for grads in steps:
+        updates, state = ours.update(grads, state, params)
+        theirs, expected = plain.update(grads, expected, params)
+        for key in shapes:
+            np.testing.assert_allclose(updates[key], theirs[key], rtol=2e-4, atol=1e-7)

@@ -1,4 +1,7 @@
-"""Training: it learns, resumes exactly, and stops where it must."""
+"""Training: it learns, resumes exactly, and stops where it must.
+
+Over 300 lines: the runs of all these tests are made by one function.
+"""
 
 import dataclasses
 import json

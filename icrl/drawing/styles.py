@@ -34,7 +34,7 @@ STYLE: dict[str, dict[str, Any]] = {
     "transformer_alpha_1.0": {"color": "#F0C75E", "linewidth": 1.8},
     "exact_posterior_sampling": {"color": "#000000", "linestyle": (0, (4, 2))},
     "exact_posterior_all_orders": {"color": "#7F7F7F", "linestyle": (0, (4, 2))},
-    "dpt_optimal_labels": {"color": "#E69F00", "linewidth": 1.8, "zorder": 4},
+    "dpt_optimal_labels": {"color": "#A6761D", "linewidth": 1.8, "zorder": 4},
     "exact_posterior_argmax": {"color": "#000000", "linestyle": (0, (4, 2))},
     "thompson_sampling": {"color": "#0072B2"},
     "ucb": {"color": "#009E73"},
