@@ -40,8 +40,15 @@ def run(run, config: lin2023.DecisionConfig):
         "gittins": algorithms.gittins(family),
         "empirical_mean": algorithms.empirical_mean(family),
     }
+    target = "thompson_sampling"
     data = lin2023.thompson_pretraining(config, recipe, SHARE)
-    return lin2023.scores(run, config, data, "thompson_sampling", baselines)
+    beside = {}
+    if config.pretraining.labels != "optimal":
+        published = lin2023.thompson_pretraining(
+            config, recipe, SHARE, labels="optimal"
+        )
+        beside["transformer_optimal_labels"] = published
+    return lin2023.scores(run, config, data, target, baselines, beside=beside)
 
 
 CPU = lin2023.DecisionConfig(

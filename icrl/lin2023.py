@@ -230,7 +230,13 @@ def thompson_pretraining(
 
 
 def scores(
-    run: Any, config: Config, pretraining: Any, reference: str, baselines: Any
+    run: Any,
+    config: Config,
+    pretraining: Any,
+    reference: str,
+    baselines: Any,
+    *,
+    beside: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Trains one model, and returns what the panels of its experiment show.
 
@@ -240,16 +246,21 @@ def scores(
         pretraining: of the model.
         reference: the target's name among the baselines.
         baselines: algorithms by name.
+        beside: other pretrainings by the name of their agent; trained as long, played.
     """
     from icrl.agents import of_task
 
     trained = study.train(run, pretraining, config.training)
+    others = {
+        name: study.train(run, other, config.training, name=name).agent()
+        for name, other in (beside or {}).items()
+    }
     test = study.Evaluation(config, pretraining.recipe.make_family().split().test)
     target, model = baselines[reference], {AGENT: trained.agent()}
     context = of_task(pretraining.context)
     losses = test.losses(trained, target)
     return {
-        **regrets(test.online({**trained.agents(AGENT), **baselines})),
+        **regrets(test.online({**trained.agents(AGENT), **others, **baselines})),
         # the decision after the last step is not carried out, and has no label in AD
         "loss": losses.map(lambda loss: loss[..., :-1]),
         "on_own_histories": test.distances(model, target),

@@ -256,7 +256,12 @@ def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
     script = (
         "import sys, pathlib; sys.path.insert(0, 'tests'); import test_train, jax;"
         "assert jax.device_count() == int(sys.argv[2]);"
-        "test_train.fit(pathlib.Path(sys.argv[1]), training=test_train.STAGES)"
+        "import importlib; fitting = importlib.import_module('icrl.training.fit');"
+        "make, made = fitting._Fitter._program, [];"
+        "keep = lambda self, step: made.append(make(self, step)) or made[-1];"
+        "fitting._Fitter._program = keep;"
+        "test_train.fit(pathlib.Path(sys.argv[1]), training=test_train.STAGES);"
+        "assert [program._cache_size() for program in made] == [1, 1, 1], made"
     )
     losses = []
     for count in (1, 3):  # of three, two divide the batch of 8

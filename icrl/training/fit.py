@@ -20,6 +20,7 @@ from icrl.keys import Purpose, fold, training_key
 from icrl.runs.metrics import Preemption, Progress, read_metrics
 from icrl.runs.run import Run
 from icrl.runs.weights import load_weights, save_weights
+from icrl.training.devices import on_every_device
 
 Logged = dict[str, Float[Array, ""]]
 Step = Callable[[Any, Key, Any], tuple[Any, Logged]]  # (state, key, data)
@@ -150,7 +151,9 @@ class _Fitter(NamedTuple):
             Progress(self.num_steps, start=first, label=label) as progress,
         ):
             progress.say("compiling")
-            state = jax.jit(jax.vmap(self._initial))(roots)
+            # as the steps give it back: of another place, it would compile them twice
+            initial = jax.jit(jax.vmap(self._initial), out_shardings=on_every_device())
+            state = initial(roots)
             if first:
                 state = checkpoints.restore(first, state)
             earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
@@ -211,7 +214,11 @@ class _Fitter(NamedTuple):
 
             return jax.lax.scan(one, state, first + jnp.arange(self.steps_per_call))
 
-        return jax.jit(jax.vmap(steps, in_axes=(0, 0, None, None)), donate_argnums=0)
+        return jax.jit(
+            jax.vmap(steps, in_axes=(0, 0, None, None)),
+            donate_argnums=0,
+            out_shardings=(on_every_device(), None),
+        )
 
 
 def _require_alive(
