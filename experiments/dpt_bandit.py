@@ -20,7 +20,8 @@ Cost: about 8 minutes on 2 cores (cpu, H=100, 3 training seeds of 2 models), and
 (long, H=500).
 Expect (cpu): loss within 0.005 nats of the floor, final regret within 3 % of exact
 posterior sampling (6.1 at H=100), which noise shift moves as the frozen prior predicts.
-EXPECT_LONG
+Expect (long): regret 10.1 beside the exact sampler's 9.8, with the published labels
+12.2; the loss 0.004 nats above its floor. Argmax play gets stuck on one arm (18.3).
 """
 
 import dataclasses
