@@ -5,6 +5,8 @@ regret and suboptimality of each step, as they print, and what they do not: the 
 against its floor, the distance from the target, and one history with the action
 probabilities of both. Source: arXiv 2310.08566, Section 5. Like experiments, this does
 not import jax before something runs.
+
+Over 300 lines: the experiments of one paper share one file.
 """
 
 import dataclasses

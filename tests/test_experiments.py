@@ -76,7 +76,7 @@ def test_the_header_says_question_source_command_cost_and_result(name):
 def test_names_that_others_rely_on_stand_in_the_quickstart():
     from experiments.quickstart import EXPERIMENT
 
-    assert set(EXPERIMENT.presets) == {"smoke", "cpu"}
+    assert set(EXPERIMENT.presets) == {"smoke", "cpu", "published"}
 
 
 @pytest.mark.parametrize("name", ["dpt_bandit", "dpt_linear_bandit", "dpt_expert_bias"])
