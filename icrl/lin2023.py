@@ -79,7 +79,7 @@ def experiment(
         panels: likewise.
         cpu: sizes of its own preset; the others are the paper's and the released ones.
         cost: of its own preset.
-        others: presets of as long, by name.
+        others: more presets, by name, which cost as much.
     """
     options = type(cpu.pretraining)(num_examples=EXAMPLES)
     paper = type(cpu)(**PAPER, pretraining=options)

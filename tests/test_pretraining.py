@@ -8,8 +8,9 @@ import pytest
 import envs
 from envs.splits import split_prior
 from icrl import algorithms, pretraining
+from icrl.agents import Recipe
 from icrl.config import PretrainingConfig
-from icrl.pretraining import Example, Pretraining, imitation_loss, sample
+from icrl.pretraining import Example, Pretraining, imitation_loss, methods, sample
 from icrl.pretraining.examples import cut
 from icrl.replay import predictions
 from icrl.rollout import rollout
@@ -139,10 +140,26 @@ def test_a_cut_context_is_the_start_of_the_whole_one(num_episodes, num_steps):
         ({}, 6, "a shorter context must have 1 to 5 steps, got 6"),
         ({"num_episodes": 3}, 9, "must have whole episodes of 6 steps, got 9"),
         ({"options": PretrainingConfig(num_examples=5)}, 3, "num_examples excludes"),
+        ({"hindsight": True}, 3, "need whole contexts, .* must be none, got 3"),
         ({"collect": lambda *keys: None}, 3, "must be played by an algorithm, got a"),
     ],
-    ids=["too long", "broken episode", "frozen", "collected"],
+    ids=["too long", "broken episode", "frozen", "hindsight", "collected"],
 )
 def test_a_context_that_cannot_be_cut_so_is_refused(changes, num_steps, message):
     with pytest.raises(ValueError, match=message):
         cut(choices(**changes), num_steps)
+
+
+def test_approximate_dpt_is_not_cut():
+    recipe = Recipe(family="GaussianBandit-DPT-v0", changes={"horizon": 6})
+    family = recipe.make_family()
+    made = methods.approximate_decision_pretraining(
+        recipe,
+        algorithms.uniform(family),
+        algorithms.exact_posterior_sampling(family),
+        PretrainingConfig(),
+        behaviour="uniform",
+        labels="exact posterior",
+    )
+    with pytest.raises(ValueError, match="labels in hindsight need whole contexts"):
+        cut(made, 3)

@@ -51,6 +51,7 @@ class Pretraining(NamedTuple):
             (`icrl.pretraining.collection`); then `context` is not used.
         query: `(key, trajectory) -> obs`, what every decision of a context is about,
             where that is not the state it was taken in; or [decisions], one for each.
+        hindsight: whether a label knows what follows it.
         options: of the data: how many examples there are, or where they lie.
         description: the same choices in plain values, by which a frozen data set is
             matched; `methods` writes it.
@@ -65,6 +66,7 @@ class Pretraining(NamedTuple):
     num_steps: int | None = None
     collect: Collect | None = None
     query: Callable[[Key, Trajectory], Any] | None = None
+    hindsight: bool = False
     options: PretrainingConfig = PretrainingConfig()
     description: Mapping[str, Any] = MappingProxyType({})
     recipe: Recipe | None = None
@@ -101,6 +103,7 @@ def cut(pretraining: Pretraining, num_steps: int) -> Pretraining:
 
     What is to be learnt at a history does not depend on what follows it, so that the
     minimum of the loss stays where it is; decisions after the cut have no part in it.
+    Labels in hindsight do depend on it, and are refused.
 
     Args:
         pretraining: whose contexts an algorithm plays.
@@ -117,6 +120,8 @@ def cut(pretraining: Pretraining, num_steps: int) -> Pretraining:
         rule = f"a shorter context must have whole episodes of {horizon} steps"
         require(num_steps % horizon == 0, rule, num_steps)
     pretraining.options.require_neither("excludes shorter contexts, which are fresh")
+    rule = "labels in hindsight need whole contexts, so shorter ones must be none"
+    require(not pretraining.hindsight, rule, num_steps)
     played = pretraining.collect is None and pretraining.query is None
     rule = "shorter contexts must be played by an algorithm"
     require(played, rule, pretraining.description.get("behaviour", "a data set"))

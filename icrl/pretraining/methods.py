@@ -254,4 +254,4 @@ def approximate_decision_pretraining(
         options,
         behaviour=behaviour,
         labels=f"{labels} in hindsight",
-    )
+    )._replace(hindsight=True)
