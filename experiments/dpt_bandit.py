@@ -129,20 +129,21 @@ def run(run, config: Config):
 
 
 CPU = Config(
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
     horizon=100,
     model=TransformerConfig(num_layers=2),
     training=muon_training(6000, lengths=(25,), micro_batch=16),
     pretraining=POSTERIOR_DRAWS,
+    num_tasks=8000,
     num_datasets=2000,
     num_contexts=2000,
 ).takes("8 min on 2 cores")
 LONG = Config(
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
     model=TransformerConfig(num_layers=2, num_heads=8),
-    training=muon_training(4000, 1e-2, lengths=(50, 200), micro_batch=4),
+    training=muon_training(8000, 1e-2, lengths=(50, 200), micro_batch=4),
     pretraining=POSTERIOR_DRAWS,
-    num_tasks=2000,
+    num_tasks=6000,
     num_datasets=2000,
     num_contexts=1000,
 ).takes("40 min on 2 cores")

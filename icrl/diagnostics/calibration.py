@@ -70,12 +70,11 @@ def calibration(
     if histories is not None:
         require_algorithm("the behaviour policy", histories)
 
-    def score(model: Any, index: Array, seed: Array) -> Float[Array, " sums_and_bins"]:
+    def score(model: Any, index: Array) -> Float[Array, " sums_and_bins"]:
         if histories is None:
-            task, trajectory = play(key, tasks, agent, model, index, seed)
+            task, trajectory = play(key, tasks, agent, model, index)
         else:
-            first = jnp.zeros_like(seed)
-            task, trajectory = play(key, tasks, histories, None, index, first)
+            task, trajectory = play(key, tasks, histories, None, index)
         probabilities = agent.action_probabilities(model, task, trajectory)[:-1]
         gaps = functools.partial(require_gaps, "calibration", task)
         best = jnp.argmin(jax.vmap(gaps)(trajectory.state), axis=-1)

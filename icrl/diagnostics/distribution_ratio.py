@@ -69,8 +69,8 @@ def log_ratios(
     """
     require_algorithm("denominator", denominator)
 
-    def score(model: Any, index: Array, seed: Array) -> Float[Array, " time"]:
-        task, trajectory = play(key, tasks, numerator, model, index, seed)
+    def score(model: Any, index: Array) -> Float[Array, " time"]:
+        task, trajectory = play(key, tasks, numerator, model, index)
 
         def log_taken(
             probabilities: Float[Array, "decisions actions"],

@@ -111,14 +111,11 @@ def _divergences(
     def history(index: Array) -> tuple[Any, ...] | None:
         if histories is None:
             return None
-        first = jnp.zeros((), int)
-        return targeted(*play(key, tasks, histories, None, index, first))
+        return targeted(*play(key, tasks, histories, None, index))
 
-    def score(
-        agent: Agent, model: Any, index: Array, seed: Array, given: Any
-    ) -> Measures:
+    def score(agent: Agent, model: Any, index: Array, given: Any) -> Measures:
         if given is None:
-            given = targeted(*play(key, tasks, agent, model, index, seed))
+            given = targeted(*play(key, tasks, agent, model, index))
         task, trajectory, p = given
         q = agent.action_probabilities(model, task, trajectory)
         return _measures(p, q, trajectory)
@@ -154,9 +151,8 @@ def disagreement(
         lambda model, task: one.make(model[0], task), (one.models, other.models)
     )
 
-    def score(model: Any, index: Array, seed: Array) -> Measures:
-        first = jnp.zeros_like(seed)
-        task, trajectory = play(key, tasks, histories, None, index, first)
+    def score(model: Any, index: Array) -> Measures:
+        task, trajectory = play(key, tasks, histories, None, index)
         p = other.action_probabilities(model[1], task, trajectory)
         q = one.action_probabilities(model[0], task, trajectory)
         return _measures(p, q, trajectory)

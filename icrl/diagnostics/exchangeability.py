@@ -61,10 +61,10 @@ def order_sensitivity(
     require(num_orders >= 1, "num_orders must be at least 1", num_orders)
 
     def history(index: Array) -> tuple[Task, Trajectory]:
-        return play(key, tasks, collector, None, index, jnp.zeros((), int))
+        return play(key, tasks, collector, None, index)
 
     def score(
-        agent: Agent, model: Any, index: Array, seed: Array, given: Any
+        agent: Agent, model: Any, index: Array, given: Any
     ) -> Float[Array, " orders"]:
         task, trajectory = given
         as_it_was = agent.action_probabilities(model, task, trajectory)[-2]

@@ -126,8 +126,8 @@ def recognise(
     some = num_steps is None or num_steps >= 1
     require(some, "num_steps must be at least 1", num_steps)
 
-    def play_once(model: Any, index: Array, seed: Array) -> Trajectory:
-        _, trajectory = play(key, tasks, agent, model, index, seed)
+    def play_once(model: Any, index: Array) -> Trajectory:
+        _, trajectory = play(key, tasks, agent, model, index)
         return trajectory._replace(
             state=None, final_state=None
         )  # hidden from the agent

@@ -52,7 +52,7 @@ def losses(
         return task, trajectory, *labelled
 
     def score(
-        agent: Agent, model: Any, index: Array, seed: Array, given: Any
+        agent: Agent, model: Any, index: Array, given: Any
     ) -> Float[Array, " decisions"]:
         task, trajectory, query, labels, weights = given
         if query is None:

@@ -19,6 +19,7 @@ from envs.base import Family, Key, Task, gaps_of, require_gaps
 from envs.splits import FiniteTasks, TaskSet, digest
 from icrl.agents import Agent, as_agent
 from icrl.algorithms.base import Algorithm, of_any_task
+from icrl.devices import divisible, in_parts
 from icrl.evaluation.scores import Scores
 from icrl.keys import Purpose, fold
 from icrl.replay import replay
@@ -27,6 +28,9 @@ from icrl.runs.metrics import Progress
 
 # By name; an algorithm plays as it is, or is made from each task.
 Agents: TypeAlias = Mapping[str, Agent | Algorithm | Callable[[Task], Algorithm]]
+# On a processor, so few that most of what agents remember stays in its cache: a model's
+# step takes half as long as beside 250 (500 pulls, 2 layers of width 32).
+TASKS_ON_A_CORE = 16
 TASKS, AGENTS, CONTEXTS = Purpose.TASKS, Purpose.AGENTS, Purpose.CONTEXTS
 
 
@@ -36,19 +40,19 @@ def play(
     agent: Agent,
     model: Any,
     index: Array,
-    seed: Array,
     *,
     num_episodes: int = 1,
 ) -> tuple[Task, Trajectory]:
     """Task `index` and the trajectory of an agent in it.
 
-    The task and its noise depend on `key` and `index` alone: they are the same for all
-    agents, in `online` as in every diagnostic. Of finitely many tasks every one is
-    played in turn.
+    The task, its noise and the numbers that an agent chooses by depend on `key` and
+    `index` alone: they are the same for all agents and training seeds, in `online` as
+    in every diagnostic, so that differences are the models' and not the draws'. Of
+    finitely many tasks every one is played in turn.
     """
     key_sample, key_noise = jax.random.split(key_for(key, TASKS, index))
     task = task_at(tasks, key_sample, index)
-    key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+    key_agent = key_for(key, AGENTS, index)
     algorithm = agent.make(model, task)
     return task, rollout(
         key_noise, key_agent, task, algorithm, num_episodes=num_episodes
@@ -85,10 +89,8 @@ def online(
         For every agent the regret, or return, after each step, in reward units.
     """
 
-    def regret(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
-        _, trajectory = play(
-            key, tasks, agent, model, index, seed, num_episodes=num_episodes
-        )
+    def regret(agent: Agent, model: Any, index: Array) -> Array:
+        _, trajectory = play(key, tasks, agent, model, index, num_episodes=num_episodes)
         return jnp.cumsum(_scored(trajectory))
 
     scores = score_agents(key, tasks, agents, regret, num_tasks, tasks_at_once)
@@ -143,12 +145,9 @@ def offline(
         task = task_at(tasks, key_sample, index)
         return task, rollout(key_noise, key_data, task, of_any_task(context)(task))
 
-    def suboptimality(
-        agent: Agent, model: Any, index: Array, seed: Array, given: Any
-    ) -> Array:
+    def suboptimality(agent: Agent, model: Any, index: Array, given: Any) -> Array:
         task, data = given
-        key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
-        actions = replay(key_agent, agent.make(model, task), data)
+        actions = replay(key_for(key, AGENTS, index), agent.make(model, task), data)
         gaps = functools.partial(require_gaps, "offline suboptimality", task)
         gaps = jnp.concatenate(
             [jax.vmap(gaps)(data.state), gaps(data.final_state)[None]]
@@ -175,11 +174,11 @@ def score_agents(
         key: that the score draws from.
         tasks: where tasks come from.
         agents: by name.
-        score: `(agent, model, task index, seed) -> values`.
+        score: `(agent, model, task index) -> values`.
         num_tasks: trajectories of each training seed.
         tasks_at_once: side by side; bounds memory.
         shared: `task index -> Any`, computed once for all agents, such as a data set;
-            the score takes it as a fifth argument.
+            the score takes it as a fourth argument.
     """
     made = {name: as_agent(agent) for name, agent in agents.items()}
     models = {name: agent.models for name, agent in made.items()}
@@ -188,8 +187,8 @@ def score_agents(
         given = () if shared is None else (shared(index),)
 
         def of_agent(name: str, agent: Agent) -> Array:
-            def of_seed(model: Any, seed: Array) -> Array:
-                return score(agent, model, index, seed, *given)
+            def of_seed(model: Any) -> Array:
+                return score(agent, model, index, *given)
 
             return over_seeds(agent, models[name], of_seed)
 
@@ -221,7 +220,7 @@ def tasks_hash(key: Key, tasks: TaskSet, num_tasks: int) -> str:
 def over_seeds_and_tasks(
     agent: Agent, score: Callable[..., Any], num_tasks: int, tasks_at_once: int
 ) -> Any:
-    """`score(model, task index, seed)` for all of both, in one compiled function.
+    """`score(model, task index)` for all of both, in one compiled function.
 
     Args:
         agent: whose models are scored.
@@ -234,19 +233,19 @@ def over_seeds_and_tasks(
     """
 
     def of_task(models: Any, index: Array) -> Any:
-        return over_seeds(agent, models, lambda model, seed: score(model, index, seed))
+        return over_seeds(agent, models, lambda model: score(model, index))
 
     at_once = tasks_at_once // agent.num_seeds
     found = over_tasks(of_task, agent.models, num_tasks, at_once)
     return jax.tree.map(lambda x: x.swapaxes(0, 1), found)
 
 
-def over_seeds(agent: Agent, models: Any, score: Callable[[Any, Array], Any]) -> Any:
-    """`score(model, seed)` of each of an agent's models: [seeds, ...]."""
+def over_seeds(agent: Agent, models: Any, score: Callable[[Any], Any]) -> Any:
+    """`score(model)` of each of an agent's models: [seeds, ...]."""
     if agent.num_seeds > 1:
-        return jax.vmap(score)(models, jnp.arange(agent.num_seeds))
+        return jax.vmap(score)(models)
     # one seed needs no loop, which takes long to trace
-    found = score(jax.tree.map(lambda leaf: leaf[0], models), jnp.zeros((), int))
+    found = score(jax.tree.map(lambda leaf: leaf[0], models))
     return jax.tree.map(lambda x: x[None], found)
 
 
@@ -263,15 +262,17 @@ def over_tasks(
         score: its result, an array or a pytree of them, has the same shapes for all.
         models: of whoever plays, by name or alone.
         num_tasks: task indices.
-        tasks_at_once: at most so many side by side; bounds memory.
+        tasks_at_once: side by side, on a processor fewer; bounds memory.
         names: of whoever plays, for the bar.
 
     Returns:
         [tasks, ...].
     """
+    if jax.default_backend() == "cpu":
+        tasks_at_once = min(tasks_at_once, TASKS_ON_A_CORE * jax.device_count())
     num_batches = -(-num_tasks // max(1, tasks_at_once))
-    size = -(-num_tasks // num_batches)
-    run = jax.jit(jax.vmap(score, in_axes=(None, 0)))
+    size = divisible(-(-num_tasks // num_batches))
+    run = in_parts(jax.vmap(score, in_axes=(None, 0)))
     batches = []
     with Progress(num_tasks, "tasks", label="evaluating") as progress:
         progress.say(f"compiling {names}")

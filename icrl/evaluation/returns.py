@@ -52,10 +52,8 @@ def online(
         [seeds, tasks, episodes] for every agent, in reward units.
     """
 
-    def returns(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
-        _, trajectory = play(
-            key, tasks, agent, model, index, seed, num_episodes=num_episodes
-        )
+    def returns(agent: Agent, model: Any, index: Array) -> Array:
+        _, trajectory = play(key, tasks, agent, model, index, num_episodes=num_episodes)
         return _returns(trajectory, num_episodes)
 
     scores = score_agents(key, tasks, agents, returns, num_tasks, tasks_at_once)
@@ -88,9 +86,9 @@ def expected_totals(
         [seeds, tasks, episodes] for every agent, in reward units.
     """
 
-    def totals(agent: Agent, model: Any, index: Array, seed: Array) -> Array:
+    def totals(agent: Agent, model: Any, index: Array) -> Array:
         task, trajectory = play(
-            key, tasks, agent, model, index, seed, num_episodes=num_episodes
+            key, tasks, agent, model, index, num_episodes=num_episodes
         )
         assert isinstance(task, TabularMDP) and trajectory.gap is not None
         gaps = trajectory.gap.reshape(num_episodes, -1).sum(-1)
@@ -131,13 +129,11 @@ def offline(
         task = task_at(tasks, key_sample, index)
         return task, collect(key_noise, key_data, task)
 
-    def returns(
-        agent: Agent, model: Any, index: Array, seed: Array, given: Any
-    ) -> Array:
+    def returns(agent: Agent, model: Any, index: Array, given: Any) -> Array:
         task, data = given
         _, _, _, key_play = jax.random.split(key_for(key, TASKS, index), 4)
         algorithm = informed(agent.make(model, task), data)
-        key_agent = jax.random.fold_in(key_for(key, AGENTS, index), seed)
+        key_agent = key_for(key, AGENTS, index)
         return _returns(rollout(key_play, key_agent, task, algorithm), 1)
 
     sizes = num_tasks, tasks_at_once

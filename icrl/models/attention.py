@@ -78,7 +78,7 @@ class Attention(Mixer):
         heads, dim = self.num_heads, self.width // self.num_heads
         return AttentionCache(
             keys=jnp.zeros((heads, dim, max_tokens), self.dtype),
-            values=jnp.zeros((heads, max_tokens, dim), self.dtype),
+            values=jnp.zeros((heads, dim, max_tokens), self.dtype),
             length=jnp.zeros((), jnp.int32),
         )
 
@@ -141,7 +141,7 @@ class Attention(Mixer):
         update = jax.lax.dynamic_update_slice_in_dim
         state = AttentionCache(
             keys=update(state.keys, keys.swapaxes(1, 2), state.length, axis=2),
-            values=update(state.values, values, state.length, axis=1),
+            values=update(state.values, values.swapaxes(1, 2), state.length, axis=2),
             length=state.length + 1,
         )
         return read_cache(state, query, self.weigh)[:, None], state
@@ -170,7 +170,7 @@ class Attention(Mixer):
             return jnp.roll(self.weigh(visible, last - first), first, axis=-1)
 
         weight = jax.vmap(weights)(scores, first, state.length + time)
-        return products("qhk,hkd->hqd", weight.astype(values.dtype), whole.values)
+        return products("qhk,hdk->hqd", weight.astype(values.dtype), whole.values)
 
 
 def _append(
@@ -194,37 +194,37 @@ def _append(
         fresh: whether the memory before is known to be empty.
         room: more tokens than the memory before has room for.
     """
-    time, capacity = keys.shape[1], state.values.shape[1] + room
-    keys = keys.swapaxes(1, 2)
+    time, capacity = keys.shape[1], state.values.shape[2] + room
+    keys, values = keys.swapaxes(1, 2), values.swapaxes(1, 2)
     if length is not None:  # what is not remembered leaves no trace
         read = jnp.arange(time) < length
         keys = jnp.where(read[None, None], keys, 0)
-        values = jnp.where(read[None, :, None], values, 0)
+        values = jnp.where(read[None, None], values, 0)
     total = state.length + (time if length is None else length)
     if fresh and reset is None:
         pad = (0, capacity - time)
         return AttentionCache(
             keys=jnp.pad(keys, ((0, 0), (0, 0), pad)),
-            values=jnp.pad(values, ((0, 0), pad, (0, 0))),
+            values=jnp.pad(values, ((0, 0), (0, 0), pad)),
             length=total.astype(jnp.int32),
         )
     update = jax.lax.dynamic_update_slice_in_dim
-    behind = (0, room + time)
-    all_keys = jnp.pad(state.keys, ((0, 0), (0, 0), behind))
+    behind = ((0, 0), (0, 0), (0, room + time))
+    all_keys = jnp.pad(state.keys, behind)
     all_keys = update(all_keys, keys, state.length, axis=2)
-    all_values = jnp.pad(state.values, ((0, 0), behind, (0, 0)))
-    all_values = update(all_values, values, state.length, axis=1)
+    all_values = jnp.pad(state.values, behind)
+    all_values = update(all_values, values, state.length, axis=2)
     first = jnp.zeros((), jnp.int32)
     if reset is not None:
         counted = reset if length is None else reset & (jnp.arange(time) < length)
         start = segment_starts(counted)[-1]
         first = jnp.where(start < 0, 0, state.length + start)
         # a slice that begins later must not end behind the array, or it is moved back
-        all_keys = jnp.pad(all_keys, ((0, 0), (0, 0), (0, capacity)))
-        all_values = jnp.pad(all_values, ((0, 0), (0, capacity), (0, 0)))
+        behind = ((0, 0), (0, 0), (0, capacity))
+        all_keys, all_values = jnp.pad(all_keys, behind), jnp.pad(all_values, behind)
     cut = jax.lax.dynamic_slice_in_dim
     return AttentionCache(
         keys=cut(all_keys, first, capacity, axis=2),
-        values=cut(all_values, first, capacity, axis=1),
+        values=cut(all_values, first, capacity, axis=2),
         length=(total - first).astype(jnp.int32),
     )

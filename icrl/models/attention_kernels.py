@@ -20,8 +20,9 @@ Weigh = Callable[[Array, Array], Array]  # (scores, position) -> weights
 class AttentionCache(NamedTuple):
     """Keys and values of the tokens read so far; what stands behind is not read."""
 
+    # tokens stand last: a step multiplies along them, several times as fast
     keys: Float[Array, "heads dim max_tokens"]
-    values: Float[Array, "heads max_tokens dim"]
+    values: Float[Array, "heads dim max_tokens"]
     length: Int[Array, ""]  # tokens in memory
 
 
@@ -128,16 +129,16 @@ def read_cache(
         weigh: `(scores, position of the last token) -> weights`.
     """
     position = cache.length - 1
-    max_tokens = cache.values.shape[1]
+    max_tokens = cache.values.shape[2]
     stride = max(MIN_READ, -(-max_tokens // READ_STEPS))
     lengths = [*range(stride, max_tokens, stride), max_tokens]
 
     def reader(length: int):
         def read(cache: AttentionCache, position: Array, query: Array) -> Array:
-            keys, values = cache.keys[..., :length], cache.values[:, :length]
+            keys, values = cache.keys[..., :length], cache.values[..., :length]
             scores = products("hd,hdk->hk", query, keys)
             weights = weigh(scores, position).astype(values.dtype)
-            return jnp.einsum("hk,hkd->hd", weights, values)
+            return jnp.einsum("hk,hdk->hd", weights, values)
 
         return read
 
@@ -171,5 +172,5 @@ def peek_cache(
     here = jnp.arange(scores.shape[1])[None] == position
     weights = weigh(jnp.where(here, own[:, None], scores), position)
     weights = weights.astype(value.dtype)
-    others = jnp.einsum("hk,hkd->hd", jnp.where(here, 0, weights), cache.values)
+    others = jnp.einsum("hk,hdk->hd", jnp.where(here, 0, weights), cache.values)
     return others + weights[:, position, None] * value

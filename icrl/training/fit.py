@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from envs.base import Key
+from icrl.devices import on_every_device
 from icrl.errors import RunError
 from icrl.keys import Purpose, fold, training_key
 from icrl.runs.metrics import Preemption, Progress, read_metrics
 from icrl.runs.run import Run
 from icrl.runs.weights import load_weights, save_weights
-from icrl.training.devices import on_every_device
 
 Logged = dict[str, Float[Array, ""]]
 Step = Callable[[Any, Key, Any], tuple[Any, Logged]]  # (state, key, data)

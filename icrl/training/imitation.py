@@ -13,13 +13,13 @@ from jaxtyping import Array, Float
 from envs.base import Key, require
 from icrl.agents import save_recipe
 from icrl.config import PretrainingConfig, TrainingConfig
+from icrl.devices import over_devices
 from icrl.pretraining import Example, Pretraining, imitation_loss
 from icrl.pretraining.dataset import Draw, source
 from icrl.pretraining.examples import cut
 from icrl.runs import Run
 from icrl.tokenizers.base import Tokenizer
 from icrl.training.accumulation import value_and_grad_accumulated
-from icrl.training.devices import over_devices
 from icrl.training.fit import Learner, Look, Step, Trained, fit
 from icrl.training.optimizer import make_optimizer
 

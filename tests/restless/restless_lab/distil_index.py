@@ -111,8 +111,8 @@ def play(test, agents):
 
     from icrl import evaluation
 
-    def score(agent, model, index, seed):
-        _, played = evaluation.play(test.key, test.tasks, agent, model, index, seed)
+    def score(agent, model, index):
+        _, played = evaluation.play(test.key, test.tasks, agent, model, index)
         return jnp.stack([played.action, played.timestep.reward])
 
     return evaluation.score_agents(

@@ -1,6 +1,8 @@
 """A batch spread over the devices that there are."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, NamedSharding
@@ -26,6 +28,30 @@ def over_devices(keys: Key) -> Key:
 def on_every_device() -> NamedSharding:
     """Where models are: a whole copy on every device."""
     return NamedSharding(_mesh(1), P())
+
+
+def divisible(size: int) -> int:
+    """The least size from `size` on that the devices share evenly."""
+    return size + -size % jax.device_count()
+
+
+def in_parts(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Compiles `(models, batch) -> results`, where each device takes part of the batch.
+
+    The devices never wait for each other, as they would in a loop that ends when all
+    have ended. They must share the batch evenly; see `divisible`.
+    """
+    parts = jax.device_count()
+    if parts > 1:
+        batch = P("part")
+        function = jax.shard_map(
+            function,
+            mesh=_mesh(parts),
+            in_specs=(P(), batch),
+            out_specs=batch,
+            check_vma=False,  # a loop may start from the same on each, and then part
+        )
+    return jax.jit(function)
 
 
 def _mesh(parts: int) -> jax.sharding.Mesh:
