@@ -4,9 +4,13 @@ Two Decision-Pretrained Transformers: one on the paper's contexts (some share of
 pulls goes to one random arm), one on expert-biased contexts (it goes to the best arm).
 Both choose from data sets in which 0, 50 and 100 % of the pulls are the expert's.
 The second exploits that a frequent arm is a good arm, which no posterior of the rewards
-does: expert-biased data is not compliant with the theory of posterior sampling.
+does: expert-biased data is not compliant with the theory of posterior sampling. So the
+labels of the biased model are the best arm, as published; those of the plain one are
+the mean of 8 posterior draws, and `dpt_optimal_labels` is the plain one with the
+published labels, trained as long.
 
-Source: Lee et al. 2023, arXiv 2306.14892, Figure 3c (500 transitions).
+Source: Lee et al. 2023, arXiv 2306.14892, Figure 3c (500 transitions). Preset
+`published` has the published labels, and their optimiser, for both.
 Command: icrl run dpt_expert_bias cpu
 Cost: about 15 minutes on 2 cores (cpu, H=100, 2 training seeds of 2 models).
 Expect: at 100 % expert data the biased model errs least and the plain DPT is as blind
@@ -16,7 +20,13 @@ as the posterior; at 0 % the order turns.
 import dataclasses
 
 from icrl import cli, study
-from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.config import (
+    POSTERIOR_DRAWS,
+    TransformerConfig,
+    cosine_training,
+    long_training,
+    muon_training,
+)
 from icrl.panels import Bars, Curves
 
 SHARES = (0.0, 0.5, 1.0)  # of the expert's pulls in a test data set
@@ -28,6 +38,7 @@ PANELS = [
         agents=[
             "dpt_expert_biased",
             "dpt",
+            "dpt_optimal_labels",
             "exact_posterior_argmax",
             "thompson_sampling",
             "lcb",
@@ -73,13 +84,18 @@ def run(run, config: Config):
 
     plain = "dirichlet_point_mass"
     best = f"{plain} of the best arm, paper's weights"
-    contexts = {
-        "dpt": (dirichlet_point_mass(family), plain),
-        "dpt_expert_biased": (biased(PAPER_WEIGHTS), best),
+    # a posterior of the rewards does not see that a behaviour knows the best arm
+    optimal = dataclasses.replace(config.pretraining, labels="optimal")
+    made = {
+        "dpt": (dirichlet_point_mass(family), config.pretraining, plain),
+        "dpt_optimal_labels": (dirichlet_point_mass(family), optimal, plain),
+        "dpt_expert_biased": (biased(PAPER_WEIGHTS), optimal, best),
     }
+    if config.pretraining == optimal:
+        del made["dpt_optimal_labels"]
     pretrainings = {
-        name: decision_pretraining(recipe, context, config.pretraining, behaviour=words)
-        for name, (context, words) in contexts.items()
+        name: decision_pretraining(recipe, context, options, behaviour=words)
+        for name, (context, options, words) in made.items()
     }
     trained = study.train_each(run, pretrainings, config.training)
     exact = make("exact_posterior_sampling", family)
@@ -98,6 +114,14 @@ def run(run, config: Config):
 
 
 CPU = Config(
+    seeds=(0, 1, 2),
+    horizon=100,
+    model=TransformerConfig(num_layers=2),
+    training=muon_training(6000, lengths=(25,), micro_batch=16),
+    pretraining=POSTERIOR_DRAWS,
+    num_datasets=4000,
+).takes("15 min on 2 cores")
+PUBLISHED = Config(
     seeds=(0, 1),
     horizon=100,
     model=TransformerConfig(num_layers=2),
@@ -108,7 +132,13 @@ PAPER = Config(seeds=(0, 1, 2), training=long_training(375_000)).takes(
     "hours on one GPU (12 billion tokens a seed and model)"
 )
 EXPERIMENT = study.experiment(
-    __name__, run, PANELS, cpu=CPU, paper=PAPER, figure_name="suboptimality"
+    __name__,
+    run,
+    PANELS,
+    cpu=CPU,
+    published=PUBLISHED,
+    paper=PAPER,
+    figure_name="suboptimality",
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ Expect (cpu): final regret (7.1) within 8 % of UCB's 7.0; Thompson sampling has 
 """
 
 from icrl import cli, lin2023, study
-from icrl.config import TransformerConfig, cosine_training
+from icrl.config import TransformerConfig, muon_training
 
 PANELS = lin2023.panels(
     "ucb",
@@ -38,10 +38,10 @@ def run(run, config: lin2023.Config):
 
 
 CPU = lin2023.Config(
-    seeds=(0, 1),
+    seeds=(0, 1, 2),
     tokenizer="step",
     model=TransformerConfig(num_layers=3, mixer=("relu",)),
-    training=cosine_training(4000, 1e-2, micro_batch=4),
+    training=muon_training(5000, 1e-2, lengths=(25, 75), micro_batch=4),
 )
 EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "20 min on 2 cores")
 

@@ -31,7 +31,12 @@ import dataclasses
 import functools
 
 from icrl import cli, lin2023, study
-from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.config import (
+    DecisionPretrainingConfig,
+    TransformerConfig,
+    cosine_training,
+    muon_training,
+)
 from icrl.drawing import departures
 from icrl.panels import Distances, Drawing, Rows
 
@@ -136,18 +141,31 @@ def _departure(config: Config, tv, log_ratios):
 
 
 CPU = Config(
+    seeds=(0, 1, 2),
     tokenizer="step",
     model=TransformerConfig(num_layers=2, mixer=("relu",)),
-    training=cosine_training(3000, 1e-2, micro_batch=4),
+    training=muon_training(4000, 1e-2, lengths=(25, 75), micro_batch=4),
     pretraining=DecisionPretrainingConfig(num_examples=20_000, labels="posterior"),
     num_contexts=1000,
+).takes("15 min on 2 cores")
+PUBLISHED = dataclasses.replace(
+    CPU.config,
+    seeds=(0,),
+    training=cosine_training(3000, 1e-2, micro_batch=4),
+    pretraining=DecisionPretrainingConfig(num_examples=20_000),
 ).takes("15 min on 2 cores")
 PAPER = Config(
     **lin2023.PAPER,
     pretraining=DecisionPretrainingConfig(num_examples=lin2023.EXAMPLES),
 ).takes("hours on one GPU (10 billion tokens a seed and model)")
 EXPERIMENT = study.experiment(
-    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke={"alphas": (0.0, 1.0)}
+    __name__,
+    run,
+    PANELS,
+    cpu=CPU,
+    published=PUBLISHED,
+    paper=PAPER,
+    smoke={"alphas": (0.0, 1.0)},
 )
 
 if __name__ == "__main__":

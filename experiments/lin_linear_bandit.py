@@ -23,7 +23,7 @@ neglected an arm it does not see that LinUCB would go back to it.
 """
 
 from icrl import cli, lin2023, study
-from icrl.config import TransformerConfig, cosine_training
+from icrl.config import TransformerConfig, muon_training
 
 PANELS = lin2023.panels("linucb", draws_at_random=False)
 
@@ -42,12 +42,12 @@ def run(run, config: lin2023.Config):
 
 
 CPU = lin2023.Config(
-    seeds=(0, 1),
+    seeds=(0, 1, 2),
     tokenizer="step_features",
     model=TransformerConfig(
         num_layers=3, mixer=("relu",), activation="gated", hidden=64, head="features"
     ),
-    training=cosine_training(4000, 5e-3, micro_batch=4),
+    training=muon_training(5000, 1e-2, lengths=(25, 75), micro_batch=4),
 )
 EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "35 min on 2 cores")
 

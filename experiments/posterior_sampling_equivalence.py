@@ -8,6 +8,10 @@ Each is compared with the exact posterior, decision by decision, on its own hist
 and on uniform ones, and with each other. Two training seeds of the same contexts differ
 too: only what goes beyond that is due to the contexts.
 
+Labels are the mean of 8 draws of the best arm from the posterior; `dpt_optimal_labels`
+has the Dirichlet contexts with the published ones, the best arm, and as long a
+training. Preset `published` has these labels, and their optimiser, for all models.
+
 Source: Lee et al. 2023, arXiv 2306.14892, Theorem 1 and the proposition on compliant
 contexts in Section 6; neither is checked there.
 Command: icrl run posterior_sampling_equivalence cpu
@@ -22,11 +26,18 @@ teach least: seeds differ by 0.15 there.
 import dataclasses
 
 from icrl import cli, lin2023, study
-from icrl.config import TransformerConfig, cosine_training, long_training
+from icrl.config import (
+    POSTERIOR_DRAWS,
+    TransformerConfig,
+    cosine_training,
+    long_training,
+    muon_training,
+)
 from icrl.panels import REFERENCE as EXACT
 from icrl.panels import Curves, Distances, Rows
 
 FAMILY = "GaussianBandit-DPT-v0"
+PUBLISHED_LABELS = "dpt_optimal_labels"  # of the Dirichlet contexts
 PANELS = [
     Curves(name="online", title="regret, by who collected the contexts"),
     Distances(
@@ -73,17 +84,17 @@ def run(run, config: Config):
         "uniform": algorithms.uniform(family),
         "thompson": algorithms.thompson_sampling(family),
     }
-    pretrainings = {
-        f"dpt_{name}": decision_pretraining(
-            recipe,
-            context,
-            config.pretraining,
-            behaviour=name,
-        )
-        for name, context in contexts.items()
-    }
+
+    def pretraining(name, **changes):
+        options = dataclasses.replace(config.pretraining, **changes)
+        return decision_pretraining(recipe, contexts[name], options, behaviour=name)
+
+    pretrainings = {f"dpt_{name}": pretraining(name) for name in contexts}
+    if config.pretraining.labels != "optimal":
+        pretrainings[PUBLISHED_LABELS] = pretraining("dirichlet", labels="optimal")
     trained = study.train_each(run, pretrainings, config.training)
-    agents = {name: models.agent() for name, models in trained.items()}
+    played = {name: models.agent() for name, models in trained.items()}
+    agents = {name: played[name] for name in played if name != PUBLISHED_LABELS}
     test = study.Evaluation(config, family.split().test)
     reordered = exchangeability.order_sensitivity(
         test.key,
@@ -94,14 +105,14 @@ def run(run, config: Config):
         num_orders=config.num_orders,
     )
     return {
-        **lin2023.regrets(test.online({**agents, EXACT: exact})),
-        "on_own_histories": test.distances(agents, exact),
-        "on_uniform_histories": test.distances(agents, exact, contexts["uniform"]),
+        **lin2023.regrets(test.online({**played, EXACT: exact})),
+        "on_own_histories": test.distances(played, exact),
+        "on_uniform_histories": test.distances(played, exact, contexts["uniform"]),
         "between_models": agreement(
             test.key,
             test.tasks,
             agents,
-            {name: models.seeds for name, models in trained.items()},
+            {name: trained[name].seeds for name in agents},
             contexts["uniform"],
             num_tasks=config.num_contexts,
         ),
@@ -110,6 +121,15 @@ def run(run, config: Config):
 
 
 CPU = Config(
+    seeds=(0, 1, 2),
+    horizon=50,
+    tokenizer="query_first",
+    model=TransformerConfig(num_layers=2),
+    training=muon_training(2000),
+    pretraining=POSTERIOR_DRAWS,
+    num_contexts=1000,
+).takes("10 min on 2 cores")
+PUBLISHED = Config(
     seeds=(0, 1),
     horizon=50,
     tokenizer="query_first",
@@ -125,7 +145,9 @@ PAPER = Config(
     training=long_training(375_000),
     num_tasks=20_000,
 ).takes("hours on one GPU (12 billion tokens a seed and model)")
-EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, paper=PAPER)
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, published=PUBLISHED, paper=PAPER
+)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)

@@ -22,7 +22,7 @@ probabilities.
 import dataclasses
 
 from icrl import cli, lin2023, study
-from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.config import DecisionPretrainingConfig, TransformerConfig, muon_training
 from icrl.panels import Curves, Rows
 
 TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
@@ -124,11 +124,11 @@ def _recipe(config: Config, attention: str, heads: int):
 
 
 CPU = Config(
-    seeds=(0, 1),
+    seeds=(0, 1, 2),
     horizon=100,
     tokenizer="step",
     model=TransformerConfig(num_layers=2),
-    training=cosine_training(2000, 1e-2, micro_batch=8),
+    training=muon_training(2500, 1e-2, lengths=(25,), micro_batch=8),
     pretraining=DecisionPretrainingConfig(num_examples=20_000, labels="posterior"),
     num_tasks=2000,
     num_contexts=500,

@@ -27,7 +27,7 @@ import dataclasses
 import functools
 
 from icrl import cli, lin2023, study
-from icrl.config import DecisionPretrainingConfig, TransformerConfig, cosine_training
+from icrl.config import DecisionPretrainingConfig, TransformerConfig, muon_training
 from icrl.drawing import departures, sweeps
 from icrl.panels import Drawing
 
@@ -150,10 +150,11 @@ def _departures(config: Config, gaps):
 
 
 CPU = Config(
+    seeds=(0, 1, 2),
     horizon=50,
     tokenizer="step",
     model=TransformerConfig(num_layers=2, mixer=("relu",)),
-    training=cosine_training(2000, 1e-2, micro_batch=8),
+    training=muon_training(2000, 1e-2, micro_batch=16),
     pretraining=DecisionPretrainingConfig(labels="posterior"),
     num_contexts=1000,
 ).takes("20 min on 2 cores")
