@@ -229,9 +229,10 @@ COMMANDS: dict[str, type] = {
 def describe(chosen: Experiment) -> str:
     """Returns an experiment's name, question, and presets with their cost."""
     lines = [f"{chosen.name}: {chosen.question}"]
+    width = max(map(len, chosen.costs))
     for preset, cost in chosen.costs.items():
         note = " (default)" if preset == chosen.default_preset else ""
-        lines.append(f"  {preset:6} {cost}{note}")
+        lines.append(f"  {preset:{width}} {cost}{note}")
     return "\n".join(lines)
 
 

@@ -115,3 +115,17 @@ def test_exact_numbers_of_the_same_tasks_do_not_depend_on_the_batch(folder):
     ]
     assert scores[0].shape == (2, 12, 8)
     assert np.allclose(*scores, atol=1e-5)
+
+
+def test_training_seeds_choose_by_the_same_draws(folder):
+    """Two seeds whose models are equal play alike, as does one of them alone."""
+    agent = icrl.load_agent(folder)
+    alone = jax.tree.map(lambda leaf: leaf[:1], agent.models)
+    twice = jax.tree.map(lambda leaf: leaf.repeat(2, axis=0), alone)
+    agents = {
+        name: evaluation.trained(models, agent.tokenizer)
+        for name, models in (("alone", alone), ("twice", twice))
+    }
+    tasks = split_prior(agent.family).test
+    scores = evaluation.online(jax.random.key(3), tasks, agents, num_tasks=20)
+    np.testing.assert_array_equal(scores["twice"], scores["alone"].repeat(2, axis=0))

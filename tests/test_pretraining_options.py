@@ -63,7 +63,7 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
         given = config.pretraining
         if model == "dpt_query_first":
             given = config.query_first_pretraining
-        if model.endswith("_optimal_labels"):
+        if model.endswith(("_optimal_labels", "_expert_biased")):
             given = dataclasses.replace(given, labels="optimal")
         if name == "training_cost":  # labels are what is compared
             given = dataclasses.replace(given, labels=pretraining.options.labels)

@@ -252,7 +252,7 @@ def test_sigterm_saves_and_exits(tmp_path):
 
 
 def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
-    """Several devices on one machine: the same losses as one, to rounding."""
+    """Several devices on one machine: what one gives, in training and evaluation."""
     script = (
         "import sys, pathlib; sys.path.insert(0, 'tests'); import test_train, jax;"
         "assert jax.device_count() == int(sys.argv[2]);"
@@ -261,23 +261,31 @@ def test_a_batch_is_sharded_over_the_devices_there_are(tmp_path):
         "keep = lambda self, step: made.append(make(self, step)) or made[-1];"
         "fitting._Fitter._program = keep;"
         "test_train.fit(pathlib.Path(sys.argv[1]), training=test_train.STAGES);"
-        "assert [program._cache_size() for program in made] == [1, 1, 1], made"
+        "assert [program._cache_size() for program in made] == [1, 1, 1], made;"
+        "from icrl import algorithms, evaluation; import envs;"
+        "family = envs.family('GaussianBandit-DPT-v0', horizon=8);"
+        "agents = {'uniform': algorithms.uniform(family)};"
+        "key, tasks = jax.random.key(0), family.split().test;"
+        "scores = evaluation.online(key, tasks, agents, num_tasks=7)['uniform'];"
+        "print(scores[0, :, -1].tolist())"
     )
-    losses = []
+    losses, regrets = [], []
     for count in (1, 3):  # of three, two divide the batch of 8
         flags = os.environ.get("XLA_FLAGS", "")
         flags += f" --xla_force_host_platform_device_count={count}"
         folder = tmp_path / str(count)
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", script, str(folder), str(count)],
             env={**os.environ, "XLA_FLAGS": flags},
             cwd=pathlib.Path(__file__).parent.parent,
             check=True,
             capture_output=True,
         )
+        regrets.append(json.loads(done.stdout.splitlines()[-1]))
         lines = metrics_of(folder).read_text().splitlines()
         losses.append([json.loads(line)["loss"][0] for line in lines])
     assert np.allclose(*losses, atol=1e-4)
+    assert len(regrets[0]) == 7 and np.allclose(*regrets, atol=1e-5)
 
 
 NAN, INFINITY = float("nan"), float("inf")
