@@ -11,18 +11,27 @@ from jax.sharding import PartitionSpec as P
 from envs.base import Key
 
 
-def over_devices(keys: Key) -> Key:
-    """Shards a batch of keys, and so all that is made from them, over the devices.
+def sum_over_devices(function: Callable[[Any, Key], Any], whole: Any, keys: Key) -> Any:
+    """`function(whole, keys)`, a sum over the keys, of which each device has a part.
 
-    Models stay replicated; XLA sums the gradients. Where the devices do not divide the
-    batch, as many parts are made as do, and some devices do the same.
+    Devices wait for each other once, when their sums are added. Where they do not
+    divide the keys, as many parts are made as do, and some devices do the same.
     """
-    parts = math.gcd(jax.device_count(), keys.shape[0])
+    parts = num_parts(keys.shape[0])
     if parts == 1:
-        return keys
-    return jax.lax.with_sharding_constraint(
-        keys, NamedSharding(_mesh(parts), P("part"))
-    )
+        return function(whole, keys)
+    return jax.shard_map(
+        lambda whole, keys: jax.lax.psum(function(whole, keys), "part"),
+        mesh=_mesh(parts),
+        in_specs=(P(), P("part")),
+        out_specs=P(),
+        check_vma=False,  # a loop may start from the same on each, and then part
+    )(whole, keys)
+
+
+def num_parts(size: int) -> int:
+    """Among how many devices a batch of that size is shared."""
+    return math.gcd(jax.device_count(), size)
 
 
 def on_every_device() -> NamedSharding:

@@ -151,6 +151,42 @@ def test_relu_attention_is_a_mean_over_the_tokens_so_far():
     np.testing.assert_allclose(mixed, expected, atol=1e-6)
 
 
+def plain_attention(kind, queries, keys, values, reset):
+    """The whole square at once, for jax to differentiate."""
+    time = jnp.arange(queries.shape[1])
+    start = jnp.maximum(jax.lax.cummax(jnp.where(reset, time, -1)), 0)
+    seen = (time[None] <= time[:, None]) & (time[None] >= start[:, None])
+    scores = queries @ keys.swapaxes(1, 2)
+    if kind == "softmax":
+        return jax.nn.softmax(jnp.where(seen[None], scores, -jnp.inf), axis=-1) @ values
+    weights = jnp.where(seen[None], jax.nn.relu(scores), 0.0)
+    return weights @ values / (time - start + 1)[None, :, None]
+
+
+@pytest.mark.parametrize("resets", [(), (0, 9, 10, 33)])
+@pytest.mark.parametrize("kind", ["softmax", "relu"])
+def test_gradients_of_attention_are_those_of_the_whole_square(kind, resets):
+    """Of contexts side by side, whose keys are shared, in blocks that do not divide."""
+    given = jax.random.normal(jax.random.key(0), (4, 3, 2, TIME, 4))
+    queries, keys, values, wanted = given[0], given[1, 0], given[2], given[3]
+    reset = jnp.zeros(TIME, bool).at[jnp.array(resets, int)].set(True)
+    attend = {"softmax": softmax_attention, "relu": relu_attention}[kind]
+
+    def in_blocks(queries, keys, values):
+        return attend(queries, keys, values, 16, reset if resets else None)
+
+    def gradients(one):
+        def total(*inputs):
+            return (jax.vmap(one, (0, None, 0))(*inputs) * wanted).sum()
+
+        return jax.jit(jax.grad(total, (0, 1, 2)))(queries, keys, values)
+
+    plain = functools.partial(plain_attention, kind, reset=reset)
+    for ours, expected in zip(gradients(in_blocks), gradients(plain), strict=True):
+        assert abs(expected).max() > 0.1
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
 def test_the_released_model_has_the_papers_size():
     """70.6 thousand weights for 10 arms of 5 features (lin2023.md, Section 3.1). Ours
     has a shorter table of positions, and no constant and raw position in its input."""

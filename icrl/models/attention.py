@@ -8,17 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from icrl.config import TransformerConfig
-from icrl.models.attention_kernels import (
-    AttentionCache,
-    Weigh,
-    peek_cache,
-    products,
-    read_cache,
-)
+from icrl.models.attention_cache import AttentionCache, Weigh, peek_cache, read_cache
+from icrl.models.attention_kernels import Heads, products
 from icrl.models.base import linear, residual_std, weight_std
 from icrl.models.mixer import Mixer, segment_starts
-
-Heads = Float[Array, "heads time dim"]
 
 
 class Attention(Mixer):

@@ -1,7 +1,16 @@
-"""Causal attention over blocks of queries, and of one query over cached keys."""
+"""Causal attention over a whole context, a block of queries at a time.
 
-from collections.abc import Callable
-from typing import NamedTuple
+A block is compared with the keys up to its own end only: half the work of the full
+square. Scores are not kept for the gradient, which computes those of a block again: on
+processors this takes less time than to write them to memory and to read them there.
+
+Source: Dao et al. 2022, arXiv 2205.14135, Algorithm 1 and its appendix's gradient; here
+a tile has all keys that its queries see.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +18,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from icrl.models.mixer import segment_starts
 
-READ_STEPS = 8  # lengths of cache among which a step chooses what it reads
-MIN_READ = 16  # tokens; shorter reads save nothing
-UNSEEN = -1e30  # a score; -inf would make gradients NaN
+UNSEEN = -1e30  # a score, or what is added to it; -inf would make gradients NaN
 
-
-Weigh = Callable[[Array, Array], Array]  # (scores, position) -> weights
-
-
-class AttentionCache(NamedTuple):
-    """Keys and values of the tokens read so far; what stands behind is not read."""
-
-    # tokens stand last: a step multiplies along them, several times as fast
-    keys: Float[Array, "heads dim max_tokens"]
-    values: Float[Array, "heads dim max_tokens"]
-    length: Int[Array, ""]  # tokens in memory
+Heads = Float[Array, "heads time dim"]
+Starts = Int[Array, " time"]  # where each token's sequence begins
 
 
 def products(equation: str, left: Array, right: Array) -> Array:
@@ -33,16 +31,13 @@ def products(equation: str, left: Array, right: Array) -> Array:
 
 
 def softmax_attention(
-    queries: Float[Array, "heads time dim"],
-    keys: Float[Array, "heads time dim"],
-    values: Float[Array, "heads time dim"],
+    queries: Heads,
+    keys: Heads,
+    values: Heads,
     block: int,
     reset: Bool[Array, " time"] | None = None,
-) -> Float[Array, "heads time dim"]:
+) -> Heads:
     """softmax(mask(Q Kᵀ)) V, where each token sees itself and those before it.
-
-    A block of queries is compared with the keys up to its own end only: half the work
-    of the full square, and what is in hand stays in the processor's cache.
 
     Args:
         queries: already divided by sqrt(dim).
@@ -51,126 +46,216 @@ def softmax_attention(
         block: queries per block; it changes the speed and not the result.
         reset: true where a token begins a sequence of its own; None: nowhere.
     """
-    time = queries.shape[1]
-    starts = None if reset is None else segment_starts(reset)
-    # one column more sums the weights: dividing the mean afterwards spares two passes
-    # over the weights, one here and one in the gradient
-    values = jnp.pad(values, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-    mixed = []
-    for start in range(0, time, block):
-        end = min(start + block, time)
-        scores = products("hqd,hkd->hqk", queries[:, start:end], keys[:, :end])
-        seen = jnp.arange(end)[None, None] <= jnp.arange(start, end)[None, :, None]
-        if starts is not None:
-            seen &= jnp.arange(end)[None, None] >= starts[None, start:end, None]
-        scores = jnp.where(seen, scores, UNSEEN)
-        largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
-        weights = jnp.exp(scores - largest).astype(values.dtype)
-        sums = products("hqk,hkd->hqd", weights, values[:, :end])
-        mixed.append(sums[..., :-1] / sums[..., -1:])
-    return jnp.concatenate(mixed, axis=1).astype(values.dtype)
+    return _softmax(block, queries, keys, values, *_starts(reset))
 
 
 def relu_attention(
-    queries: Float[Array, "heads time dim"],
-    keys: Float[Array, "heads time dim"],
-    values: Float[Array, "heads time dim"],
+    queries: Heads,
+    keys: Heads,
+    values: Heads,
     block: int,
     reset: Bool[Array, " time"] | None = None,
-) -> Float[Array, "heads time dim"]:
-    """mask(relu(Q Kᵀ)) V / i for token i = 1, 2, ...; blocks as `softmax_attention`.
+) -> Heads:
+    """mask(relu(Q Kᵀ)) V / i for token i = 1, 2, ...; see `softmax_attention`.
 
     Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Definition of masked attention.
     """
-    time = queries.shape[1]
-    starts = None if reset is None else segment_starts(reset)
-    mixed = []
+    return _relu(block, queries, keys, values, *_starts(reset))
+
+
+def _starts(reset: Bool[Array, " time"] | None) -> tuple[Starts, ...]:
+    return () if reset is None else (jnp.maximum(segment_starts(reset), 0),)
+
+
+def _differentiable(
+    forward: Callable[..., tuple[Heads, tuple[Array, ...]]],
+    backward: Callable[..., tuple[Heads, Heads, Heads]],
+) -> Callable[..., Heads]:
+    """Attention with its own gradient.
+
+    Args:
+        forward: `(block, queries, keys, values, *starts) -> mixed, what is kept`.
+        backward: `(block, queries, keys, values, mixed, kept, gradient, *starts) ->
+            gradients of queries, keys and values`.
+    """
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+    def attend(block: int, *inputs: Array) -> Heads:
+        return _one_by_one(functools.partial(forward, block))(*inputs)[0]
+
+    def keep(block: int, *inputs: Array) -> tuple[Heads, Any]:
+        mixed, kept = _one_by_one(functools.partial(forward, block))(*inputs)
+        return mixed, (inputs, mixed, kept)
+
+    def gradients(block: int, saved: Any, gradient: Heads) -> tuple[Heads | None, ...]:
+        (queries, keys, values, *starts), mixed, kept = saved
+        found = _one_by_one(functools.partial(backward, block))(
+            queries, keys, values, mixed, kept, gradient, *starts
+        )
+        return (*found, *(None for _ in starts))
+
+    attend.defvjp(keep, gradients)
+    return attend
+
+
+def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; under `vmap`, on a processor, a loop that keeps scores in cache."""
+    looped = jax.custom_batching.custom_vmap(function)
+
+    @looped.def_vmap
+    def rule(size: int, is_batched: Any, *args: Any) -> tuple[Any, Any]:
+        del size
+        leaves, form = jax.tree.flatten(args)
+        batched = jax.tree.leaves(is_batched)
+        varying = [leaf for leaf, b in zip(leaves, batched, strict=True) if b]
+
+        def call(varying: list[Array]) -> Any:
+            rest = iter(varying)
+            chosen = zip(leaves, batched, strict=True)
+            return looped(*form.unflatten(next(rest) if b else x for x, b in chosen))
+
+        on_processor = jax.default_backend() == "cpu"
+        found = jax.lax.map(call, varying) if on_processor else jax.vmap(call)(varying)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return looped
+
+
+def _blocks(time: int, block: int) -> Iterator[slice]:
     for start in range(0, time, block):
-        end = min(start + block, time)
-        scores = products("hqd,hkd->hqk", queries[:, start:end], keys[:, :end])
-        at = jnp.arange(start, end)[None, :, None]
-        seen, count = jnp.arange(end)[None, None] <= at, at + 1
-        if starts is not None:
-            first = jnp.maximum(starts[None, start:end, None], 0)
-            seen, count = seen & (jnp.arange(end)[None, None] >= first), count - first
-        weights = jnp.where(seen, jax.nn.relu(scores), 0.0).astype(values.dtype)
-        sums = products("hqk,hkd->hqd", weights, values[:, :end])
-        mixed.append(sums / count)
-    return jnp.concatenate(mixed, axis=1).astype(values.dtype)
+        yield slice(start, min(start + block, time))
 
 
-def softmax_weights(
-    scores: Float[Array, "heads tokens"], position: Int[Array, ""]
-) -> Float[Array, "heads tokens"]:
-    """The weights of the tokens 0 to `position`; those of later ones are 0."""
-    seen = jnp.arange(scores.shape[1])[None] <= position
-    return jax.nn.softmax(jnp.where(seen, scores, UNSEEN), axis=-1)
+def _scores(
+    queries: Heads, keys: Heads, rows: slice, starts: tuple[Starts, ...]
+) -> Float[Array, "heads rows tokens"]:
+    """Scores of a block, about `UNSEEN` where the query does not see the key."""
+    tokens = jnp.arange(rows.stop)[None]
+    seen = tokens <= jnp.arange(rows.start, rows.stop)[:, None]
+    for start in starts:
+        seen &= tokens >= start[rows, None]
+    scores = products("hqd,hkd->hqk", queries[:, rows], keys[:, : rows.stop])
+    return scores + jnp.where(seen, 0.0, UNSEEN)[None]
 
 
-def relu_weights(
-    scores: Float[Array, "heads tokens"], position: Int[Array, ""]
-) -> Float[Array, "heads tokens"]:
-    """The same for attention without softmax: relu(scores) over their number."""
-    seen = jnp.arange(scores.shape[1])[None] <= position
-    return jnp.where(seen, jax.nn.relu(scores), 0.0) / (position + 1)
+def _forward_softmax(
+    block: int, queries: Heads, keys: Heads, values: Heads, *starts: Starts
+) -> tuple[Heads, tuple[Array, ...]]:
+    """Keeps the logarithm of each query's sum of exponentials."""
+    # one column more sums the weights: dividing the mean afterwards spares a pass
+    padded = jnp.pad(values, ((0, 0), (0, 0), (0, 1)), constant_values=1)
+    mixed, log_sums = [], []
+    for rows in _blocks(queries.shape[1], block):
+        scores = _scores(queries, keys, rows, starts)
+        largest = scores.max(axis=-1, keepdims=True)
+        weights = jnp.exp(scores - largest).astype(values.dtype)
+        sums = products("hqk,hkd->hqd", weights, padded[:, : rows.stop])
+        mixed.append(sums[..., :-1] / sums[..., -1:])
+        log_sums.append(largest + jnp.log(sums[..., -1:]))
+    whole = jnp.concatenate(mixed, axis=1).astype(values.dtype)
+    return whole, (jnp.concatenate(log_sums, axis=1),)
 
 
-def read_cache(
-    cache: AttentionCache, query: Float[Array, "heads dim"], weigh: Weigh
-) -> Float[Array, "heads dim"]:
-    """Attention of one query to the tokens in memory, of which its own is the last.
+def _backward_softmax(
+    block: int,
+    queries: Heads,
+    keys: Heads,
+    values: Heads,
+    mixed: Heads,
+    kept: tuple[Array, ...],
+    gradient: Heads,
+    *starts: Starts,
+) -> tuple[Heads, Heads, Heads]:
+    (log_sums,) = kept
+    exact = log_sums.dtype
+    along = (gradient.astype(exact) * mixed).sum(axis=-1, keepdims=True)
 
-    Reads the shortest of a few static lengths of the cache that holds them, so a step
-    early in a game is cheap.
+    def of_block(rows: slice, scores: Array, of_weights: Array) -> tuple[Array, Array]:
+        weights = jnp.exp(scores - log_sums[:, rows])
+        return weights, weights * (of_weights - along[:, rows])
+
+    return _backward(block, of_block, queries, keys, values, gradient, starts)
+
+
+def _forward_relu(
+    block: int, queries: Heads, keys: Heads, values: Heads, *starts: Starts
+) -> tuple[Heads, tuple[Array, ...]]:
+    mixed = []
+    for rows in _blocks(queries.shape[1], block):
+        scores = _scores(queries, keys, rows, starts)
+        weights = jax.nn.relu(scores).astype(values.dtype)
+        mixed.append(products("hqk,hkd->hqd", weights, values[:, : rows.stop]))
+    sums = jnp.concatenate(mixed, axis=1)
+    return (sums / _numbers(sums.shape[1], starts)).astype(values.dtype), ()
+
+
+def _numbers(time: int, starts: tuple[Starts, ...]) -> Int[Array, "1 time 1"]:
+    """How many tokens each query sees."""
+    return (jnp.arange(1, time + 1) - sum(starts))[None, :, None]
+
+
+def _backward_relu(
+    block: int,
+    queries: Heads,
+    keys: Heads,
+    values: Heads,
+    mixed: Heads,
+    kept: tuple[Array, ...],
+    gradient: Heads,
+    *starts: Starts,
+) -> tuple[Heads, Heads, Heads]:
+    del mixed, kept
+
+    def of_block(rows: slice, scores: Array, of_weights: Array) -> tuple[Array, Array]:
+        return jax.nn.relu(scores), jnp.where(scores > 0, of_weights, 0.0)
+
+    numbers = _numbers(gradient.shape[1], starts)
+    gradient = (gradient / numbers).astype(gradient.dtype)
+    return _backward(block, of_block, queries, keys, values, gradient, starts)
+
+
+def _backward(
+    block: int,
+    of_block: Callable[[slice, Array, Array], tuple[Array, Array]],
+    queries: Heads,
+    keys: Heads,
+    values: Heads,
+    gradient: Heads,
+    starts: tuple[Starts, ...],
+) -> tuple[Heads, Heads, Heads]:
+    """Gradients of queries, keys and values, from that of the result.
 
     Args:
-        cache: keys and values.
-        query: of the last token in it.
-        weigh: `(scores, position of the last token) -> weights`.
+        block: queries per block.
+        of_block: `(rows, scores, gradient of the weights) -> weights, gradient of the
+            scores`.
+        queries: as in `softmax_attention`.
+        keys: likewise.
+        values: likewise.
+        gradient: of the sums of values.
+        starts: of the tokens' sequences.
     """
-    position = cache.length - 1
-    max_tokens = cache.values.shape[2]
-    stride = max(MIN_READ, -(-max_tokens // READ_STEPS))
-    lengths = [*range(stride, max_tokens, stride), max_tokens]
+    time, dtype = queries.shape[1], values.dtype
+    of_queries, of_keys, of_values = [], [], []
+    for rows in _blocks(time, block):
+        scores = _scores(queries, keys, rows, starts)
+        of_weights = products("hqd,hkd->hqk", gradient[:, rows], values[:, : rows.stop])
+        weights, of_scores = of_block(rows, scores, of_weights)
+        weights, of_scores = weights.astype(dtype), of_scores.astype(dtype)
+        of_queries.append(products("hqk,hkd->hqd", of_scores, keys[:, : rows.stop]))
+        # tokens last: the sums run along them, three times as fast
+        rest = ((0, 0), (0, 0), (0, time - rows.stop))
+        part = products("hqk,hqd->hdk", of_scores, queries[:, rows])
+        of_keys.append(jnp.pad(part, rest))
+        part = products("hqk,hqd->hdk", weights, gradient[:, rows])
+        of_values.append(jnp.pad(part, rest))
+    found = jnp.concatenate(of_queries, axis=1), *map(_turned_sum, (of_keys, of_values))
+    return tuple(part.astype(dtype) for part in found)
 
-    def reader(length: int):
-        def read(cache: AttentionCache, position: Array, query: Array) -> Array:
-            keys, values = cache.keys[..., :length], cache.values[..., :length]
-            scores = products("hd,hdk->hk", query, keys)
-            weights = weigh(scores, position).astype(values.dtype)
-            return jnp.einsum("hk,hdk->hd", weights, values)
 
-        return read
-
-    return jax.lax.switch(
-        position // stride, [reader(n) for n in lengths], cache, position, query
-    )
+def _turned_sum(parts: list[Array]) -> Heads:
+    return sum(parts[1:], start=parts[0]).swapaxes(1, 2)
 
 
-def peek_cache(
-    cache: AttentionCache,
-    query: Float[Array, "heads dim"],
-    key: Float[Array, "heads dim"],
-    value: Float[Array, "heads dim"],
-    weigh: Weigh,
-) -> Float[Array, "heads dim"]:
-    """Attention of one query to the tokens in memory, and to its own token at last.
-
-    What `read_cache` gives once the token is written, but nothing is: under `vmap` over
-    tokens alone, all of them multiply the same keys and values.
-
-    Args:
-        cache: keys and values of the tokens before.
-        query: of the token, as its key and its value.
-        key: see `query`.
-        value: see `query`.
-        weigh: as in `read_cache`.
-    """
-    position = cache.length
-    scores = products("hd,hdk->hk", query, cache.keys)
-    own = products("hd,hd->h", query, key)
-    here = jnp.arange(scores.shape[1])[None] == position
-    weights = weigh(jnp.where(here, own[:, None], scores), position)
-    weights = weights.astype(value.dtype)
-    others = jnp.einsum("hk,hdk->hd", jnp.where(here, 0, weights), cache.values)
-    return others + weights[:, position, None] * value
+_softmax = _differentiable(_forward_softmax, _backward_softmax)
+_relu = _differentiable(_forward_relu, _backward_relu)

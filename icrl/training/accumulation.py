@@ -19,9 +19,8 @@ def value_and_grad_accumulated(
     """Value and gradient of `loss(model, batch)`, summed over micro-batches.
 
     It is `jax.value_and_grad(loss)(model, batch)` to the precision of a sum of
-    floats, for a loss that is a sum over examples: divide by the weight of the whole
-    batch inside `loss`, not by that of the part it is given. Saves memory, and time
-    where activations then stay in the processor's cache.
+    floats, for a loss that is a sum over examples. Saves memory, and time where
+    activations then stay in the processor's cache.
 
     Args:
         loss: sum over the examples that it is given.
@@ -46,10 +45,8 @@ def value_and_grad_accumulated(
             jnp.add, total, jax.value_and_grad(loss)(model, examples)
         ), None
 
-    # every part has its share of each device's examples, which lie side by side
     parts = jax.tree.map(
-        lambda leaf: leaf.reshape(part, size // part, *leaf.shape[1:]).swapaxes(0, 1),
-        batch,
+        lambda leaf: leaf.reshape(size // part, part, *leaf.shape[1:]), batch
     )
     zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, model))
     total, _ = jax.lax.scan(add, zero, parts)

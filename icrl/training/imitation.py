@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from envs.base import Key, require
 from icrl.agents import save_recipe
 from icrl.config import PretrainingConfig, TrainingConfig
-from icrl.devices import over_devices
+from icrl.devices import num_parts, sum_over_devices
 from icrl.pretraining import Example, Pretraining, imitation_loss
 from icrl.pretraining.dataset import Draw, source
 from icrl.pretraining.examples import cut
@@ -141,19 +141,24 @@ def imitation_learner(
         def step(
             state: ImitationState, key: Key, data: Any
         ) -> tuple[ImitationState, dict[str, Float[Array, ""]]]:
-            keys = over_devices(jax.random.split(key, config.batch_size))
-            batch = jax.vmap(stage.draw, (None, 0))(data, keys)
-            total_weight = jnp.sum(batch.weights)
+            def sums(given: tuple[Any, Any], keys: Key) -> tuple[Array, Any, Array]:
+                """The loss, its gradient and the weights, summed over examples."""
+                model, data = given
+                batch = jax.vmap(stage.draw, (None, 0))(data, keys)
 
-            def loss(model: Any, examples: Example) -> Float[Array, ""]:
-                def of_one(example: Example) -> Float[Array, ""]:
-                    return imitation_loss(model(example.tokens), example, tokenizer)[0]
+                def loss(model: Any, examples: Example) -> Float[Array, ""]:
+                    def of_one(example: Example) -> Float[Array, ""]:
+                        logits = model(example.tokens)
+                        return imitation_loss(logits, example, tokenizer)[0]
 
-                return jnp.sum(jax.vmap(of_one)(examples)) / total_weight
+                    return jnp.sum(jax.vmap(of_one)(examples))
 
-            value, grads = value_and_grad_accumulated(
-                loss, state.model, batch, micro_batch
-            )
+                found = value_and_grad_accumulated(loss, model, batch, micro_batch)
+                return *found, jnp.sum(batch.weights)
+
+            keys = jax.random.split(key, config.batch_size)
+            *found, weight = sum_over_devices(sums, (state.model, data), keys)
+            value, grads = jax.tree.map(lambda total: total / weight, found)
             updates, opt_state = optimizer.update(grads, state.opt_state, state.model)
             model = optax.apply_updates(state.model, updates)
             logged = {"loss": value, "gradient_norm": optax.tree.norm(grads)}
@@ -173,8 +178,10 @@ def imitation_learner(
 
 
 def _micro_batch(config: TrainingConfig, times: float) -> int | None:
-    """Examples per backward pass, where contexts are so many times shorter."""
+    """Examples of a backward pass on each device, of contexts so many times shorter."""
     if config.micro_batch is None:
         return None
-    most = min(int(config.micro_batch * times), config.batch_size)
-    return max(n for n in range(1, most + 1) if config.batch_size % n == 0)
+    parts = num_parts(config.batch_size)
+    share = config.batch_size // parts
+    most = min(max(1, int(config.micro_batch * times / parts)), share)
+    return max(n for n in range(1, most + 1) if share % n == 0)

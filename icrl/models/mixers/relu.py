@@ -4,7 +4,8 @@ from flax import nnx
 
 from icrl.config import TransformerConfig
 from icrl.models.attention import Attention
-from icrl.models.attention_kernels import relu_attention, relu_weights
+from icrl.models.attention_cache import relu_weights
+from icrl.models.attention_kernels import relu_attention
 from icrl.registries import MIXERS
 
 

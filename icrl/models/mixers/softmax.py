@@ -4,7 +4,8 @@ from flax import nnx
 
 from icrl.config import TransformerConfig
 from icrl.models.attention import Attention, Heads
-from icrl.models.attention_kernels import softmax_attention, softmax_weights
+from icrl.models.attention_cache import softmax_weights
+from icrl.models.attention_kernels import softmax_attention
 from icrl.registries import MIXERS
 
 
