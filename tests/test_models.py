@@ -163,10 +163,17 @@ def plain_attention(kind, queries, keys, values, reset):
     return weights @ values / (time - start + 1)[None, :, None]
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("resets", [(), (0, 9, 10, 33)])
 @pytest.mark.parametrize("kind", ["softmax", "relu"])
-def test_gradients_of_attention_are_those_of_the_whole_square(kind, resets):
-    """Of contexts side by side, whose keys are shared, in blocks that do not divide."""
+def test_gradients_of_attention_are_those_of_the_whole_square(
+    kind, resets, backend, monkeypatch
+):
+    """Of contexts side by side, whose keys are shared, in blocks that do not divide.
+
+    On a processor they come one after another, elsewhere at once.
+    """
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     given = jax.random.normal(jax.random.key(0), (4, 3, 2, TIME, 4))
     queries, keys, values, wanted = given[0], given[1, 0], given[2], given[3]
     reset = jnp.zeros(TIME, bool).at[jnp.array(resets, int)].set(True)

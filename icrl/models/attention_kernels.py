@@ -79,8 +79,7 @@ def _differentiable(
             gradients of queries, keys and values`.
     """
 
-    @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-    def attend(block: int, *inputs: Array) -> Heads:
+    def mix(block: int, *inputs: Array) -> Heads:
         return _one_by_one(functools.partial(forward, block))(*inputs)[0]
 
     def keep(block: int, *inputs: Array) -> tuple[Heads, Any]:
@@ -94,6 +93,7 @@ def _differentiable(
         )
         return (*found, *(None for _ in starts))
 
+    attend: Any = jax.custom_vjp(mix, nondiff_argnums=(0,))
     attend.defvjp(keep, gradients)
     return attend
 
@@ -109,13 +109,15 @@ def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
         batched = jax.tree.leaves(is_batched)
         varying = [leaf for leaf, b in zip(leaves, batched, strict=True) if b]
 
-        def call(varying: list[Array]) -> Any:
+        def call(one: Callable[..., Any], varying: list[Array]) -> Any:
             rest = iter(varying)
             chosen = zip(leaves, batched, strict=True)
-            return looped(*form.unflatten(next(rest) if b else x for x, b in chosen))
+            return one(*form.unflatten(next(rest) if b else x for x, b in chosen))
 
-        on_processor = jax.default_backend() == "cpu"
-        found = jax.lax.map(call, varying) if on_processor else jax.vmap(call)(varying)
+        if jax.default_backend() == "cpu":
+            found = jax.lax.map(functools.partial(call, looped), varying)
+        else:
+            found = jax.vmap(functools.partial(call, function))(varying)
         return found, jax.tree.map(lambda _: True, found)
 
     return looped
@@ -249,12 +251,15 @@ def _backward(
         of_keys.append(jnp.pad(part, rest))
         part = products("hqk,hqd->hdk", weights, gradient[:, rows])
         of_values.append(jnp.pad(part, rest))
-    found = jnp.concatenate(of_queries, axis=1), *map(_turned_sum, (of_keys, of_values))
-    return tuple(part.astype(dtype) for part in found)
+    return (
+        jnp.concatenate(of_queries, axis=1).astype(dtype),
+        _sum(of_keys).swapaxes(1, 2).astype(dtype),
+        _sum(of_values).swapaxes(1, 2).astype(dtype),
+    )
 
 
-def _turned_sum(parts: list[Array]) -> Heads:
-    return sum(parts[1:], start=parts[0]).swapaxes(1, 2)
+def _sum(parts: list[Array]) -> Array:
+    return functools.reduce(jnp.add, parts)
 
 
 _softmax = _differentiable(_forward_softmax, _backward_softmax)

@@ -137,25 +137,11 @@ def imitation_learner(
     def step_of(stage: Stage) -> Step:
         longest = stages[-1].num_tokens
         micro_batch = _micro_batch(config, longest / stage.num_tokens)
+        sums = _sums(stage.draw, tokenizer, micro_batch)
 
         def step(
             state: ImitationState, key: Key, data: Any
         ) -> tuple[ImitationState, dict[str, Float[Array, ""]]]:
-            def sums(given: tuple[Any, Any], keys: Key) -> tuple[Array, Any, Array]:
-                """The loss, its gradient and the weights, summed over examples."""
-                model, data = given
-                batch = jax.vmap(stage.draw, (None, 0))(data, keys)
-
-                def loss(model: Any, examples: Example) -> Float[Array, ""]:
-                    def of_one(example: Example) -> Float[Array, ""]:
-                        logits = model(example.tokens)
-                        return imitation_loss(logits, example, tokenizer)[0]
-
-                    return jnp.sum(jax.vmap(of_one)(examples))
-
-                found = value_and_grad_accumulated(loss, model, batch, micro_batch)
-                return *found, jnp.sum(batch.weights)
-
             keys = jax.random.split(key, config.batch_size)
             *found, weight = sum_over_devices(sums, (state.model, data), keys)
             value, grads = jax.tree.map(lambda total: total / weight, found)
@@ -175,6 +161,33 @@ def imitation_learner(
         num_tokens=sum(config.batch_size * s.num_steps * s.num_tokens for s in stages),
         earlier=tuple(earlier),
     )
+
+
+def _sums(
+    draw: Draw, tokenizer: Tokenizer, micro_batch: int | None
+) -> Callable[[tuple[Any, Any], Key], tuple[Array, Any, Array]]:
+    """`((model, data), keys)` -> loss, its gradient and weights, summed over examples.
+
+    Args:
+        draw: makes an example of each key.
+        tokenizer: of the examples.
+        micro_batch: examples of a backward pass; None: all.
+    """
+
+    def sums(given: tuple[Any, Any], keys: Key) -> tuple[Array, Any, Array]:
+        model, data = given
+        batch = jax.vmap(draw, (None, 0))(data, keys)
+
+        def loss(model: Any, examples: Example) -> Float[Array, ""]:
+            def of_one(example: Example) -> Float[Array, ""]:
+                return imitation_loss(model(example.tokens), example, tokenizer)[0]
+
+            return jnp.sum(jax.vmap(of_one)(examples))
+
+        value, grads = value_and_grad_accumulated(loss, model, batch, micro_batch)
+        return value, grads, jnp.sum(batch.weights)
+
+    return sums
 
 
 def _micro_batch(config: TrainingConfig, times: float) -> int | None:
