@@ -54,16 +54,18 @@ def run(run, config: lin2023.DecisionConfig):
 
 
 CPU = lin2023.DecisionConfig(
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
     tokenizer="step",
     model=TransformerConfig(num_layers=3, mixer=("relu",)),
-    training=muon_training(5000, lengths=(25, 75), micro_batch=4),
+    training=muon_training(8000, lengths=(25, 75), micro_batch=4),
     pretraining=POSTERIOR_DRAWS,
+    num_tasks=8000,
 )
 PUBLISHED = dataclasses.replace(
     CPU,
     seeds=(0, 1),
     training=cosine_training(8000, 1e-2, micro_batch=4),
+    num_tasks=4000,
     pretraining=DecisionPretrainingConfig(num_examples=80_000),
 )
 EXPERIMENT = lin2023.experiment(

@@ -42,12 +42,13 @@ def run(run, config: lin2023.Config):
 
 
 CPU = lin2023.Config(
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
     tokenizer="step_features",
     model=TransformerConfig(
         num_layers=3, mixer=("relu",), activation="gated", hidden=64, head="features"
     ),
-    training=muon_training(5000, 1e-2, lengths=(25, 75), micro_batch=4),
+    training=muon_training(6000, 1e-2, lengths=(25, 75), micro_batch=4),
+    num_tasks=16_000,
 )
 EXPERIMENT = lin2023.experiment(__name__, run, PANELS, CPU, "35 min on 2 cores")
 
