@@ -133,8 +133,9 @@ def test_the_command_freezes_what_an_experiment_takes_and_no_more(
         assert word in card, word
     recipe = other(changes={"horizon": 10})
     dataset.check(choices(recipe, behaviour="dirichlet_point_mass", dataset=data))
+    words = ["--pretraining.labels", "optimal", "--pretraining.dataset", data]
     with pytest.raises(SystemExit) as stop:
-        cli.main(["run", "dpt_expert_bias", "smoke", "--pretraining.dataset", data])
+        cli.main(["run", "dpt_expert_bias", "smoke", *words])
     assert stop.value.code == 2
     said = capsys.readouterr().err
     assert "behaviour is 'dirichlet_point_mass' there and" in said
