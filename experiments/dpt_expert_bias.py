@@ -12,7 +12,7 @@ published labels, trained as long.
 Source: Lee et al. 2023, arXiv 2306.14892, Figure 3c (500 transitions). Preset
 `published` has the published labels, and their optimiser, for both.
 Command: icrl run dpt_expert_bias cpu
-Cost: about 15 minutes on 2 cores (cpu, H=100, 2 training seeds of 2 models).
+Cost: about 15 minutes on 2 cores (cpu, H=100, 3 training seeds of 3 models).
 Expect: at 100 % expert data the biased model errs least and the plain DPT is as blind
 as the posterior; at 0 % the order turns.
 """

@@ -22,9 +22,10 @@ Source: Lin, Bai and Mei 2023, arXiv 2310.08566, the ablation of the distributio
 in Section 5 and its appendix; the heuristic is ours. The paper compares independent
 simulations; here all play the same tasks with the same noise.
 Command: icrl run lin_distribution_ratio cpu
-Cost: about 15 minutes on 2 free cores (cpu, 4 models of 1 training seed).
-Expect (cpu): regret 12.5 for alpha = 0 and 10.8 for the others, in order, beside
-Thompson sampling's 10.6; alpha = 0 leaves at step 21 [19, 22], predicted 23.
+Cost: about 15 minutes on 2 free cores (cpu, 4 models of 3 training seeds).
+Expect (reference run so far: 1 seed, AdamW): regret 12.5 for alpha = 0 and 10.8 for the
+others, in order, beside Thompson sampling's 10.6; alpha = 0 leaves at step 21 [19, 22],
+predicted 23.
 """
 
 import dataclasses

@@ -13,13 +13,14 @@ text (its code shows a number), the MLP can multiply, and one shared map scores 
 arms.
 After 13 million tokens its loss is 0.39 with all three and 1.1 with the first alone.
 Command: icrl run lin_linear_bandit cpu
-Cost: about 35 minutes on 2 free cores (cpu, 2 training seeds).
-Expect (cpu): final regret (34.2) 3 % above LinUCB's (33.2; the paper's model: 20 %), by
-argmax 12 %. It equals LinUCB in what it earns, not in what it does: on its own
-histories 69 % of its actions are not those that LinUCB would take. There LinUCB would
-explore: the arms it would pull are worse by 0.77 on average, those of the model by
-0.18. The model has learnt what LinUCB does on LinUCB's histories, and once it has
-neglected an arm it does not see that LinUCB would go back to it.
+Cost: about 35 minutes on 2 free cores (cpu, 5 training seeds).
+Expect (reference run so far: 2 seeds, AdamW): final regret (34.2) 3 % above LinUCB's
+(33.2; the paper's model: 20 %), by argmax 12 %. It equals LinUCB in what it earns, not
+in what it does: on its own histories 69 % of its actions are not those that LinUCB
+would take. There LinUCB would explore: the arms it would pull are worse by 0.77 on
+average, those of the model by 0.18. The model has learnt what LinUCB does on LinUCB's
+histories, and once it has neglected an arm it does not see that LinUCB would go back to
+it.
 """
 
 from icrl import cli, lin2023, study

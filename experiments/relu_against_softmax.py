@@ -11,12 +11,12 @@ Sizes are equal but for the biases of queries, keys and values, which ReLU atten
 not (1 % of its weights), and for its output map, which it lacks with one head, as in
 the released code (another 8 %): the table counts them. One learning rate serves all.
 Command: icrl run relu_against_softmax cpu
-Cost: about 25 minutes on 2 free cores (cpu, 8 models of 2 training seeds).
-Expect (cpu): no difference with four heads: regret 8.33 (ReLU) and 8.37 (softmax)
-beside Thompson sampling's 8.36, 5.29 and 5.30 beside UCB's 5.29; softmax is a little
-nearer to its target. With the one head of the released code softmax still learns (8.41,
-5.40) and ReLU does not (11.5, 6.4; seeds differ much). Labels are Thompson sampling's
-probabilities.
+Cost: about 25 minutes on 2 free cores (cpu, 8 models of 3 training seeds).
+Expect (reference run so far: 2 seeds, AdamW): no difference with four heads: regret
+8.33 (ReLU) and 8.37 (softmax) beside Thompson sampling's 8.36, 5.29 and 5.30 beside
+UCB's 5.29; softmax is a little nearer to its target. With the one head of the released
+code softmax still learns (8.41, 5.40) and ReLU does not (11.5, 6.4; seeds differ much).
+Labels are Thompson sampling's probabilities.
 """
 
 import dataclasses

@@ -22,6 +22,8 @@ UNSEEN = -1e30  # a score, or what is added to it; -inf would make gradients NaN
 
 Heads = Float[Array, "heads time dim"]
 Starts = Int[Array, " time"]  # where each token's sequence begins
+# (rows, scores, gradient of the weights) -> weights, gradient of the scores
+OfBlock = Callable[[slice, Array, Array], tuple[Array, Array]]
 
 
 def products(equation: str, left: Array, right: Array) -> Array:
@@ -69,14 +71,13 @@ def _starts(reset: Bool[Array, " time"] | None) -> tuple[Starts, ...]:
 
 def _differentiable(
     forward: Callable[..., tuple[Heads, tuple[Array, ...]]],
-    backward: Callable[..., tuple[Heads, Heads, Heads]],
+    prepare: Callable[..., tuple[Heads, OfBlock]],
 ) -> Callable[..., Heads]:
     """Attention with its own gradient.
 
     Args:
         forward: `(block, queries, keys, values, *starts) -> mixed, what is kept`.
-        backward: `(block, queries, keys, values, mixed, kept, gradient, *starts) ->
-            gradients of queries, keys and values`.
+        prepare: as in `_backward`.
     """
 
     def mix(block: int, *inputs: Array) -> Heads:
@@ -88,7 +89,7 @@ def _differentiable(
 
     def gradients(block: int, saved: Any, gradient: Heads) -> tuple[Heads | None, ...]:
         (queries, keys, values, *starts), mixed, kept = saved
-        found = _one_by_one(functools.partial(backward, block))(
+        found = _one_by_one(functools.partial(_backward, prepare, block))(
             queries, keys, values, mixed, kept, gradient, *starts
         )
         return (*found, *(None for _ in starts))
@@ -158,25 +159,18 @@ def _forward_softmax(
     return whole, (jnp.concatenate(log_sums, axis=1),)
 
 
-def _backward_softmax(
-    block: int,
-    queries: Heads,
-    keys: Heads,
-    values: Heads,
-    mixed: Heads,
-    kept: tuple[Array, ...],
-    gradient: Heads,
-    *starts: Starts,
-) -> tuple[Heads, Heads, Heads]:
+def _of_softmax(
+    mixed: Heads, kept: tuple[Array, ...], gradient: Heads, starts: tuple[Starts, ...]
+) -> tuple[Heads, OfBlock]:
+    del starts
     (log_sums,) = kept
-    exact = log_sums.dtype
-    along = (gradient.astype(exact) * mixed).sum(axis=-1, keepdims=True)
+    along = (gradient.astype(log_sums.dtype) * mixed).sum(axis=-1, keepdims=True)
 
     def of_block(rows: slice, scores: Array, of_weights: Array) -> tuple[Array, Array]:
         weights = jnp.exp(scores - log_sums[:, rows])
         return weights, weights * (of_weights - along[:, rows])
 
-    return _backward(block, of_block, queries, keys, values, gradient, starts)
+    return gradient, of_block
 
 
 def _forward_relu(
@@ -196,7 +190,21 @@ def _numbers(time: int, starts: tuple[Starts, ...]) -> Int[Array, "1 time 1"]:
     return (jnp.arange(1, time + 1) - sum(starts))[None, :, None]
 
 
-def _backward_relu(
+def _of_relu(
+    mixed: Heads, kept: tuple[Array, ...], gradient: Heads, starts: tuple[Starts, ...]
+) -> tuple[Heads, OfBlock]:
+    del mixed, kept
+
+    def of_block(rows: slice, scores: Array, of_weights: Array) -> tuple[Array, Array]:
+        del rows
+        return jax.nn.relu(scores), jnp.where(scores > 0, of_weights, 0.0)
+
+    numbers = _numbers(gradient.shape[1], starts)
+    return (gradient / numbers).astype(gradient.dtype), of_block
+
+
+def _backward(
+    prepare: Callable[..., tuple[Heads, OfBlock]],
     block: int,
     queries: Heads,
     keys: Heads,
@@ -206,37 +214,21 @@ def _backward_relu(
     gradient: Heads,
     *starts: Starts,
 ) -> tuple[Heads, Heads, Heads]:
-    del mixed, kept
-
-    def of_block(rows: slice, scores: Array, of_weights: Array) -> tuple[Array, Array]:
-        return jax.nn.relu(scores), jnp.where(scores > 0, of_weights, 0.0)
-
-    numbers = _numbers(gradient.shape[1], starts)
-    gradient = (gradient / numbers).astype(gradient.dtype)
-    return _backward(block, of_block, queries, keys, values, gradient, starts)
-
-
-def _backward(
-    block: int,
-    of_block: Callable[[slice, Array, Array], tuple[Array, Array]],
-    queries: Heads,
-    keys: Heads,
-    values: Heads,
-    gradient: Heads,
-    starts: tuple[Starts, ...],
-) -> tuple[Heads, Heads, Heads]:
     """Gradients of queries, keys and values, from that of the result.
 
     Args:
+        prepare: `(mixed, kept, gradient, starts)` -> the gradient of the sums of
+            values, and what is done with a block.
         block: queries per block.
-        of_block: `(rows, scores, gradient of the weights) -> weights, gradient of the
-            scores`.
         queries: as in `softmax_attention`.
         keys: likewise.
         values: likewise.
-        gradient: of the sums of values.
+        mixed: the result.
+        kept: what the forward pass kept beside it.
+        gradient: of the result.
         starts: of the tokens' sequences.
     """
+    gradient, of_block = prepare(mixed, kept, gradient, starts)
     time, dtype = queries.shape[1], values.dtype
     of_queries, of_keys, of_values = [], [], []
     for rows in _blocks(time, block):
@@ -262,5 +254,5 @@ def _sum(parts: list[Array]) -> Array:
     return functools.reduce(jnp.add, parts)
 
 
-_softmax = _differentiable(_forward_softmax, _backward_softmax)
-_relu = _differentiable(_forward_relu, _backward_relu)
+_softmax = _differentiable(_forward_softmax, _of_softmax)
+_relu = _differentiable(_forward_relu, _of_relu)
