@@ -64,3 +64,24 @@ def test_packed_arrays_are_updated_as_they_would_be_one_by_one(name):
         theirs, expected = plain.update(grads, expected, params)
         for key in shapes:
             np.testing.assert_allclose(updates[key], theirs[key], rtol=2e-4, atol=1e-7)
+
+
+def test_a_schedule_gives_every_stage_an_equal_part_of_it():
+    config = TrainingConfig(**SETTINGS | {"weight_decay": 0.0}, schedule="linear")
+    params, grads = jnp.ones(3), jnp.ones(3)
+
+    def rates(stage_ends):
+        """Of each step: Adam's update is the rate, where gradients are all the same."""
+        optimizer = make_optimizer(config, stage_ends)
+        state, found = optimizer.init(params), []
+        for _ in range(config.num_steps):
+            updates, state = optimizer.update(grads, state, params)
+            found.append(-float(updates[0]))
+        return np.array(found)
+
+    along_steps = 0.02 * (1 - np.arange(50) / 50)
+    np.testing.assert_allclose(rates(()), along_steps, rtol=1e-4)
+    np.testing.assert_allclose(rates([50]), along_steps, rtol=1e-4)
+    # 40 steps on short contexts, 10 on contexts of four times their length
+    read = np.interp(np.arange(50), [0, 40, 50], [0, 25, 50])
+    np.testing.assert_allclose(rates([40, 50]), 0.02 * (1 - read / 50), rtol=1e-4)

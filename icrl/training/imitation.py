@@ -128,7 +128,8 @@ def imitation_learner(
         tokenizer: of the examples.
         config: batch size and optimiser.
     """
-    optimizer = make_optimizer(config)
+    ends = list(itertools.accumulate(stage.num_steps for stage in stages))
+    optimizer = make_optimizer(config, ends)
 
     def init(key: Key) -> ImitationState:
         model = make_model(key)
@@ -152,7 +153,6 @@ def imitation_learner(
 
         return step
 
-    ends = itertools.accumulate(stage.num_steps for stage in stages)
     *earlier, (_, last) = zip(ends, map(step_of, stages), strict=True)
     return Learner(
         init,

@@ -1,5 +1,6 @@
 """The optimiser of a training config."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,7 +14,9 @@ from icrl.config import TrainingConfig
 ORTHOGONALIZED = ((3.4445, -4.7750, 2.0315),) * 5
 
 
-def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
+def make_optimizer(
+    config: TrainingConfig, stage_ends: Sequence[int] = ()
+) -> optax.GradientTransformation:
     """AdamW or Muon with warm-up, a schedule and gradient clipping.
 
     Muon makes the update of each matrix orthogonal, so that all of its directions learn
@@ -32,6 +35,8 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     }[config.schedule]
     warmup = optax.linear_schedule(0.0, peak, max(1, config.warmup_steps))
     schedule = optax.join_schedules([warmup, after], [config.warmup_steps])
+    if len(stage_ends) > 1:
+        schedule = _along_tokens(schedule, stage_ends)
     betas, decay = (config.beta1, config.beta2), config.weight_decay
     optimizer = {
         "adamw": lambda: optax.adamw(schedule, *betas, weight_decay=decay),
@@ -48,6 +53,13 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     if config.clip_norm is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
     return packed(optimizer)
+
+
+def _along_tokens(schedule: optax.Schedule, ends: Sequence[int]) -> optax.Schedule:
+    """The same schedule over tokens, of which every stage reads as many."""
+    steps = jnp.array([0, *ends], jnp.float32)
+    read = jnp.linspace(0.0, steps[-1], len(steps))
+    return lambda count: schedule(jnp.interp(count, steps, read))
 
 
 def packed(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
