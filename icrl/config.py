@@ -235,7 +235,8 @@ class TrainingConfig:
     beta2: float = 0.999  # decay of Adam's mean of squared gradients
     clip_norm: float | None = None  # largest norm of the gradient; None: not clipped
     # steps of shorter contexts, ascending, that are learnt from before whole ones; each
-    # length reads as many tokens; see `icrl.training.imitation.plan`
+    # length reads as many tokens and has an equal part of the schedule; see
+    # `icrl.training.imitation.plan`
     lengths: tuple[int, ...] = ()
     # speed only: trajectories per backward pass; of shorter ones, as many tokens
     micro_batch: int | None = None
