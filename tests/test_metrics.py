@@ -11,7 +11,7 @@ from icrl.errors import RunError
 from icrl.evaluation.playing import over_tasks
 from icrl.runs import metrics
 from icrl.runs.metrics import MetricsLog, Preemption, Progress, read_metrics
-from icrl.runs.runtime import enable_compilation_cache
+from icrl.runs.runtime import compiled_anew, enable_compilation_cache
 
 
 def steps(path):
@@ -159,6 +159,39 @@ def test_the_compilation_cache_is_where_the_environment_says(tmp_path, monkeypat
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache")
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_compiling_anew_neither_reads_nor_fills_the_cache(tmp_path):
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    settings = {
+        "jax_enable_compilation_cache": True,
+        "jax_compilation_cache_dir": str(tmp_path),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+
+    def use(settings):
+        for name, value in settings.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+    def compile_one():
+        jax.clear_caches()
+        jax.jit(lambda x: 3 * x + 7)(1.0)
+        return len(list(tmp_path.iterdir()))
+
+    try:
+        use(settings)
+        with compiled_anew():
+            assert compile_one() == 0
+        assert compile_one() > 0
+        with pytest.raises(KeyError), compiled_anew():
+            raise KeyError
+        assert jax.config.jax_enable_compilation_cache
+    finally:
+        use(before)
 
 
 def test_no_compilation_cache_where_nothing_can_be_written(tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """The process around a run: what JAX should keep from one to the next."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
@@ -25,3 +27,21 @@ def enable_compilation_cache() -> pathlib.Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return folder
+
+
+@contextlib.contextmanager
+def compiled_anew() -> Iterator[None]:
+    """Within it nothing is read from the cache of compiled programs, or kept there."""
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    def use(cache: bool) -> None:
+        jax.config.update("jax_enable_compilation_cache", cache)
+        compilation_cache.reset_cache()  # what is in use is settled once, until then
+
+    before = bool(jax.config.values["jax_enable_compilation_cache"])
+    use(False)
+    try:
+        yield
+    finally:
+        use(before)
