@@ -32,8 +32,8 @@ def train(
 
     Args:
         contexts: tokens [contexts, time, token] and labels [contexts, time, actions].
-        held_out: the same, on which the loss is measured (nats a decision); the time
-            that this takes is not counted.
+        held_out: the same, on which the loss is measured (nats a decision, from the
+            first pull on); the time that this takes is not counted.
         seconds: of training.
         num_looks: at the loss, evenly spaced.
         threads: of PyTorch.
@@ -66,10 +66,12 @@ def train(
     @torch.no_grad()
     def held_out_loss() -> float:
         found = [
-            functional.cross_entropy(model(x).flatten(0, 1), y.flatten(0, 1))
+            functional.cross_entropy(
+                model(x)[:, 1:].flatten(0, 1), y[:, 1:].flatten(0, 1), reduction="sum"
+            )
             for x, y in zip(shown.split(250), wanted.split(250), strict=True)
         ]
-        return float(torch.stack(found).mean())
+        return float(torch.stack(found).sum()) / wanted[:, 1:, 0].numel()
 
     spent, steps = 0.0, 0
     for look in range(1, num_looks + 1):

@@ -8,13 +8,13 @@ trained on (2c), Bernoulli bandits (appendix), and the loss against its floor.
 The exact posterior under the training prior, kept frozen, stands beside the model in
 every panel. Its regret under noise shift, and in Bernoulli bandits, is the prediction
 for an ideal DPT. Labels are the mean of 8 draws of the best arm from the posterior;
-`dpt_optimal_labels` has the published ones, the best arm, and as long a training, in
-which most contexts are short (`--training.lengths`).
+`dpt_optimal_labels` has the published ones, the best arm, and as long a training. Both
+train on shorter contexts first (`--training.lengths`).
 
 Source: Lee et al. 2023, arXiv 2306.14892, Figure 2 and the Bernoulli panels of its
 appendix. Ours differs where the paper's code is wrong: four heads that are heads, no
 absolute positions, the loss at the empty context too. `long` has its 500 pulls, and
-`paper` its sizes, too; `published` has its labels and optimiser, at 100 pulls.
+`paper` its sizes, too; `published` has its labels, and AdamW, at 100 pulls.
 Command: icrl run dpt_bandit cpu
 Cost: about 11 minutes on 2 cores (cpu, H=100, 5 training seeds of 2 models), and 90
 (long, H=500: two thirds of them the training).

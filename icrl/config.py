@@ -227,7 +227,7 @@ class TrainingConfig:
     batch_size: int = 64  # trajectories per step
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: of matrices alone
     learning_rate: float = 1e-3  # at its peak
-    warmup_steps: int = 0  # linear, from zero
+    warmup_steps: int = 0  # linear, from zero; of the schedule, as below
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # after warm-up
     final_fraction: float = 0.0  # of the peak, where the schedule ends
     weight_decay: float = 1e-4  # decoupled, on all parameters, as in the DPT code

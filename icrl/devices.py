@@ -14,8 +14,8 @@ from envs.base import Key
 def sum_over_devices(function: Callable[[Any, Key], Any], whole: Any, keys: Key) -> Any:
     """`function(whole, keys)`, a sum over the keys, of which each device has a part.
 
-    Devices wait for each other once, when their sums are added. Where they do not
-    divide the keys, as many parts are made as do, and some devices do the same.
+    Devices wait for each other once, when their sums are added. The keys are cut into
+    as many parts as divide both them and the devices; further devices repeat a part.
     """
     parts = num_parts(keys.shape[0])
     if parts == 1:

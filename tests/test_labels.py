@@ -151,8 +151,17 @@ def test_labels_that_would_move_the_minimum_are_refused(labels):
     rooms = Recipe(family="DarkRoom-AD-v0", tokenizer="step")
     with pytest.raises(ValueError, match="prior is wider than the training half of a"):
         pretraining_of(rooms, labels)
-    uniform = recipe_of("LinearBandit-Lin2023-v0")  # no closed posterior
-    with pytest.raises(ValueError, match=r"posterior_of_rewards.*theta_prior 'normal'"):
+
+
+@pytest.mark.parametrize(
+    "labels", ["posterior", "posterior_draws", "posterior_of_rewards"]
+)
+def test_a_family_without_a_closed_posterior_is_refused(labels):
+    uniform = recipe_of("LinearBandit-Lin2023-v0")
+    said = (
+        "labels must be optimal, or posterior_of_rewards of a posterior that is given"
+    )
+    with pytest.raises(ValueError, match=f"{said}, as .*theta_prior 'normal'"):
         pretraining_of(uniform, labels)
 
 

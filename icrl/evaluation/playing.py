@@ -28,8 +28,9 @@ from icrl.runs.metrics import Progress
 
 # By name; an algorithm plays as it is, or is made from each task.
 Agents: TypeAlias = Mapping[str, Agent | Algorithm | Callable[[Task], Algorithm]]
-# On a processor, so few that most of what agents remember stays in its cache: a model's
-# step takes half as long as beside 250 (500 pulls, 2 layers of width 32).
+# On a processor, so few, each played by all seeds, that more of what agents remember
+# stays in its cache: a model's step takes half as long as beside 250 (500 pulls, 3 to 5
+# seeds of 2 layers of width 32).
 TASKS_ON_A_CORE = 16
 TASKS, AGENTS, CONTEXTS = Purpose.TASKS, Purpose.AGENTS, Purpose.CONTEXTS
 

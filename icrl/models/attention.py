@@ -163,7 +163,8 @@ class Attention(Mixer):
             return jnp.roll(self.weigh(visible, last - first), first, axis=-1)
 
         weight = jax.vmap(weights)(scores, first, state.length + time)
-        return products("qhk,hdk->hqd", weight.astype(values.dtype), whole.values)
+        mixed = products("qhk,hdk->hqd", weight.astype(values.dtype), whole.values)
+        return mixed.astype(values.dtype)
 
 
 def _append(

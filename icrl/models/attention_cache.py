@@ -16,7 +16,7 @@ Weigh = Callable[[Array, Array], Array]  # (scores, position) -> weights
 
 
 class AttentionCache(NamedTuple):
-    """Keys and values of the tokens read so far; what stands behind is not read."""
+    """Keys and values of the tokens read so far; later columns are masked."""
 
     # tokens stand last: a step multiplies along them, several times as fast
     keys: Float[Array, "heads dim max_tokens"]
@@ -82,7 +82,8 @@ def peek_cache(
     """Attention of one query to the tokens in memory, and to its own token at last.
 
     What `read_cache` gives once the token is written, but nothing is: under `vmap` over
-    tokens alone, all of them multiply the same keys and values.
+    tokens alone, all of them multiply the same keys and values. The memory must have
+    room for one token more; it is not checked.
 
     Args:
         cache: keys and values of the tokens before.

@@ -1,8 +1,8 @@
 """Causal attention over a whole context, a block of queries at a time.
 
 A block is compared with the keys up to its own end only: half the work of the full
-square. Scores are not kept for the gradient, which computes those of a block again: on
-processors this takes less time than to write them to memory and to read them there.
+square. Scores are not stored: the backward pass computes them again, block by block,
+which takes less time than to write them to memory and to read them there.
 
 Source: Dao et al. 2022, arXiv 2205.14135, Algorithm 1 and its appendix's gradient; here
 a tile has all keys that its queries see.
@@ -42,7 +42,7 @@ def softmax_attention(
     """softmax(mask(Q Kᵀ)) V, where each token sees itself and those before it.
 
     Args:
-        queries: already divided by sqrt(dim).
+        queries: for softmax, already divided by sqrt(dim).
         keys: what they are compared with.
         values: what is averaged.
         block: queries per block; it changes the speed and not the result.
@@ -58,7 +58,7 @@ def relu_attention(
     block: int,
     reset: Bool[Array, " time"] | None = None,
 ) -> Heads:
-    """mask(relu(Q Kᵀ)) V / i for token i = 1, 2, ...; see `softmax_attention`.
+    """mask(relu(Q Kᵀ)) V / i for token i = 1, 2, ...; arguments as above.
 
     Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Definition of masked attention.
     """
@@ -145,7 +145,7 @@ def _forward_softmax(
     block: int, queries: Heads, keys: Heads, values: Heads, *starts: Starts
 ) -> tuple[Heads, tuple[Array, ...]]:
     """Keeps the logarithm of each query's sum of exponentials."""
-    # one column more sums the weights: dividing the mean afterwards spares a pass
+    # a column of ones also sums the weights; dividing the sums afterwards saves a pass
     padded = jnp.pad(values, ((0, 0), (0, 0), (0, 1)), constant_values=1)
     mixed, log_sums = [], []
     for rows in _blocks(queries.shape[1], block):
@@ -237,7 +237,7 @@ def _backward(
         weights, of_scores = of_block(rows, scores, of_weights)
         weights, of_scores = weights.astype(dtype), of_scores.astype(dtype)
         of_queries.append(products("hqk,hkd->hqd", of_scores, keys[:, : rows.stop]))
-        # tokens last: the sums run along them, three times as fast
+        # with tokens last these products are three times as fast as with them first
         rest = ((0, 0), (0, 0), (0, time - rows.stop))
         part = products("hqk,hqd->hdk", of_scores, queries[:, rows])
         of_keys.append(jnp.pad(part, rest))

@@ -85,8 +85,9 @@ def decision_expert(
     kind, shown = options.labels, {"empty_context": options.empty_context}
     if kind == "optimal":
         return optimal_expert(**shown), kind
+    without = "optimal, or posterior_of_rewards of a posterior that is given"
     if kind == "posterior_of_rewards":
-        rewards = posterior or _exact(family, "labels='optimal', or give a posterior")
+        rewards = posterior or _exact(family, without)
         return probabilities_expert(rewards, **shown), "posterior of the rewards"
     rule = "labels must be optimal, or posterior_of_rewards, another target, as {}"
     informed = sees_the_task or not isinstance(context, Algorithm)
@@ -94,7 +95,7 @@ def decision_expert(
     listed = isinstance(tasks, FiniteTasks)
     reason = "the prior is wider than the training half of a finite family"
     require(not listed, rule.format(reason), kind)
-    _exact(family, "optimal, or posterior_of_rewards, another target")
+    _exact(family, without)
     sampler = exact_posterior_sampling(family, rough=True)
     if kind == "posterior":
         return probabilities_expert(sampler, **shown), kind

@@ -159,6 +159,7 @@ def state_query_pretraining(
     num_steps = recipe.num_episodes * family.horizon
     named = (collect is None) == (behaviour == "independent_pairs")
     require(named, "behaviour must say how contexts are collected", behaviour)
+    sees_the_task = collect is not None
     if collect is None:
         collect = independent_pairs(family, num_steps)
     plain = decision_pretraining(
@@ -167,7 +168,7 @@ def state_query_pretraining(
         options,
         behaviour=behaviour,
         posterior=posterior,
-        sees_the_task=collect is not None,
+        sees_the_task=sees_the_task,
     )
     num_queries = None if tokenizer.query == "first" else num_steps + 1
     return plain._replace(

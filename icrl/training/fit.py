@@ -93,11 +93,12 @@ def fit(
         data: what `learner.step` reads; an argument of the jitted step, not a constant.
         name: tells models apart where a run trains several.
         look: what is asked of the models at every checkpoint, for each seed; the log
-            has it, and `train_seconds`: what all steps took so far, with compiling and
-            without looks.
+            has it, and `train_seconds`: what all steps took so far, with compiling
+            (again after a resume) and without looks.
 
     Raises:
-        RunError: if every seed diverged, or a checkpoint or weight file is unreadable.
+        RunError: if every seed of a group diverged, or a checkpoint or weight file is
+            unreadable.
         SystemExit: after SIGTERM or SIGINT, once a checkpoint is saved.
     """
     fitter = _Fitter(
@@ -153,11 +154,12 @@ class _Fitter(NamedTuple):
             progress.say("compiling")
             # as the steps give it back: of another place, it would compile them twice
             initial = jax.jit(jax.vmap(self._initial), out_shardings=on_every_device())
-            state = initial(roots)
+            earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
+            train_seconds, started = max(earlier, default=0.0), time.perf_counter()
+            state = jax.block_until_ready(initial(roots))
+            train_seconds += time.perf_counter() - started
             if first:
                 state = checkpoints.restore(first, state)
-            earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
-            train_seconds = max(earlier, default=0.0)
             for step in range(first, self.num_steps, self.steps_per_call):
                 steps = next(program for until, program in programs if step < until)
                 started = time.perf_counter()
@@ -167,9 +169,10 @@ class _Fitter(NamedTuple):
                 train_seconds += time.perf_counter() - started
                 means = {k: np.asarray(v).mean(axis=1) for k, v in logged.items()}
                 _require_alive(alive, state, group, checkpoints)
-                if self.look is not None and step % self.checkpoint_every == 0:
-                    means |= self.look(self.learner.model(state.learner))
+                if self.look is not None:
                     means["train_seconds"] = round(train_seconds, 3)
+                    if step % self.checkpoint_every == 0:
+                        means |= self.look(self.learner.model(state.learner))
                 log.log(step, **means)
                 progress.update(step, loss=float(means["loss"][alive].mean()))
                 stop = preemption.requested
