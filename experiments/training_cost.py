@@ -18,6 +18,8 @@ Expect: (no reference run yet).
 """
 
 import dataclasses
+import functools
+import importlib
 
 from icrl import cli, study
 from icrl.config import (
@@ -26,6 +28,7 @@ from icrl.config import (
     cosine_training,
     muon_training,
 )
+from icrl.drawing.costs import draw_costs
 from icrl.panels import Drawing
 
 STYLES = {
@@ -37,25 +40,12 @@ STYLES = {
 }
 
 
-def draw_costs(ax, summary, arrays):
-    """Draws the loss above its floor over seconds of training, and the target."""
-    from icrl.drawing import figures
-
-    del summary
-    for agent in figures.names_in(arrays, "cost/", "/excess"):
-        seconds, excess = (arrays[f"cost/{agent}/{x}"] for x in ("seconds", "excess"))
-        for number, values in enumerate(excess):
-            style = STYLES[agent] if number == 0 else {"color": STYLES[agent]["color"]}
-            ax.plot(seconds[number], values, marker="o", markersize=3, **style)
-    target = float(arrays["cost/target"])
-    ax.axhline(target, color="0.6", linewidth=1, label=f"target, {target:g} nats")
-    ax.set(xscale="log", yscale="log", xlabel="seconds of training")
-    ax.set_ylabel("loss above the least possible (nats)")
-    figures.order_legend(ax)
-
-
 PANELS = [
-    Drawing(name="cost", title="what a minute of training buys", function=draw_costs)
+    Drawing(
+        name="cost",
+        title="what a minute of training buys",
+        function=functools.partial(draw_costs, styles=STYLES),
+    )
 ]
 
 
@@ -152,14 +142,14 @@ def _held_out(config: Config, recipe):
     from icrl.pretraining.experts import probabilities_expert
 
     family = recipe.make_family()
+    exact = exact_posterior_sampling(family)
     pretraining = _pretraining(config, recipe, "optimal")._replace(
         tasks=family.split().test,
-        expert=probabilities_expert(exact_posterior_sampling(family)),
+        expert=probabilities_expert(exact, empty_context=False),
     )
     keys = jax.random.split(evaluation_key(config.root_seed), config.num_contexts)
     examples = jax.jit(jax.vmap(lambda key: sample(pretraining, key)))(keys)
-    floor = float(jnp.sum(entr(examples.labels[:, 1:]), axis=-1).mean())
-    return examples._replace(weights=examples.weights.at[:, 0].set(0.0)), floor
+    return examples, float(jnp.sum(entr(examples.labels[:, 1:]), axis=-1).mean())
 
 
 def _look(pretraining, held_out, floor: float):
@@ -183,7 +173,7 @@ def _look(pretraining, held_out, floor: float):
 
 
 def _read_curve(run, group, name: str):
-    """Seconds of training [looks], and the excess [seeds, looks], of a group."""
+    """Seconds of training, and the excess, at each look at a group of one seed."""
     import numpy as np
 
     from icrl.runs.metrics import read_metrics
@@ -191,7 +181,7 @@ def _read_curve(run, group, name: str):
     lines = read_metrics(run.metrics_path(group, name))
     lines = [line for line in lines if "excess" in line]
     seconds = np.array([line["train_seconds"] for line in lines])
-    return seconds, np.array([line["excess"] for line in lines]).T
+    return seconds, np.array([line["excess"][0] for line in lines])
 
 
 def _published_dpt():
@@ -201,13 +191,12 @@ def _published_dpt():
         ValueError: if it or PyTorch is not here.
     """
     try:
-        from benchmarks import published_dpt
+        return importlib.import_module("benchmarks.published_dpt")
     except ImportError as error:
         raise ValueError(
             "published needs PyTorch (the extra 'benchmark') and a clone of the "
             f"repository, or --no-published, got {error}"
         ) from error
-    return published_dpt
 
 
 def _published_curve(kept, config: Config, recipe, held_out, floor: float):
@@ -242,7 +231,7 @@ def _published_curve(kept, config: Config, recipe, held_out, floor: float):
                 break
         files.write_json(kept, {"looks": looks})
     seconds, excess = np.array(looks).T
-    return seconds, excess[None]
+    return seconds, excess
 
 
 def _add(numbers, config: Config, agent: str, curves) -> None:
@@ -255,20 +244,15 @@ def _add(numbers, config: Config, agent: str, curves) -> None:
 
     from icrl.evaluation.numbers import add_values
 
-    times, reached = [], []
-    for seconds, excess in curves:
-        for values in excess:
-            time, is_reached = seconds_to(config.target, seconds, values)
-            times.append(time)
-            reached.append(is_reached)
-    seconds = np.concatenate([np.tile(s, (len(e), 1)) for s, e in curves])
-    excess = np.concatenate([e for _, e in curves])
+    found = [seconds_to(config.target, *curve) for curve in curves]
+    times, reached = (np.array(values) for values in zip(*found, strict=True))
+    seconds, excess = (np.array(values) for values in zip(*curves, strict=True))
     numbers.arrays[f"cost/{agent}/seconds"] = seconds
     numbers.arrays[f"cost/{agent}/excess"] = excess
-    of_seeds = {"seconds_to_target": np.array(times), "final_excess": excess[:, -1]}
+    of_seeds = {"seconds_to_target": times, "final_excess": excess[:, -1]}
     for metric, values in of_seeds.items():
         # one unit a seed: the contexts are the same for all
-        known = {"tasks": config.num_contexts, "reached": all(reached)}
+        known = {"tasks": config.num_contexts, "reached": bool(reached.all())}
         add_values(numbers, "cost", agent, metric, values[:, None], **known)
 
 
