@@ -59,7 +59,7 @@ CPU = lin2023.DecisionConfig(
     model=TransformerConfig(num_layers=3, mixer=("relu",)),
     training=muon_training(8000, lengths=(25, 75), micro_batch=4),
     pretraining=POSTERIOR_DRAWS,
-    num_tasks=8000,
+    num_tasks=16_000,
 )
 PUBLISHED = dataclasses.replace(
     CPU,
