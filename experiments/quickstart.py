@@ -10,8 +10,8 @@ Source: Lee et al. 2023, arXiv 2306.14892, Figure 2b, at 50 of its 500 pulls. Pr
 `published` has the published labels, and their optimiser.
 Command: make quickstart, or icrl run quickstart
 Cost: about 2 minutes on 2 cores (3 training seeds of 2 models).
-Expect: final regret of the DPT within 3 % of exact posterior sampling (about 4.8), with
-the published labels 10 to 20 % above it; UCB at 5.3, the empirical mean at 3.7 (greed
+Expect: final regret of the DPT within 3 % of exact posterior sampling (4.8), with the
+published labels 10 to 20 % above it; UCB at 5.3, the empirical mean at 3.7 (greed
 pays over 50 pulls, not over 500).
 """
 
