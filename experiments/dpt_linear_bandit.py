@@ -14,7 +14,8 @@ Command: icrl run dpt_linear_bandit cpu
 Cost: about 12 minutes on 2 free cores (cpu, H=100, 3 training seeds of 2 models).
 Expect (cpu): the DPT's regret (3.6 at 100 pulls) within 8 % of exact posterior
 sampling's (3.4), far below its source's (14.3); with the published labels and as long a
-training 4.5; argmax play can get stuck on one arm.
+training 4.5; argmax play can get stuck on one arm. (The reference so far is of a
+schedule that ran along steps, not tokens.)
 """
 
 import dataclasses
