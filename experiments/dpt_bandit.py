@@ -28,6 +28,7 @@ labels 11.5; the loss 0.002 nats above its floor. Argmax play gets stuck on one 
 """
 
 import dataclasses
+import functools
 
 from icrl import cli, study
 from icrl.config import (
@@ -115,7 +116,8 @@ def run(run, config: Config):
     scores = {}
     for panel, tested in played.items():
         agents = online if panel == "online" else shifted
-        scores[panel] = study.Evaluation(config, tested.split().test).online(agents)
+        test = study.Evaluation(config, tested.split().test)
+        scores[panel] = functools.partial(test.online, agents)
     for panel, tested in (("offline", family), ("offline_bernoulli", bernoulli)):
         offline = {
             # offline, the paper plays the likeliest arm
@@ -126,8 +128,10 @@ def run(run, config: Config):
             "empirical_mean": make("empirical_mean", tested, explore_first=False),
         }
         test = study.Evaluation(config, tested.split().test)
-        scores[panel] = test.offline(make("dirichlet_point_mass", tested), offline)
-    scores["loss"] = study.Evaluation(config, family.split().test).losses(dpt, exact)
+        data = make("dirichlet_point_mass", tested)
+        scores[panel] = functools.partial(test.offline, data, offline)
+    test = study.Evaluation(config, family.split().test)
+    scores["loss"] = functools.partial(test.losses, dpt, exact)
     return scores
 
 

@@ -41,7 +41,9 @@ def experiment(
     Args:
         module: `__name__` of the script. Its file names the experiment, and the first
             line of its header is the question.
-        run: `(run, config) -> {panel: scores}`; trains by `train`, plays, scores.
+        run: `(run, config) -> {panel: scores}`; trains by `train`, plays, scores. In
+            place of scores it may return a function of nothing that plays the panel:
+            a run that is stopped then goes on behind the panels that it has played.
         panels: what the scores become, in the order in which they are drawn.
         smoke: changes to the preset of seconds that `smoke_preset` makes of cpu.
         columns: of the figure.
@@ -275,7 +277,9 @@ def finish(run: Any, panels: Sequence[Panel], scores: Any) -> None:
             f"beside {sorted(known)}"
         )
     found = numbers.join(
-        table if isinstance(table, numbers.Numbers) else known[name].numbers(table)
+        _played(run, known[name], table)
+        if callable(table)
+        else _numbers(known[name], table)
         for name, table in scores.items()
     )
     _require_drawn(panels, scores, found)
@@ -284,6 +288,30 @@ def finish(run: Any, panels: Sequence[Panel], scores: Any) -> None:
         if row["seeds"]:
             row["given"] = ["one training seed"] * (row["seeds"] == 1) + shared
     run.finish(found.rows, found.arrays, found.finals)
+
+
+def _numbers(panel: Panel, scores: Any) -> Any:
+    """Returns the `Numbers` of a panel's scores, which may be such already."""
+    from icrl.evaluation.numbers import Numbers
+
+    return scores if isinstance(scores, Numbers) else panel.numbers(scores)
+
+
+def _played(run: Any, panel: Panel, play: Callable[[], Any]) -> Any:
+    """Returns the `Numbers` of a panel: those of before, or what `play` returns."""
+    from icrl.evaluation.numbers import Numbers
+    from icrl.runs import kept
+
+    made_for = {"experiment": run.experiment.name, "seeds": list(run.config.seeds)}
+    found = kept.kept(run.folder, panel.name, made_for)
+    if found is not None:
+        print(f"{panel.name}: played before", file=sys.stderr, flush=True)
+        return Numbers(*found)
+    print(f"{panel.name}: playing", file=sys.stderr, flush=True)
+    numbers = _numbers(panel, play())
+    parts = (numbers.rows, numbers.arrays, numbers.finals)
+    kept.keep(run.folder, panel.name, made_for, parts)
+    return numbers
 
 
 def _require_drawn(panels: Sequence[Panel], scores: Any, found: Any) -> None:

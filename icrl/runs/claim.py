@@ -14,7 +14,7 @@ from typing import IO, TypeAlias
 
 from icrl.config import ExperimentConfig
 from icrl.errors import RunError
-from icrl.runs import files, provenance, serialization
+from icrl.runs import files, kept, provenance, serialization
 
 SeedGroup: TypeAlias = tuple[int, ...]  # a seed group: trains together; at least one
 
@@ -59,6 +59,7 @@ class Claim:
         return (
             is_begun(self.folder, self.added, self.groups)
             or any(path.stat().st_size for path in logs)
+            or (self.folder / kept.FOLDER).exists()
             or (bool(self._made) and (self.folder / "summary.json").exists())
         )
 

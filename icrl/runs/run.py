@@ -5,6 +5,7 @@
         env.json       versions and devices
         metrics.jsonl  one line per logged chunk of training
         checkpoints/   newest and best; weights/ holds a safetensors file per seed
+        panels/        what is played already, while more is to be played
         summary.json, figure.npz, scores.npz, regret.png, regret.pdf
         DONE           last of all: the seeds that the summary covers
 
@@ -23,7 +24,7 @@ from typing import Any
 from icrl.config import ExperimentConfig
 from icrl.errors import RunError
 from icrl.experiment import Experiment
-from icrl.runs import claim, files, saved, serialization, tables
+from icrl.runs import claim, files, kept, saved, serialization, tables
 from icrl.runs.claim import Claim, SeedGroup
 
 SECONDS = {"wall_seconds": float}
@@ -124,6 +125,7 @@ class Run:
         saved.write_numbers(self.folder, summary, arrays, finals or {})
         saved.draw(self.experiment, self.folder)
         files.write_json(self.folder / "DONE", {"seeds": self.config.seeds})
+        kept.clear(self.folder)
         self.done = True
 
     def print_table(self) -> None:
