@@ -70,7 +70,10 @@ class TransformerConfig:
     num_heads: int = 4  # of attention; they divide the width
     hidden: int | None = None  # units of an MLP; None: four times the width
     mixer: tuple[str, ...] = ("softmax",)  # of block 0, 1, ..., repeated; see MIXERS
+    memory: int = 64  # tokens before its own that a token sees (mixer relative)
     join: str = "add"  # how a block adds to the stream; see JOINS
+    join_bias: float | None = None  # of a gate; None: as its source has it
+    rectify: bool = False  # ReLU of what a mixer or an MLP says, before the join
     # linear: a row of weights for each action; features: one shared map scores every
     # action by the features that the token shows
     head: Literal["linear", "features"] = "linear"
@@ -91,7 +94,8 @@ class TransformerConfig:
 
     def __post_init__(self):
         check_fields(self)
-        for name in ("width", "num_layers", "num_heads", "hidden", "query_block"):
+        sizes = ("width", "num_layers", "num_heads", "hidden", "memory", "query_block")
+        for name in sizes:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be positive, got {value}")

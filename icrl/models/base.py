@@ -142,6 +142,12 @@ def layer_norm(width: int, *, dtype: str = "float32", rngs: nnx.Rngs) -> nnx.Lay
     return nnx.LayerNorm(width, epsilon=1e-5, dtype=exact, param_dtype=exact, rngs=rngs)
 
 
+def gate_bias(config: TransformerConfig, default: float) -> nnx.Param:
+    """Makes the bias of a join's gate: the config's, or else that of its source."""
+    bias = default if config.join_bias is None else config.join_bias
+    return nnx.Param(jnp.full(config.width, bias, at_least_float32(config.dtype)))
+
+
 def weight_std(config: TransformerConfig) -> float | None:
     """Deviation of a block's weights: 0.02 if `init` is "gpt2", else by fan-in."""
     return 0.02 if config.init == "gpt2" else None

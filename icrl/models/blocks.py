@@ -55,7 +55,7 @@ class Block(nnx.Module):
 
     def __init__(self, config: TransformerConfig, mixer: str, *, rngs: nnx.Rngs):
         normed = config.norm != "none"
-        self.norm = config.norm
+        self.norm, self.rectify = config.norm, config.rectify
         self.norm_mixer = _norm(config, rngs) if normed else None
         self.mixer = MIXERS[mixer](config, rngs=rngs)
         self.join_mixer = JOINS[config.join](config, rngs=rngs)
@@ -73,21 +73,32 @@ class Block(nnx.Module):
         remember: int = 0,
     ) -> tuple[Float[Array, "time width"], State | None]:
         """Mixes tokens, then features; arguments as `Mixer`'s."""
-        mixed, state = self.mixer(
-            self._before(self.norm_mixer, x),
+        mixed, state = self.mixer.mix_stream(
+            x,
+            self._norm_before_mixer,
             state,
             reset=reset,
             length=length,
             remember=remember,
         )
-        x = self._after(self.norm_mixer, self.join_mixer(x, mixed))
-        made = self.mlp(self._before(self.norm_mlp, x))
+        x = self._after(self.norm_mixer, self.join_mixer(x, self._rectified(mixed)))
+        made = self._rectified(self.mlp(self._before(self.norm_mlp, x)))
         return self._after(self.norm_mlp, self.join_mlp(x, made)), state
+
+    def recall(self, memory: State) -> State:
+        """Returns the mixer's state in which one plays on from a memory of training."""
+        return self.mixer.recall(memory, self._norm_before_mixer)
 
     @property
     def beside_mixer(self) -> tuple[nnx.Module, ...]:
         """The parts that map each token by itself."""
         return self.join_mixer, self.mlp, self.join_mlp
+
+    def _norm_before_mixer(self, x: Array) -> Array:
+        return self._before(self.norm_mixer, x)
+
+    def _rectified(self, said: Array) -> Array:
+        return nnx.relu(said) if self.rectify else said
 
     def _before(self, norm: nnx.LayerNorm | None, x: Array) -> Array:
         return norm(x) if norm is not None and self.norm == "pre" else x

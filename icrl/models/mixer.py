@@ -5,7 +5,8 @@ every token updates, is a `Recurrence`: write `init_state` and `update`. Anythin
 is a `Mixer`: write `init_state` and `__call__`.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from icrl.models.base import State
+
+Norm: TypeAlias = Callable[[Array], Array]  # of a block, before its mixer
 
 
 class Mixer(nnx.Module):
@@ -48,6 +51,29 @@ class Mixer(nnx.Module):
                 for a query. A memory that is given keeps its own room.
         """
         raise NotImplementedError
+
+    def mix_stream(
+        self,
+        stream: Float[Array, "time width"],
+        norm: Norm,
+        state: State | None = None,
+        *,
+        reset: Bool[Array, " time"] | None = None,
+        length: Int[Array, ""] | None = None,
+        remember: int = 0,
+    ) -> tuple[Float[Array, "time width"], State | None]:
+        """Mixes the normed stream; for a mixer that remembers the stream itself."""
+        how = {"reset": reset, "length": length, "remember": remember}
+        return self(norm(stream), state, **how)
+
+    def init_memory(self, max_tokens: int) -> State:
+        """Returns the memory of no tokens that segments of a training hand on."""
+        return self.init_state(max_tokens)
+
+    def recall(self, memory: State, norm: Norm) -> State:
+        """Returns the state in which one plays on from a memory of training."""
+        del norm
+        return memory
 
     def state_floats(self, tokens: int) -> int:
         """Numbers in the memory of `tokens` tokens."""

@@ -143,6 +143,25 @@ class Transformer(nnx.Module):
         mixers = tuple(block.mixer.init_state(self.max_tokens) for block in blocks)
         return TransformerState(position=jnp.zeros((), jnp.int32), mixers=mixers)
 
+    def init_memory(self) -> TransformerState:
+        """Returns the memory of no tokens that segments of a training hand on.
+
+        `features` takes it and returns the next; `recall` makes of it a cache.
+        """
+        blocks = [self.blocks[block] for block in self.config.depths]
+        mixers = tuple(block.mixer.init_memory(self.max_tokens) for block in blocks)
+        return TransformerState(position=jnp.zeros((), jnp.int32), mixers=mixers)
+
+    def recall(self, memory: TransformerState) -> TransformerState:
+        """Returns the cache in which one plays on from a memory of training.
+
+        It belongs to these weights, as every cache does: after an update of the weights
+        it is made anew.
+        """
+        blocks = [self.blocks[block] for block in self.config.depths]
+        mixers = (b.recall(m) for b, m in zip(blocks, memory.mixers, strict=True))
+        return memory._replace(mixers=tuple(mixers))
+
     def step(
         self,
         cache: TransformerState,

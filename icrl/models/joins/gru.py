@@ -6,10 +6,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from icrl.config import TransformerConfig
-from icrl.models.base import at_least_float32, linear
+from icrl.models.base import gate_bias, linear
 from icrl.registries import JOINS
-
-BIAS = 2.0  # of the update gate: it begins nearly closed
 
 
 @JOINS.register("gru")
@@ -31,7 +29,7 @@ class GruGate(nnx.Module):
             return linear(width, count * width, bias=False, dtype=dtype, rngs=rngs)
 
         self.of_said, self.of_stream, self.of_reset = maps(3), maps(2), maps(1)
-        self.bias = nnx.Param(jnp.full(width, BIAS, at_least_float32(dtype)))
+        self.bias = gate_bias(config, 2.0)
 
     def __call__(
         self, stream: Float[Array, "time width"], said: Float[Array, "time width"]
