@@ -213,6 +213,15 @@ def reference(name, mixer, x):
             candidate = np.tanh(c_x + r * (c_h + mixer.candidate_bias[...]))
             state = z * state + (1 - z) * candidate
             outputs.append(state @ mixer.combine.kernel[...])
+    if name == "lstm":
+        cell, hidden = np.zeros(32), np.zeros(32)
+        kernel, bias = mixer.project_in.kernel[...], mixer.project_in.bias[...]
+        for row in x:
+            sums = row @ kernel + bias + hidden @ mixer.recurrent[...]
+            i, f, o = (1 / (1 + np.exp(-v)) for v in np.split(sums, 4)[:3])
+            cell = f * cell + i * np.tanh(np.split(sums, 4)[3])
+            hidden = o * np.tanh(cell)
+            outputs.append(hidden @ mixer.combine.kernel[...])
     if name == "linear":
         sums, total = np.zeros((4, 8, 8)), np.zeros((4, 8))
         for row in x:
@@ -225,7 +234,7 @@ def reference(name, mixer, x):
     return np.stack(outputs)
 
 
-@pytest.mark.parametrize("name", ["mean", "gru", "linear"])
+@pytest.mark.parametrize("name", ["mean", "gru", "lstm", "linear"])
 def test_a_recurrence_is_its_equation(name):
     config = TransformerConfig(num_layers=1, query_block=16)
     mixer = MIXERS[name](config, rngs=nnx.Rngs(3))
@@ -238,9 +247,10 @@ def test_a_recurrence_is_its_equation(name):
 
 
 def test_recurrent_weights_are_orthogonal_for_each_gate():
-    mixer = MIXERS["gru"](TransformerConfig(), rngs=nnx.Rngs(0))
-    for gate in np.split(np.asarray(mixer.recurrent[...]), 3, axis=1):
-        np.testing.assert_allclose(gate @ gate.T, np.eye(32), atol=1e-5)
+    for name, number in (("gru", 3), ("lstm", 4)):
+        mixer = MIXERS[name](TransformerConfig(), rngs=nnx.Rngs(0))
+        for gate in np.split(np.asarray(mixer.recurrent[...]), number, axis=1):
+            np.testing.assert_allclose(gate @ gate.T, np.eye(32), atol=1e-5)
 
 
 def test_the_feature_map_of_linear_attention_keeps_its_gradient():
@@ -250,12 +260,40 @@ def test_the_feature_map_of_linear_attention_keeps_its_gradient():
     np.testing.assert_allclose(slope, [1, 1, 1, 1, 0.25], atol=1e-6)
 
 
-def test_a_gate_lets_little_through_at_first():
-    gate = JOINS["gru"](TransformerConfig(), rngs=nnx.Rngs(0))
-    stream = jax.random.normal(jax.random.key(0), (500, 32))
-    silent = gate(stream, jnp.zeros_like(stream))
-    carried = (silent * stream).sum() / (stream**2).sum()
-    assert 0.75 < carried < 0.95  # 1 - σ(-2) = 0.88 of the stream, and a candidate
+OPENED = 1 / (1 + np.exp(2.0)), 1 / (1 + np.exp(1.0))  # σ(-2), σ(-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "carried", "let_in"),
+    [
+        ("add", 1.0, 1.0),
+        ("gru", 1 - OPENED[0], None),
+        ("input", 0.5, 1.0),
+        ("output", 1.0, OPENED[1]),
+        ("highway", 1 - OPENED[1], OPENED[1]),
+        ("sigtanh", 1.0, None),
+    ],
+)
+def test_a_gate_carries_the_stream_at_first(name, carried, let_in):
+    """Shares by regression on both, small enough that gates stand at their biases."""
+    config = TransformerConfig(width=64)
+    gate = JOINS[name](config, rngs=nnx.Rngs(0))
+    x, y = 0.05 * jax.random.normal(jax.random.key(0), (2, 4000, 64))
+    found = jnp.linalg.lstsq(jnp.stack([x.ravel(), y.ravel()], 1), gate(x, y).ravel())
+    np.testing.assert_allclose(found[0][0], carried, rtol=0.05)
+    if let_in is not None:
+        np.testing.assert_allclose(found[0][1], let_in, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", [name for name in JOINS.names() if name != "add"])
+def test_the_bias_of_a_gate_is_the_configs(name):
+    config = TransformerConfig(join_bias=30.0)
+    x, y = jax.random.normal(jax.random.key(0), (2, 20, 32))
+    out = JOINS[name](config, rngs=nnx.Rngs(0))(x, y)
+    if name == "input":  # it has none
+        assert abs(out - x).max() > 0.1
+    else:
+        np.testing.assert_allclose(out, x, atol=1e-5)
 
 
 def test_two_seeds_side_by_side_are_each_alone():
@@ -291,6 +329,8 @@ def test_costs_of_states_and_steps_are_those_of_the_table():
         "relu": (2 * 50 * 32, 4 * 32**2 + 2 * 50 * 32),
         "linear": (32 * 8 + 32, 4 * 32**2 + 3 * 32 * 8),
         "gru": (32, 7 * 32**2),
+        "lstm": (2 * 32, 9 * 32**2),
+        "relative": (2 * 50 * 32, 4 * 32**2 + 3 * 50 * 32),
         "mean": (33, 32),
         "identity": (0, 0),
     }
