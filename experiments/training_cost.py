@@ -13,8 +13,10 @@ Source: ours; the published recipe is that of Lee et al. 2023, arXiv 2306.14892,
 its code, with its data for nothing (`benchmarks/published_dpt.py`). It needs PyTorch
 and a clone of the repository (the extra `benchmark`); `--no-published` leaves it out.
 Command: icrl run training_cost cpu
-Cost: about 75 minutes on 2 cores, 60 of them the published recipe (an estimate).
-Expect: (no reference run yet).
+Cost: 55 minutes on one core, 34 of them the published recipe (60 at most).
+Expect: ours at the target after 23 seconds, of which 18 compile; hard labels with AdamW
+after 129 (5.6 times as long), with Muon after 118; the published recipe after 2,018 (87
+times; one seed).
 """
 
 import dataclasses
@@ -286,7 +288,7 @@ CPU = Config(
         micro_batch=16,
         checkpoint_every=100,
     ),
-).takes("about 75 min on 2 cores, 60 of them the published recipe")
+).takes("55 min on one core, 34 of them the published recipe")
 SMOKE = {"published": False}
 EXPERIMENT = study.experiment(
     __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="cost"

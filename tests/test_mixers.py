@@ -1,4 +1,7 @@
-"""Every registered mixer keeps the contract, in every way to read a sequence."""
+"""Every registered mixer keeps the contract, in every way to read a sequence.
+
+Over 300 lines: what each mixer is by its equation stands beside the contract.
+"""
 
 import dataclasses
 import functools

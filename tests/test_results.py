@@ -6,6 +6,8 @@ Over 300 lines: one test after another, each a file and what may happen to it.
 import dataclasses
 import json
 import multiprocessing
+import pathlib
+import subprocess
 import zipfile
 
 import numpy as np
@@ -129,6 +131,15 @@ def test_two_processes_cannot_write_to_one_folder(tmp_path, same_machine):
         other.start()
         assert "is in use by process" in said.get(timeout=60)
         other.join()
+
+
+def test_a_run_knows_the_commit_of_its_source():
+    root = pathlib.Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        pytest.skip("the source is no git repository")
+    words = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert (provenance._git_commit() or "").removesuffix("+") == commit.strip()
 
 
 def test_seconds_add_up_over_sessions(tmp_path):

@@ -6,6 +6,8 @@ import platform
 import subprocess
 from typing import Any
 
+from icrl.packages import BESIDE
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 DECISIVE = (*PACKAGES, "device", "device_count", "processor")  # for an exact resume
 
@@ -38,11 +40,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def _git_commit() -> str | None:
     """The commit of this source tree, marked "+" if files differ; None outside git."""
-    source = pathlib.Path(__file__).parent.parent
-    if not (source / ".git").exists():
+    if not (BESIDE / ".git").exists():
         return None  # an installed package; the folder around it may be any repository
-    commit = _git(source, "rev-parse", "HEAD")
-    changed = _git(source, "status", "--porcelain", "--untracked-files=no")
+    commit = _git(BESIDE, "rev-parse", "HEAD")
+    changed = _git(BESIDE, "status", "--porcelain", "--untracked-files=no")
     return commit and commit + ("+" if changed else "")
 
 
