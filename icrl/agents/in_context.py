@@ -17,6 +17,18 @@ class Context(NamedTuple):
     cache: Any  # the model's: it holds every token so far
     memory: Any  # the tokenizer's
     step: Int[Array, ""]  # of the episode; the same for all that are vmapped
+    logits: Float[Array, " actions"]  # of the last decision; zeros before any
+
+
+def begin_context(cache: Any, tokenizer: Tokenizer) -> Context:
+    """Returns the context of a model that begins with this cache."""
+    num_actions = tokenizer.family.num_actions
+    return Context(
+        cache=cache,
+        memory=tokenizer.init(),
+        step=jnp.zeros((), jnp.int32),
+        logits=jnp.zeros(num_actions),
+    )
 
 
 def in_context(
@@ -57,11 +69,7 @@ def in_context(
         return context._replace(cache=cache, memory=memory), logits
 
     def init() -> Context:
-        return Context(
-            cache=model.init_cache(),
-            memory=tokenizer.init(),
-            step=jnp.zeros((), jnp.int32),
-        )
+        return begin_context(model.init_cache(), tokenizer)
 
     def begin_episode(key: Array, context: Context) -> Context:
         del key
@@ -69,6 +77,7 @@ def in_context(
 
     def act(key: Array, context: Context, obs: Any) -> tuple[Context, Array]:
         context, logits = look(context, obs)
+        context = context._replace(logits=logits.astype(context.logits.dtype))
         if greedy:
             return context, jnp.argmax(logits)
         return context, jax.random.categorical(key, logits)
@@ -85,7 +94,7 @@ def in_context(
                 lambda cache: cache,
                 cache,
             )
-        return Context(cache=cache, memory=memory, step=context.step + 1)
+        return context._replace(cache=cache, memory=memory, step=context.step + 1)
 
     def action_probabilities(context: Context, obs: Any) -> Float[Array, " actions"]:
         _, logits = look(context, obs)

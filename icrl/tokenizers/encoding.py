@@ -13,7 +13,11 @@ from icrl.tokenizers.base import Episode, Memory, Tokenizer, Tokens, episodes
 
 
 def encode(
-    tokenizer: Tokenizer, trajectory: Trajectory, query: Any = None
+    tokenizer: Tokenizer,
+    trajectory: Trajectory,
+    query: Any = None,
+    *,
+    memory: Memory | None = None,
 ) -> Float[Array, "tokens token"]:
     """The tokens of a trajectory, up to the decision that knows all of it.
 
@@ -22,6 +26,8 @@ def encode(
         trajectory: of `time` steps.
         query: what is observed at every decision [decisions, ...], or at all of them,
             instead of what the trajectory shows.
+        memory: the tokenizer's, where the trajectory goes on from earlier steps; None
+            at the first step of all.
 
     Returns:
         `tokenizer.num_tokens(time)` tokens.
@@ -35,8 +41,11 @@ def encode(
     )
     if query is not None:
         seen = jnp.broadcast_to(query, num_steps + 1)
-    write = _in_parallel if tokenizer.last_step_only else _in_turn
-    observed, recorded = write(tokenizer, seen, *steps)
+    if memory is None and tokenizer.last_step_only:
+        observed, recorded = _in_parallel(tokenizer, seen, *steps)
+    else:
+        first = tokenizer.init() if memory is None else memory
+        observed, recorded = _in_turn(tokenizer, first, seen, *steps)
     body = jnp.concatenate([observed[:-1], recorded], axis=1)
     body = body.reshape(-1, tokenizer.token_size)
     if tokenizer.end_tokens:
@@ -56,7 +65,12 @@ def decisions(
 
 
 def _in_turn(
-    tokenizer: Tokenizer, seen: Any, obs: Any, action: Array, timestep: TimeStep
+    tokenizer: Tokenizer,
+    first: Memory,
+    seen: Any,
+    obs: Any,
+    action: Array,
+    timestep: TimeStep,
 ) -> tuple[Array, Array]:
     """Tokens of `observe` [time + 1, ...] and `record` [time, ...], step by step."""
 
@@ -68,7 +82,7 @@ def _in_turn(
 
     before = jax.tree.map(lambda x: x[:-1], seen)
     memory, (observed, recorded) = jax.lax.scan(
-        step, tokenizer.init(), (before, obs, action, timestep)
+        step, first, (before, obs, action, timestep)
     )
     _, last = tokenizer.observe(memory, jax.tree.map(lambda x: x[-1], seen))
     return jnp.concatenate([observed, last[None]]), recorded

@@ -21,7 +21,11 @@ from icrl.tokenizers.registry import register
 
 @register("step")
 def step(
-    family: Family, *, by_features: bool = False, whole: bool = False
+    family: Family,
+    *,
+    by_features: bool = False,
+    whole: bool = False,
+    ended: bool = False,
 ) -> Tokenizer:
     """RL²'s tokens: one token a step, which carries what the last step brought.
 
@@ -34,6 +38,7 @@ def step(
         family: what is played.
         by_features: as `step_features`.
         whole: as `step_whole`.
+        ended: as `rl2`.
 
     Raises:
         ValueError: if its actions have no features to be shown by.
@@ -45,7 +50,10 @@ def step(
     token_size = space.size + size + clock_size
 
     def init() -> LastStep:
-        return LastStep(episode=first_episode(), shown=jnp.zeros(size))
+        shown = jnp.zeros(size)
+        if ended:
+            shown = shown.at[jnp.array([0, -1])].set(1.0)
+        return LastStep(episode=first_episode(), shown=shown)
 
     def observe(memory: LastStep, obs: Any) -> tuple[LastStep, Tokens]:
         clock = jax.nn.one_hot(memory.episode.step, clock_size)

@@ -39,6 +39,7 @@ class Learner(NamedTuple):
             `logged["loss"]` must be there; a seed whose loss is not finite is lost.
         model: `state -> model`: the part that is played and whose weights are saved.
         best: name of the logged number whose lowest value marks the best checkpoint.
+        highest: whether its highest value does.
         num_tokens: tokens of the training of a seed.
         earlier: `(until, step)`, in order: what is done instead of `step` before the
             step of that number, a multiple of `steps_per_call`. Each is a program of
@@ -49,6 +50,7 @@ class Learner(NamedTuple):
     step: Step
     model: Callable[[Any], Any]
     best: str = "loss"
+    highest: bool = False
     num_tokens: int = 0
     earlier: tuple[tuple[int, Step], ...] = ()
 
@@ -178,7 +180,9 @@ class _Fitter(NamedTuple):
                 stop = preemption.requested
                 if stop or step % self.checkpoint_every == 0:
                     best = float(means[self.learner.best][alive].mean())
-                    checkpoints.save(step, state, best)
+                    checkpoints.save(
+                        step, state, -best if self.learner.highest else best
+                    )
                 if stop:
                     checkpoints.wait()
                     preemption.exit()

@@ -1,0 +1,88 @@
+"""How a model is trained online, by reward; beside `icrl.config`, without jax."""
+
+import dataclasses
+from typing import Any
+
+from icrl.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnlineConfig(TrainingConfig):
+    """What all ways to learn online share; a step is one batch of experience.
+
+    `batch_size` trials are played side by side, and `num_steps` times a segment of each
+    is played and learnt from.
+
+    Raises:
+        ValueError: if a size or fraction breaks its rule.
+    """
+
+    batch_size: int = 512  # trials side by side
+    weight_decay: float = 0.0
+    clip_norm: float | None = 1.0
+    steps_per_call: int = 10
+    checkpoint_every: int = 100
+    # environment steps between two updates, a divisor of a trial's; None: a whole trial
+    segment_steps: int | None = None
+    discount: float = 0.99  # of a step of the environment, through a whole trial
+    # of generalised advantages (Schulman et al. 2016, arXiv 1506.02438); RL²'s authors
+    # have 0.3: rewards of bandits come at once, and longer sums only add noise
+    gae_lambda: float = 0.3
+    num_epochs: int = 3  # passes over a batch
+    num_minibatches: int = 4  # of a pass; they divide the trials
+    value_coefficient: float = 0.5
+    entropy_coefficient: float = 0.01
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("segment_steps", "num_epochs", "num_minibatches"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("discount", "gae_lambda"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+        for name in ("value_coefficient", "entropy_coefficient"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        if self.batch_size % self.num_minibatches:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of "
+                f"num_minibatches ({self.num_minibatches})"
+            )
+        for name, unused in (("lengths", ()), ("micro_batch", None)):
+            if getattr(self, name) != unused:
+                raise ValueError(
+                    f"{name} is of training by imitation, got {getattr(self, name)!r}"
+                )
+
+    @property
+    def updates(self) -> int:
+        """Steps of the optimiser in one step of training."""
+        return self.num_epochs * self.num_minibatches
+
+    def optimizer_config(self) -> TrainingConfig:
+        """The optimiser's config, whose schedule counts the optimiser's steps."""
+        known = {field.name for field in dataclasses.fields(TrainingConfig)}
+        settings: dict[str, Any] = {name: getattr(self, name) for name in known}
+        for name in ("num_steps", "warmup_steps", "steps_per_call", "checkpoint_every"):
+            settings[name] *= self.updates
+        return TrainingConfig(**settings)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PpoConfig(OnlineConfig):
+    """Proximal policy optimisation.
+
+    Raises:
+        ValueError: as `OnlineConfig`, or if `clip` is not positive.
+    """
+
+    clip: float = 0.2  # of the ratio of new to old probabilities
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.clip <= 0:
+            raise ValueError(f"clip must be positive, got {self.clip}")
