@@ -103,14 +103,14 @@ def run(run, config: Config):
 
 
 CPU = Config(
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),  # of three, one may differ by 3 %
     horizon=100,
     model=TransformerConfig(num_layers=2),
     training=muon_training(8000, lengths=(25,), micro_batch=16),
     pretraining=POSTERIOR_DRAWS,
     num_datasets=2000,
     num_contexts=1000,
-).takes("12 min on 2 cores")
+).takes("20 min on 2 cores")
 PUBLISHED = Config(
     seeds=(0, 1, 2),
     horizon=100,
