@@ -9,12 +9,13 @@ import envs
 from envs.splits import split_prior
 from icrl import algorithms, pretraining
 from icrl.agents import Recipe
-from icrl.config import PretrainingConfig
+from icrl.config import PretrainingConfig, TrainingConfig
 from icrl.pretraining import Example, Pretraining, imitation_loss, methods, sample
 from icrl.pretraining.examples import cut
 from icrl.replay import predictions
 from icrl.rollout import rollout
 from icrl.tokenizers.step import step
+from icrl.training.imitation import plan
 
 KEY = jax.random.key(0)  # of labels, which these experts do not draw
 
@@ -139,15 +140,27 @@ def test_a_cut_context_is_the_start_of_the_whole_one(num_episodes, num_steps):
     [
         ({}, 6, "a shorter context must have 1 to 5 steps, got 6"),
         ({"num_episodes": 3}, 9, "must have whole episodes of 6 steps, got 9"),
-        ({"options": PretrainingConfig(num_examples=5)}, 3, "num_examples excludes"),
         ({"hindsight": True}, 3, "need whole contexts, .* must be none, got 3"),
         ({"collect": lambda *keys: None}, 3, "must be played by an algorithm, got a"),
     ],
-    ids=["too long", "broken episode", "frozen", "hindsight", "collected"],
+    ids=["too long", "broken episode", "hindsight", "collected"],
 )
 def test_a_context_that_cannot_be_cut_so_is_refused(changes, num_steps, message):
     with pytest.raises(ValueError, match=message):
         cut(choices(**changes), num_steps)
+
+
+def test_shorter_contexts_of_a_made_set_are_the_beginnings_of_its_own():
+    whole = choices(options=PretrainingConfig(num_examples=7))
+    config = TrainingConfig(num_steps=40, steps_per_call=1, lengths=(2, 4))
+    stages, data = plan(whole, config)
+    assert [stage.num_tokens for stage in stages] == [3, 5, 7]
+    assert data.tokens.shape[:2] == (7, 7)
+    for stage in stages:
+        example = stage.draw(data, jax.random.key(3))
+        row = stages[-1].draw(data, jax.random.key(3))
+        for one, other in zip(example, row, strict=True):
+            np.testing.assert_array_equal(one, other[: stage.num_tokens])
 
 
 def test_approximate_dpt_is_not_cut():

@@ -26,6 +26,7 @@ from icrl.keys import dataset_key
 from icrl.pretraining import methods
 from icrl.pretraining.examples import Example, Pretraining, sample
 from icrl.runs import files, serialization
+from icrl.tokenizers.base import Tokenizer
 
 EXAMPLES_AT_ONCE = 1000
 MANIFEST = {"pretraining": dict, "sha256": str}
@@ -166,6 +167,28 @@ def source(pretraining: Pretraining) -> tuple[Draw, Any]:
                 f"there and {want.shape} here"
             )
     return _draw_row, data
+
+
+def beginnings(draw: Draw, tokenizer: Tokenizer, num_steps: int) -> Draw:
+    """The same rows, of which the first steps alone are read.
+
+    Args:
+        draw: of a data set.
+        tokenizer: of its rows.
+        num_steps: after which a row is cut.
+    """
+    num_tokens = tokenizer.num_tokens(num_steps)
+
+    def shorter(data: Example, key: Key) -> Example:
+        row = draw(data, key)
+        decisions = num_steps + 1
+        return Example(
+            tokens=row.tokens[:num_tokens],
+            labels=row.labels[:decisions],
+            weights=row.weights[:decisions],
+        )
+
+    return shorter
 
 
 def check(*pretrainings: Pretraining) -> None:

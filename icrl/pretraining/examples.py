@@ -103,14 +103,15 @@ def cut(pretraining: Pretraining, num_steps: int) -> Pretraining:
 
     What is to be learnt at a history does not depend on what follows it, so that the
     minimum of the loss stays where it is; decisions after the cut have no part in it.
-    Labels in hindsight do depend on it, and are refused.
+    Labels in hindsight do depend on it, and are refused. Rows of a data set are cut by
+    `dataset.beginnings`.
 
     Args:
         pretraining: whose contexts an algorithm plays.
         num_steps: of a context, below what it has; whole episodes, or a part of one.
 
     Raises:
-        ValueError: if the number breaks its rule, or contexts are no fresh play.
+        ValueError: if the number breaks its rule, or contexts are no play.
     """
     horizon = pretraining.tokenizer.family.horizon
     most = pretraining.num_episodes * horizon
@@ -119,7 +120,6 @@ def cut(pretraining: Pretraining, num_steps: int) -> Pretraining:
     if pretraining.num_episodes > 1:
         rule = f"a shorter context must have whole episodes of {horizon} steps"
         require(num_steps % horizon == 0, rule, num_steps)
-    pretraining.options.require_neither("excludes shorter contexts, which are fresh")
     rule = "labels in hindsight need whole contexts, so shorter ones must be none"
     require(not pretraining.hindsight, rule, num_steps)
     played = pretraining.collect is None and pretraining.query is None

@@ -15,7 +15,7 @@ from icrl.agents import save_recipe
 from icrl.config import PretrainingConfig, TrainingConfig
 from icrl.devices import num_parts, sum_over_devices
 from icrl.pretraining import Example, Pretraining, imitation_loss
-from icrl.pretraining.dataset import Draw, source
+from icrl.pretraining.dataset import Draw, beginnings, source
 from icrl.pretraining.examples import cut
 from icrl.runs import Run
 from icrl.tokenizers.base import Tokenizer
@@ -96,9 +96,13 @@ def plan(pretraining: Pretraining, config: TrainingConfig) -> tuple[list[Stage],
     Raises:
         ValueError: if contexts cannot be cut so, or a stage would have no steps.
     """
-    shorter = [source(cut(pretraining, length))[0] for length in config.lengths]
+    shorter = [cut(pretraining, length) for length in config.lengths]
     draw, data = source(pretraining)
-    draws = [*shorter, draw]
+    draws = [
+        source(one)[0] if data is None else beginnings(draw, one.tokenizer, length)
+        for one, length in zip(shorter, config.lengths, strict=True)
+    ]
+    draws.append(draw)
     sizes = [
         jax.eval_shape(draw, data, jax.random.key(0)).tokens.shape[0] for draw in draws
     ]
