@@ -15,7 +15,7 @@ from icrl.algorithms.posteriors.arm_statistics import (
 )
 from icrl.algorithms.registry import register
 
-FORMS = ("inverse_sqrt", "shrunken", "ucb1")
+FORMS = ("inverse_sqrt", "shrunken", "ucb1", "rl2")
 
 
 @register("ucb")
@@ -34,8 +34,11 @@ def ucb(
         shrunken      s/(1+n) + width / √(1+n)    the code of Lin et al. 2023, arXiv
                                                   2310.08566 (its text has s/n + √(1/n))
         ucb1          s/n + width √(2 ln t / n)   Auer et al. 2002, Figure 1
+        rl2           (1+s)/(2+n) + width √(2 ln t / (2+n))   the authors' code of Duan
+                                                  et al. 2016, arXiv 1611.02779
 
-    and an arm never pulled comes first, but for "shrunken", which needs no such rule.
+    and an arm never pulled comes first, but for "shrunken" and "rl2", which need no
+    such rule: they count a pull, or a win and a loss, that never was.
 
     Args:
         family: what it plays.
@@ -54,13 +57,17 @@ def ucb(
 
     def index(state: ArmStatistics, obs) -> Float[Array, " arms"]:
         del obs
+        spread = jnp.sqrt(2 * jnp.log(jnp.maximum(state.pulls.sum(), 1.0)))
+        if form == "rl2":
+            count = 2 + state.pulls
+            return (1 + state.total) / count + width * spread / jnp.sqrt(count)
         if form == "shrunken":
             count = 1 + state.pulls
             return state.total / count + width / jnp.sqrt(count)
         count = jnp.maximum(state.pulls, 1.0)
         bonus = width / jnp.sqrt(count)
         if form == "ucb1":
-            bonus *= jnp.sqrt(2 * jnp.log(jnp.maximum(state.pulls.sum(), 1.0)))
+            bonus *= spread
         bound = empirical_means(state) + bonus
         return jnp.where((state.pulls > 0) | (not explore_first), bound, jnp.inf)
 
