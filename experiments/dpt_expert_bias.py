@@ -12,9 +12,11 @@ published labels, trained as long.
 Source: Lee et al. 2023, arXiv 2306.14892, Figure 3c (500 transitions). Preset
 `published` has the published labels, and their optimiser, for both.
 Command: icrl run dpt_expert_bias cpu
-Cost: about 15 minutes on 2 cores (cpu, H=100, 3 training seeds of 3 models).
-Expect: at 100 % expert data the biased model errs least and the plain DPT is as blind
-as the posterior; at 0 % the order turns.
+Cost: about 15 minutes on one core (cpu, H=100, 3 training seeds of 3 models).
+Expect (cpu): at 100 % expert data the biased model never errs and the plain DPT is as
+blind as the posterior (suboptimality 0.045 and 0.039); at 0 % the order turns (0.083,
+and 0.024 beside the posterior's 0.023). With the published labels the plain one has
+0.027 at 0 % and 0.052 at 100 %.
 """
 
 import dataclasses
@@ -120,7 +122,7 @@ CPU = Config(
     training=muon_training(6000, lengths=(25,), micro_batch=16),
     pretraining=POSTERIOR_DRAWS,
     num_datasets=4000,
-).takes("15 min on 2 cores")
+).takes("15 min on one core")
 PUBLISHED = Config(
     seeds=(0, 1),
     horizon=100,
