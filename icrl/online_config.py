@@ -86,3 +86,27 @@ class PpoConfig(OnlineConfig):
         super().__post_init__()
         if self.clip <= 0:
             raise ValueError(f"clip must be positive, got {self.clip}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VmpoConfig(OnlineConfig):
+    """V-MPO, by which GTrXL was trained.
+
+    Raises:
+        ValueError: as `OnlineConfig`, or if a bound or a first value is not positive.
+    """
+
+    gae_lambda: float = 1.0  # theirs are sums of rewards as far as the segment goes
+    entropy_coefficient: float = 0.0
+    temperature_bound: float = 0.1  # nats: of the weights' divergence from uniform
+    divergence_bound: float = 0.01  # nats: of the new from the old policy
+    first_temperature: float = 1.0
+    first_leash: float = 5.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        bounds = ("temperature_bound", "divergence_bound")
+        for name in (*bounds, "first_temperature", "first_leash"):
+            value = getattr(self, name)
+            if value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}")

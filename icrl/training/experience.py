@@ -37,6 +37,7 @@ class Segment(NamedTuple):
     reward: Float[Array, "*batch time"]
     valid: Bool[Array, "*batch time"]  # false once an episode has terminated
     log_probs: Float[Array, "*batch time"]  # of the actions, as they were drawn
+    logits: Float[Array, "*batch time actions"]  # of all, read by the same weights
     values: Float[Array, "*batch time"]  # expected before each action
     next_value: Float[Array, "*batch"]  # after the segment; 0 at the end of a trial
 
@@ -47,6 +48,13 @@ class Played(NamedTuple):
     logits: Float[Array, "time actions"]
     values: Float[Array, " time"]
     memory: Any  # after them
+
+
+class Batch(NamedTuple):
+    """Segments, and what is learnt from them."""
+
+    segment: Segment
+    advantage: Float[Array, "*batch time"]
 
 
 class Player(NamedTuple):
@@ -138,11 +146,12 @@ def make_player(recipe: Recipe, segment_steps: int | None) -> Player:
             reward=trajectory.timestep.reward,
             valid=trajectory.valid,
             log_probs=noted.log_probs,
+            logits=jnp.zeros((steps, family.num_actions)),
             values=jnp.zeros(steps),
             next_value=jnp.zeros(()),
         )
         read_now = read(model, segment)
-        segment = segment._replace(values=read_now.values)
+        segment = segment._replace(values=read_now.values, logits=read_now.logits)
         if not whole:
             x, _ = model.features(tokens[own:], read_now.memory)
             goes_on = trial.step + steps < trial_steps
@@ -165,6 +174,55 @@ def make_player(recipe: Recipe, segment_steps: int | None) -> Player:
         return Played(logits, values, memory)
 
     return Player(start, collect, read, trial_steps // steps, trial_steps)
+
+
+class Again(NamedTuple):
+    """Segments as other weights read them; sums are over decisions alone."""
+
+    segment: Segment
+    every: Float[Array, "batch time actions"]  # log-probabilities
+    values: Float[Array, "batch time"]
+
+    @property
+    def log_probs(self) -> Float[Array, "batch time"]:
+        """Of the actions that were taken."""
+        taken = self.segment.action[..., None]
+        return jnp.take_along_axis(self.every, taken, axis=-1)[..., 0]
+
+    @property
+    def change(self) -> Float[Array, "batch time"]:
+        """Of these log-probabilities, from those of the weights that acted."""
+        return self.log_probs - self.segment.log_probs
+
+    def mean(self, x: Float[Array, "batch time"]) -> Float[Array, ""]:
+        """The mean over decisions."""
+        valid = self.segment.valid
+        return jnp.sum(jnp.where(valid, x, 0)) / jnp.maximum(valid.sum(), 1)
+
+    def value_loss(self, batch: Batch) -> Float[Array, ""]:
+        """Half the squared distance of values to what they should have been."""
+        target = self.segment.values + batch.advantage
+        return 0.5 * self.mean((self.values - target) ** 2)
+
+    def entropy(self) -> Float[Array, ""]:
+        """Of the policy, in nats."""
+        return self.mean(-jnp.sum(jnp.exp(self.every) * self.every, axis=-1))
+
+    def divergence(self) -> Float[Array, ""]:
+        """KL from the policy that acted to this one, in nats."""
+        old = jax.nn.log_softmax(self.segment.logits)
+        return self.mean(jnp.sum(jnp.exp(old) * (old - self.every), axis=-1))
+
+    def ratio_error(self) -> Float[Array, ""]:
+        """How far the ratio of an action's probabilities is from 1, at most."""
+        error = jnp.abs(jnp.exp(self.change) - 1)
+        return jnp.max(jnp.where(self.segment.valid, error, 0))
+
+
+def read_again(model: Any, player: Player, segment: Segment) -> Again:
+    """Returns what a model says of stored segments, from the memory before them."""
+    played = jax.vmap(player.read, (None, 0))(model, segment)
+    return Again(segment, jax.nn.log_softmax(played.logits), played.values)
 
 
 class _Noting(NamedTuple):

