@@ -130,9 +130,11 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             learned, opt_state = carry
             part = jax.tree.map(lambda x: x[chosen], batch)
             grads, logged = jax.grad(loss, has_aux=True)(learned, part)
-            updates, opt_state = optimizer.update(grads, opt_state, learned)
+            after: Any
+            updates, after = optimizer.update(grads, opt_state, learned)
             logged["gradient_norm"] = optax.tree.norm(grads)
-            return (optax.apply_updates(learned, updates), opt_state), logged
+            changed: Any = optax.apply_updates(learned, updates)
+            return (changed, after), logged
 
         orders = [
             jax.random.permutation(key, size).reshape(config.num_minibatches, -1)
