@@ -74,7 +74,10 @@ OPTIONS = {
     # Lee et al. 2023, appendix: every arm once
     "empirical_mean": (GAUSSIAN, {"explore_first": (True, ANYTHING)}),
     # Sutton and Barto 2018, Figure 2.2
-    "epsilon_greedy": (GAUSSIAN, {"epsilon": (0.1, PROBABILITY)}),
+    "epsilon_greedy": (
+        GAUSSIAN,
+        {"epsilon": (0.1, PROBABILITY), "shrunken": (False, ANYTHING)},
+    ),
     # all that was seen; Lee et al.'s code has one episode, and not the present one
     "exact_goal_posterior": (ROOM, {**REMEMBERED, "goals": ("all", ANYTHING)}),
     "exact_permutation_posterior": (
@@ -124,6 +127,14 @@ OPTIONS = {
     "mle_greedy": (MDP, {"epsilon": (0.0, PROBABILITY), **PLANNED}),
     # ours: of 1 to 20, which Duan et al. 2016 try
     "optimistic_psrl": (MDP, {"num_samples": (8, at_least(1)), **MODEL}),
+    # May et al. 2012, Algorithm 2: one draw of each arm
+    "optimistic_thompson_sampling": (
+        BERNOULLI,
+        {
+            "rule": ("optimistic", one_of("optimistic", "likeliest")),
+            "num_draws": (1, at_least(1)),
+        },
+    ),
     "posterior_mean": (GAUSSIAN, {**ARMS, **TIES}),
     "posterior_mean_greedy": (MDP, {"epsilon": (0.0, PROBABILITY), **MODEL}),
     "psrl": (MDP, MODEL),
@@ -155,7 +166,7 @@ OPTIONS = {
     "ucb": (
         GAUSSIAN,
         {
-            "form": ("inverse_sqrt", one_of("inverse_sqrt", "shrunken", "ucb1")),
+            "form": ("inverse_sqrt", one_of("inverse_sqrt", "shrunken", "ucb1", "rl2")),
             "width": (1.0, NOT_NEGATIVE),
             "explore_first": (True, ANYTHING),
         },
@@ -188,6 +199,8 @@ OPTIONS = {
     "uniform": (GAUSSIAN, {}),
     # Rashidinejad et al. 2021, arXiv 2103.12021, have a constant without a value
     "vi_lcb": (MDP, {"scale": (1.0, NOT_NEGATIVE), **CONFIDENT, **TIES}),
+    # ours: of those that Duan et al. 2016 try
+    "whittle": (BERNOULLI, {"discount": (0.99, INSIDE)}),
 }
 # Beliefs about arms, likewise: uniform on [0, 1], or of its mean and variance (Lee et
 # al. 2023, appendix), or the family's own.
