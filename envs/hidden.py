@@ -45,6 +45,14 @@ class HiddenTask:
             truncated=state.step >= self.horizon,
         )
 
+    def gaps(self, state: State) -> Float[Array, " actions"]:
+        """They are not known, unless the task says them.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"a {type(self).__name__} does not know its gaps")
+
     def state_from_obs(self, step: Int[Array, ""], obs: Any) -> State:
         """There is none: what is shown is not all.
 

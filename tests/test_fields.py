@@ -26,8 +26,11 @@ from envs.frozen_lake import FrozenLakeFamily
 from envs.garnet import GarnetFamily
 from envs.gaussian_bandit import GaussianBanditFamily
 from envs.linear_bandit import LinearBanditFamily
+from envs.memory_maze import MemoryMazeFamily
 from envs.observation import Discrete
+from envs.repeat_previous import RepeatPreviousFamily
 from envs.river_swim import RiverSwimFamily
+from envs.t_maze import TMazeFamily
 from envs.template import FAMILY as CORRIDOR
 
 
@@ -67,9 +70,11 @@ EDGES = {
     "action_reward_std": NOT_NEGATIVE,
     "actions": at_least(1),
     "arms_seed": ANYTHING,
+    "back": at_least(1),
     "band": at_least(1),
     "branching": OF_STATES,
     "concentration": POSITIVE,
+    "decks": at_least(1),
     "hole_probability": PROBABILITY,
     "horizon": at_least(1),
     "large_reward": ANYTHING,
@@ -80,6 +85,8 @@ EDGES = {
     "move_cost": ANYTHING,
     "noise_std": NOT_NEGATIVE,
     "num_arms": at_least(1),
+    "num_landmarks": Edge("{} must lie in [1, 47]", (0, 48), (1, 47)),
+    "pads": at_least(2),
     "reward_location": ANYTHING,
     "reward_scale": NOT_NEGATIVE,
     "rewarding": OF_STATES,
@@ -91,6 +98,7 @@ EDGES = {
     "states": at_least(1),
     "test_fraction": INSIDE,
     "treasure": ANYTHING,
+    "view": at_least(1),
 }
 OF_CLASS = {
     (BernoulliBanditFamily, "alpha"): POSITIVE,
@@ -103,11 +111,16 @@ OF_CLASS = {
     (GaussianBanditFamily, "high"): Edge(BELOW, (0.0,), (NEAR,)),
     (GaussianBanditFamily, "low"): Edge(BELOW, (1.0,), (1 - NEAR,)),
     (LinearBanditFamily, "dim"): at_least(1),
+    (RepeatPreviousFamily, "horizon"): Edge(
+        "{} must be at least back = 4", (3,), (4, 52)
+    ),
     (RiverSwimFamily, "states"): at_least(3),
+    (TMazeFamily, "horizon"): at_least(2),
 }
 WITH = {  # so that other fields allow the smallest
     (DarkRoomFamily, "size"): {"start": (0, 0)},
     (GarnetFamily, "states"): {"branching": 1, "rewarding": 1},
+    (MemoryMazeFamily, "size"): {"num_landmarks": 1},
 }
 
 
@@ -190,6 +203,13 @@ PUBLISHED = {
     ),
     # Lin, Bai and Mei 2023, Section 5
     "LinearBandit-Lin2023-v0": (10, None, 200, {**LIN2023, "arms": "per_task"}),
+    # Osband et al. 2020, arXiv 1908.03568: one of its lengths
+    "MemoryLength-v0": (2, None, 30, {}),
+    # ours, after Parisotto et al. 2020, arXiv 1910.06764
+    "MemoryMaze-v0": (5, None, 150, {"size": 7, "view": 1, "num_landmarks": 6}),
+    "Numpad-v0": (5, None, 100, {"pads": 2}),
+    # Ni et al. 2023, arXiv 2307.03864: one of its lengths
+    "PassiveTMaze-v0": (4, None, 51, {}),
     # Duan et al. 2016, arXiv 1611.02779, Section 3.2
     "RandomMDP-RL2-v0": (
         *(5, 10, 10),
@@ -216,6 +236,8 @@ PUBLISHED = {
             "noise_std": 0.1,
         },
     ),
+    # Morad et al. 2023, arXiv 2303.01859: its easy one
+    "RepeatPrevious-v0": (4, 4, 51, {"back": 4, "decks": 1}),
     # Osband, Russo and Van Roy 2013, arXiv 1306.0940, Section 6
     "RiverSwim-v0": (
         *(2, 6, 20),
