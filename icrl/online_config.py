@@ -18,10 +18,10 @@ class OnlineConfig(TrainingConfig):
     """
 
     batch_size: int = 512  # trials side by side
-    weight_decay: float = 0.0
-    clip_norm: float | None = 1.0
-    steps_per_call: int = 10
-    checkpoint_every: int = 100
+    weight_decay: float = 0.0  # decoupled, on all parameters
+    clip_norm: float | None = 1.0  # largest norm of the gradient; None: not clipped
+    steps_per_call: int = 10  # steps between two looks at the loss
+    checkpoint_every: int = 100  # steps
     # environment steps between two updates, a divisor of a trial's; None: a whole trial
     segment_steps: int | None = None
     discount: float = 0.99  # of a step of the environment, through a whole trial
@@ -30,8 +30,8 @@ class OnlineConfig(TrainingConfig):
     gae_lambda: float = 0.3
     num_epochs: int = 3  # passes over a batch
     num_minibatches: int = 4  # of a pass; they divide the trials
-    value_coefficient: float = 0.5
-    entropy_coefficient: float = 0.01
+    value_coefficient: float = 0.5  # of the error of values in the loss
+    entropy_coefficient: float = 0.01  # of the policy's entropy, which is rewarded
 
     def __post_init__(self):
         super().__post_init__()
@@ -97,11 +97,11 @@ class VmpoConfig(OnlineConfig):
     """
 
     gae_lambda: float = 1.0  # theirs are sums of rewards as far as the segment goes
-    entropy_coefficient: float = 0.0
+    entropy_coefficient: float = 0.0  # theirs has none
     temperature_bound: float = 0.1  # nats: of the weights' divergence from uniform
     divergence_bound: float = 0.01  # nats: of the new from the old policy
-    first_temperature: float = 1.0
-    first_leash: float = 5.0
+    first_temperature: float = 1.0  # of advantages, before any step
+    first_leash: float = 5.0  # multiplier of the divergence, before any step
 
     def __post_init__(self):
         super().__post_init__()

@@ -14,10 +14,13 @@ from icrl.config import (
     TrainingConfig,
     TransformerConfig,
 )
+from icrl.online_config import OnlineConfig
 
 SMOKE_SIZES = {"horizon": 10, "num_episodes": 2}  # by the name of a config's field
 SMOKE_SIZES |= dict.fromkeys(("num_tasks", "num_datasets", "num_contexts"), 50)
 SMOKE_EXAMPLES = 100
+SMOKE_ONLINE = {"num_steps": 4, "batch_size": 8, "num_minibatches": 2}
+SMOKE_ONLINE |= {"steps_per_call": 2, "checkpoint_every": 2, "warmup_steps": 0}
 
 
 def smoke_preset(preset: Preset, **changes: Any) -> Preset:
@@ -33,6 +36,8 @@ def smoke_preset(preset: Preset, **changes: Any) -> Preset:
         value = getattr(config, field.name)
         if isinstance(value, TransformerConfig):
             small[field.name] = SMOKE_MODEL
+        elif isinstance(value, OnlineConfig):
+            small[field.name] = dataclasses.replace(value, **SMOKE_ONLINE)
         elif isinstance(value, TrainingConfig):
             small[field.name] = SMOKE_TRAINING
         elif isinstance(value, PretrainingConfig) and value.num_examples is not None:

@@ -18,6 +18,7 @@ from typing import Any
 from icrl import published
 from icrl.config import DecisionStudyConfig, Preset, StudyConfig, TrainingConfig
 from icrl.experiment import Experiment, register
+from icrl.online_config import OnlineConfig
 from icrl.panels import Panel
 from icrl.presets import smoke_preset
 
@@ -145,6 +146,24 @@ def train(
     if options.num_examples is not None or options.dataset is not None:
         run.shared_data = True
     return Trained(found.models, found.seeds, pretraining)
+
+
+def train_online(run: Any, recipe: Any, training: OnlineConfig, *, name: str) -> Any:
+    """Trains the models of a run's seeds by reward, or loads them; returns their agent.
+
+    Args:
+        run: as in `train`.
+        recipe: family, trials, tokenizer and model.
+        training: how they learn.
+        name: tells models apart where a run trains several.
+    """
+    from icrl import evaluation
+    from icrl.training import online
+
+    found = online.train_online(run, recipe, training, name=name)
+    run.train_tokens += found.train_tokens
+    run.labels[name] = "no labels, rewards"
+    return evaluation.trained(found.models, recipe.make_tokenizer(), agent=recipe.agent)
 
 
 def train_labelled(run: Any, config: Any, make: Callable[..., Any]) -> dict[str, Any]:

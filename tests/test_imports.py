@@ -23,7 +23,7 @@ ROOMS = {
     "registries": (),
     "config": ("errors", "registries"),
     "experiment": ("config", "packages"),
-    "presets": ("config",),
+    "presets": ("online_config",),
     "published": (),
     "gymnasium_ids": (),
     "runs": ("experiment",),

@@ -1,0 +1,218 @@
+"""Do agents trained by reward reach the Bayes optimum of RL²'s bandits?
+
+RL² is judged on Bernoulli bandits with uniform means, by the total reward of 10 to 500
+pulls of 5 to 50 arms. Here its baselines play all nine cells by the rules of its
+authors' code, with the parameters that did best in a re-simulation; a GTrXL and a GRU
+learn by PPO in three of them, from reward alone. At 10 pulls the Bayes optimum is known
+exactly (by recursion over all histories), which says how much there is still to learn.
+
+Source: Duan et al. 2016, arXiv 1611.02779, Table 1, and its authors' launchers: tokens,
+discount 0.99, advantages of lambda 0.3. They optimise with TRPO and a GRU of width 256;
+"UCB1" has a tuned width, and "OTS" plays the likeliest of some draws of all arms.
+Command: icrl run rl2_bandits cpu
+Cost: (an estimate) an hour on 2 cores.
+Expect: (no reference run yet).
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+from icrl import cli, published, study
+from icrl.config import ExperimentConfig, TransformerConfig
+from icrl.online_config import PpoConfig
+from icrl.panels import Drawing, Rows
+
+Cell = tuple[int, int]  # pulls, arms
+CELLS: tuple[Cell, ...] = tuple((n, k) for n in (10, 100, 500) for k in (5, 10, 50))
+# What did best in 4,000 instances: width of UCB, epsilon, draws.
+TUNED: dict[Cell, tuple[float, float, int]] = {
+    (10, 5): (0.1, 0.0, 20),
+    (10, 10): (0.2, 0.0, 20),
+    (10, 50): (0.1, 0.0, 20),
+    (100, 5): (0.2, 0.0, 20),
+    (100, 10): (0.2, 0.0, 20),
+    (100, 50): (0.2, 0.0, 20),
+    (500, 5): (0.3, 0.1, 10),
+    (500, 10): (0.2, 0.1, 10),
+    (500, 50): (0.2, 0.1, 10),
+}
+# Of the agent that plays every history best, under the uniform prior.
+BAYES_OPTIMAL: dict[Cell, float] = {(10, 5): 6.6600, (10, 10): 6.7140, (10, 50): 6.7140}
+ENTRIES = ("published", "resimulated", "resimulated_error")  # of published.csv
+SHOWN = ("gtrxl", "gru", "gittins", "whittle", "ucb", "optimistic_thompson_sampling")
+SHOWN += ("thompson_sampling", "epsilon_greedy", "posterior_mean")
+
+
+def panel_of(cell: Cell) -> str:
+    """The name of a cell's panel."""
+    return "pulls_{}_arms_{}".format(*cell)
+
+
+def _draw_cells(ax, summary, arrays) -> None:
+    """How far each agent comes from uniform play to the Gittins index."""
+    from icrl.drawing.cells import draw_cells
+
+    cells = [tuple(cell) for cell in arrays["cells/cells"].tolist()]
+    draw_cells(
+        ax,
+        summary,
+        SHOWN,
+        panels={panel_of(cell): "{} pulls,\n{} arms".format(*cell) for cell in cells},
+        low="uniform",
+        high="gittins",
+        ylabel="return (uniform play 0, Gittins index 1)",
+    )
+
+
+PANELS = [
+    Drawing(
+        name="cells",
+        title="from uniform play to the Gittins index, in RL²'s nine cells",
+        function=_draw_cells,
+    ),
+    *(Rows(name=panel_of(cell)) for cell in CELLS),
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """Sizes of the experiment."""
+
+    cells: tuple[Cell, ...] = CELLS  # pulls and arms, pulls and arms, ...
+    learned_cells: tuple[Cell, ...] = ((10, 5), (10, 10), (100, 5))  # likewise
+    num_tasks: int = 4000  # bandits that each algorithm plays
+    num_trials: int = 40_000  # bandits that each learned agent plays
+    gtrxl: TransformerConfig  # of one agent; its memory is a trial
+    gru: TransformerConfig  # of the other
+    training: PpoConfig  # at 10 pulls
+    long_training: PpoConfig  # at more
+
+    def __post_init__(self):
+        super().__post_init__()
+        unknown = sorted(set(self.cells) - set(CELLS))
+        if unknown or not self.cells:
+            raise ValueError(f"cells must be of {CELLS}, got {unknown or self.cells}")
+        apart = sorted(set(self.learned_cells) - set(self.cells))
+        if apart:
+            raise ValueError(f"learned_cells must be of cells, got {apart}")
+
+
+def run(run, config: Config):
+    """Plays every cell, and trains where agents are to be learned."""
+    import envs
+
+    found = {}
+    for cell in config.cells:
+        pulls, arms = cell
+        changes = {"num_arms": arms, "horizon": pulls}
+        family = envs.family("BernoulliBandit-DPT-v0", **changes)
+        test = study.Evaluation(config, family.split().test)
+        played = test.returns(_algorithms(family, cell))
+        scores = [played]
+        if cell in config.learned_cells:
+            agents = _learned(run, config, cell, changes)
+            scores.append(test.returns(agents, num_tasks=config.num_trials))
+        found[panel_of(cell)] = _rows(cell, scores)
+    return {**found, "cells": _index(config)}
+
+
+def _algorithms(family, cell: Cell) -> dict[str, Any]:
+    """RL²'s baselines by its authors' rules, and what approximates Gittins there."""
+    from icrl import algorithms
+
+    width, epsilon, draws = TUNED[cell]
+    make = functools.partial(algorithms.make, family=family)
+    return {
+        "uniform": make("uniform"),
+        "thompson_sampling": make("thompson_sampling"),
+        "optimistic_thompson_sampling": make(
+            "optimistic_thompson_sampling", rule="likeliest", num_draws=draws
+        ),
+        "optimistic_thompson_sampling_may": make("optimistic_thompson_sampling"),
+        "ucb": make("ucb", form="rl2", width=width),
+        "epsilon_greedy": make("epsilon_greedy", epsilon=epsilon, shrunken=True),
+        "posterior_mean": make("posterior_mean"),
+        "gittins": make("gittins"),
+        "whittle": make("whittle"),
+    }
+
+
+def _learned(run, config: Config, cell: Cell, changes) -> dict[str, Any]:
+    """Agents that PPO trains in one cell."""
+    from icrl.agents import Recipe
+
+    training = config.training if cell[0] == 10 else config.long_training
+    agents = {}
+    for name, model in (("gtrxl", config.gtrxl), ("gru", config.gru)):
+        recipe = Recipe(
+            family="BernoulliBandit-DPT-v0",
+            changes=changes,
+            tokenizer="rl2",
+            model=dataclasses.replace(model, memory=cell[0]),
+        )
+        place = f"{name}_{panel_of(cell)}"
+        agents[name] = study.train_online(run, recipe, training, name=place)
+    return agents
+
+
+def _rows(cell: Cell, scores):
+    """Rows of every agent's total reward."""
+    from icrl.evaluation.numbers import Numbers, add_row
+
+    panel, numbers = panel_of(cell), Numbers()
+    tables = {entry: published.values(__file__, panel, entry) for entry in ENTRIES}
+    for table in scores:
+        for agent, totals in table.items():
+            known: Any = {e: tables[e].get(agent, {}).get(cell[0]) for e in ENTRIES}
+            known["exact"] = BAYES_OPTIMAL.get(cell) if agent in table.learned else None
+            add_row(numbers, panel, agent, "return", totals[..., 0], table, **known)
+    return numbers
+
+
+def _index(config: Config):
+    """Which cells there are, for the figure."""
+    import numpy as np
+
+    from icrl.evaluation.numbers import Numbers
+
+    return Numbers(arrays={"cells/cells": np.array(config.cells)})
+
+
+GTRXL = TransformerConfig(
+    num_layers=2,
+    num_heads=2,
+    mixer=("relative",),
+    join="gru",
+    activation="relu",
+    rectify=True,
+    value_head=True,
+)
+GRU = TransformerConfig(num_layers=1, mixer=("gru",), value_head=True)
+CPU = Config(
+    seeds=(0, 1, 2),
+    gtrxl=GTRXL,
+    gru=GRU,
+    training=PpoConfig(num_steps=300, batch_size=512),
+    long_training=PpoConfig(num_steps=400, batch_size=256),
+).takes("an hour on 2 cores")
+SMOKE = {
+    "cells": ((10, 5),),
+    "learned_cells": ((10, 5),),
+    "num_trials": 50,
+    "gtrxl": dataclasses.replace(GTRXL, num_layers=1, width=8),
+    "gru": dataclasses.replace(GRU, width=8),
+}
+EXPERIMENT = study.experiment(
+    __name__,
+    run,
+    PANELS,
+    cpu=CPU,
+    smoke=SMOKE,
+    columns=1,
+    size=(11.0, 4.6),
+    figure_name="returns",
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
