@@ -2,9 +2,10 @@
 
 RL² is judged on Bernoulli bandits with uniform means, by the total reward of 10 to 500
 pulls of 5 to 50 arms. Here its baselines play all nine cells by the rules of its
-authors' code, with the parameters that did best in a re-simulation; a GTrXL and a GRU
-learn by PPO in three of them, from reward alone. At 10 pulls the Bayes optimum is known
-exactly (by recursion over all histories), which says how much there is still to learn.
+authors' code, with a width and an epsilon that did best in a re-simulation; a GTrXL and
+a GRU learn by PPO in three of them, from reward alone. At 10 pulls the Bayes optimum is
+known exactly (by recursion over all histories), which says how much there is still to
+learn.
 
 Source: Duan et al. 2016, arXiv 1611.02779, Table 1, and its authors' launchers: tokens,
 discount 0.99, advantages of lambda 0.3. They optimise with TRPO and a GRU of width 256;
@@ -25,7 +26,8 @@ from icrl.panels import Drawing, Rows
 
 Cell = tuple[int, int]  # pulls, arms
 CELLS: tuple[Cell, ...] = tuple((n, k) for n in (10, 100, 500) for k in (5, 10, 50))
-# What did best in 4,000 instances: width of UCB, epsilon, draws.
+# Width of UCB and epsilon: what did best in a re-simulation of 4,000 instances. Draws:
+# our choice among the 1 to 20 that the authors try, not yet tuned for each cell.
 TUNED: dict[Cell, tuple[float, float, int]] = {
     (10, 5): (0.1, 0.0, 20),
     (10, 10): (0.2, 0.0, 20),
