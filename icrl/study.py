@@ -101,6 +101,13 @@ class Trained:
         how = {"agent": self.pretraining.recipe.agent, **options}
         return evaluation.trained(self.models, self.pretraining.tokenizer, **how)
 
+    def first(self, number: int | None) -> "Trained":
+        """Returns the first `number` of the models; None: all."""
+        import jax
+
+        models = jax.tree.map(lambda leaf: leaf[:number], self.models)
+        return dataclasses.replace(self, models=models, seeds=self.seeds[:number])
+
     def agents(self, name: str, **options: Any) -> dict[str, Any]:
         """Returns the agent that samples and its argmax twin, by name."""
         greedy = self.agent(greedy=True, **options)
@@ -166,13 +173,17 @@ def train_online(run: Any, recipe: Any, training: OnlineConfig, *, name: str) ->
     return evaluation.trained(found.models, recipe.make_tokenizer(), agent=recipe.agent)
 
 
-def train_labelled(run: Any, config: Any, make: Callable[..., Any]) -> dict[str, Any]:
+def train_labelled(
+    run: Any, config: Any, make: Callable[..., Any], *, number: int | None = None
+) -> dict[str, Any]:
     """Trains a DPT by a config's labels, and one as long by the published labels.
 
     Args:
         run: as in `train`.
         config: has the labels and the training.
         make: `options of the data -> pretraining`.
+        number: of seeds, the first ones, that train by the published labels too; None:
+            all.
 
     Returns:
         The models "dpt" and, where they are not the same, "dpt_optimal_labels".
@@ -181,7 +192,8 @@ def train_labelled(run: Any, config: Any, make: Callable[..., Any]) -> dict[str,
     if config.pretraining.labels != "optimal":
         name = "dpt_optimal_labels"
         published = make(dataclasses.replace(config.pretraining, labels="optimal"))
-        found[name] = train(run, published, config.training, name=name)
+        seeds = run.config.seeds[:number]
+        found[name] = train(run, published, config.training, name=name, seeds=seeds)
     return found
 
 

@@ -18,7 +18,7 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from icrl.config import ExperimentConfig
@@ -91,9 +91,9 @@ class Run:
         stem = f"{name}_seed_{seed}" if name else f"seed_{seed}"
         return self.folder / "weights" / f"{stem}.safetensors"
 
-    def is_trained(self, group: SeedGroup, name: str = "") -> bool:
-        """Tells whether each seed of a group has its weights."""
-        return all(self.weights(seed, name).exists() for seed in group)
+    def is_trained(self, seeds: Iterable[int], name: str = "") -> bool:
+        """Tells whether each of these seeds has its weights."""
+        return all(self.weights(seed, name).exists() for seed in seeds)
 
     def finish(
         self,

@@ -6,7 +6,7 @@ resumed run is bit for bit the uninterrupted one (same seeds, devices and versio
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -80,8 +80,9 @@ def fit(
     data: Any = None,
     name: str = "",
     look: Look | None = None,
+    seeds: Collection[int] | None = None,
 ) -> Trained:
-    """Trains the models of all of a run's seeds, or loads those that are trained.
+    """Trains the models of a run's seeds, or loads those that are trained.
 
     Saves checkpoints on the way and resumes from the newest; the weights of each seed
     come last.
@@ -97,6 +98,7 @@ def fit(
         look: what is asked of the models at every checkpoint, for each seed; the log
             has it, and `train_seconds`: what all steps took so far, with compiling
             (again after a resume) and without looks.
+        seeds: those of the run's that have this model; None: all.
 
     Raises:
         RunError: if every seed of a group diverged, or a checkpoint or weight file is
@@ -106,10 +108,16 @@ def fit(
     fitter = _Fitter(
         run, learner, num_steps, steps_per_call, checkpoint_every, data, name, look
     )
+    asked = run.config.seeds if seeds is None else seeds
     for group in run.groups:
-        if not run.is_trained(group, name):
-            fitter.fit(group)
-    seeds = tuple(s for s in run.config.seeds if run.weights(s, name).exists())
+        chosen = tuple(seed for seed in group if seed in asked)
+        if not run.is_trained(chosen, name):
+            fitter.fit(group, chosen)
+    seeds = tuple(
+        seed
+        for seed in run.config.seeds
+        if seed in asked and run.weights(seed, name).exists()
+    )
     like = jax.eval_shape(
         lambda key: learner.model(learner.init(key)), jax.random.key(0)
     )
@@ -133,9 +141,9 @@ class _Fitter(NamedTuple):
     name: str
     look: Look | None
 
-    def fit(self, group: tuple[int, ...]) -> None:
-        """Trains the seeds of one group side by side and writes their weights."""
-        roots = jnp.stack([training_key(seed) for seed in group])
+    def fit(self, group: tuple[int, ...], seeds: tuple[int, ...]) -> None:
+        """Trains seeds of one group side by side and writes their weights."""
+        roots = jnp.stack([training_key(seed) for seed in seeds])
         programs = [
             (until, self._program(step))
             for until, step in (
@@ -170,7 +178,7 @@ class _Fitter(NamedTuple):
                 alive = np.asarray(state.diverged_at) < 0
                 train_seconds += time.perf_counter() - started
                 means = {k: np.asarray(v).mean(axis=1) for k, v in logged.items()}
-                _require_alive(alive, state, group, checkpoints)
+                _require_alive(alive, state, seeds, checkpoints)
                 if self.look is not None:
                     means["train_seconds"] = round(train_seconds, 3)
                     if step % self.checkpoint_every == 0:
@@ -186,7 +194,7 @@ class _Fitter(NamedTuple):
                 if stop:
                     checkpoints.wait()
                     preemption.exit()
-        for index, seed in enumerate(group):
+        for index, seed in enumerate(seeds):
             diverged_at = int(state.diverged_at[index])
             if diverged_at >= 0:
                 print(f"seed {seed} diverged at step {diverged_at}: left out")
@@ -229,14 +237,14 @@ class _Fitter(NamedTuple):
 
 
 def _require_alive(
-    alive: np.ndarray, state: FitState, group: tuple[int, ...], checkpoints: Any
+    alive: np.ndarray, state: FitState, seeds: tuple[int, ...], checkpoints: Any
 ) -> None:
     """Stops where no seed is left; the checkpoints before are the last good ones."""
     if alive.any():
         return
     at = ", ".join(
         f"seed {seed} at step {int(step)}"
-        for seed, step in zip(group, np.asarray(state.diverged_at), strict=True)
+        for seed, step in zip(seeds, np.asarray(state.diverged_at), strict=True)
     )
     good = checkpoints.latest()
     kept = "no checkpoint was saved" if good is None else f"checkpoint {good} is kept"

@@ -1,7 +1,7 @@
 """Training by imitation: the models of a run's seeds, from a pretraining's examples."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -46,8 +46,9 @@ def train_models(
     *,
     name: str = "",
     look: Look | None = None,
+    seeds: Collection[int] | None = None,
 ) -> Trained:
-    """Trains the models of all of a run's seeds, or loads those that are trained.
+    """Trains the models of a run's seeds, or loads those that are trained.
 
     Args:
         run: whose folder holds them.
@@ -56,6 +57,7 @@ def train_models(
         config: how they are fitted.
         name: tells models apart where a run trains several.
         look: what is asked of the models at every checkpoint, as in `fit`.
+        seeds: those of the run's that have this model; None: all.
 
     Raises:
         ValueError: if the pretraining has no recipe, or as in `plan`.
@@ -63,7 +65,8 @@ def train_models(
     recipe = pretraining.recipe
     if recipe is None:
         raise ValueError("a pretraining needs a recipe to train its models, got None")
-    if all(run.is_trained(group, name) for group in run.groups):
+    asked = run.config.seeds if seeds is None else tuple(seeds)
+    if run.is_trained(asked, name):
         # what is there is only loaded: no need to make its data again
         pretraining = pretraining._replace(options=PretrainingConfig())
     stages, data = plan(pretraining, config)
@@ -80,6 +83,7 @@ def train_models(
         data=data,
         name=name,
         look=look,
+        seeds=asked,
     )
 
 
