@@ -83,15 +83,10 @@ class Config(study.DecisionConfig):
     num_tasks: int = 4000  # unseen bandits that every agent plays
     num_datasets: int = 4000  # offline data sets, one a bandit
     num_contexts: int = 4000  # fresh contexts on which the loss is measured
+    num_shifted_tasks: int | None = None  # tasks of another noise; None: num_tasks
     # training seeds of what stands beside dpt, its argmax and the published labels: the
     # first ones; None: all
     num_seeds_beside: int | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        number = self.num_seeds_beside
-        if number is not None and number < 1:
-            raise ValueError(f"num_seeds_beside must be at least 1, got {number}")
 
 
 def run(run, config: Config):
@@ -124,14 +119,15 @@ def run(run, config: Config):
         **shifted,
     }
     bernoulli = envs.family("BernoulliBandit-DPT-v0", horizon=config.horizon)
-    played = {"online": family, "online_bernoulli": bernoulli}
+    played = {"online_bernoulli": bernoulli}
     for noise in NOISES:
         played[f"online_noise_{noise}"] = family.replace(name="", noise_std=noise)
-    scores = {}
+    trained_for = study.Evaluation(config, family.split().test)
+    scores = {"online": functools.partial(trained_for.online, online)}
+    number = config.num_shifted_tasks or config.num_tasks
     for panel, tested in played.items():
-        agents = online if panel == "online" else shifted
         test = study.Evaluation(config, tested.split().test)
-        scores[panel] = functools.partial(test.online, agents)
+        scores[panel] = functools.partial(test.online, shifted, num_tasks=number)
     for panel, tested in (("offline", family), ("offline_bernoulli", bernoulli)):
         offline = {
             # offline, the paper plays the likeliest arm
@@ -144,8 +140,7 @@ def run(run, config: Config):
         test = study.Evaluation(config, tested.split().test)
         data = make("dirichlet_point_mass", tested)
         scores[panel] = functools.partial(test.offline, data, offline)
-    test = study.Evaluation(config, family.split().test)
-    scores["loss"] = functools.partial(test.losses, dpt, exact)
+    scores["loss"] = functools.partial(trained_for.losses, dpt, exact)
     return scores
 
 
@@ -165,6 +160,7 @@ LONG = Config(
     training=muon_training(8000, 1e-2, lengths=(50, 200), micro_batch=4),
     pretraining=POSTERIOR_DRAWS,
     num_tasks=6000,
+    num_shifted_tasks=2000,
     num_datasets=2000,
     num_contexts=1000,
     num_seeds_beside=3,  # they are far away: three tell

@@ -17,7 +17,7 @@ from icrl.training import Trained
 TRAINING = [
     name
     for name in EXPERIMENTS.names()
-    if hasattr(EXPERIMENTS[name].presets["smoke"], "training")
+    if hasattr(EXPERIMENTS[name].presets["smoke"], "pretraining")
 ]
 
 
@@ -42,7 +42,7 @@ def test_what_the_options_say_reaches_every_model(name, monkeypatch, tmp_path):
     config = changed(EXPERIMENTS[name].presets["smoke"])
     seen = {}
 
-    def note(run, pretraining, settings, *, name="", look=None):
+    def note(run, pretraining, settings, *, name="", look=None, seeds=None):
         seen[name] = pretraining
         return Trained(models=None, seeds=(0,), train_tokens=0)
 

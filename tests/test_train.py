@@ -55,12 +55,12 @@ def choices(recipe=RECIPE, context=None):
     )
 
 
-def fit(folder, seeds=(0,), training=TRAINING, look=None, **changes):
+def fit(folder, seeds=(0,), training=TRAINING, look=None, chosen=None, **changes):
     """Trains models of a throw-away experiment to play as the optimal action says."""
-    return train_throwaway(folder, choices(**changes), training, seeds, look)
+    return train_throwaway(folder, choices(**changes), training, seeds, look, chosen)
 
 
-def train_throwaway(folder, pretraining, training, seeds=(0,), look=None):
+def train_throwaway(folder, pretraining, training, seeds=(0,), look=None, chosen=None):
     """Opens a run of a throw-away experiment and trains its models."""
     config = ExperimentConfig(seeds=seeds)
     experiment = Experiment(
@@ -71,7 +71,7 @@ def train_throwaway(folder, pretraining, training, seeds=(0,), look=None):
         run=lambda run, config: None,
     )
     with runs.open_run(experiment, "cpu", config, root=folder) as run:
-        trained = train_models(run, pretraining, training, look=look)
+        trained = train_models(run, pretraining, training, look=look, seeds=chosen)
         return trained, run
 
 
@@ -98,6 +98,14 @@ def test_seeds_train_side_by_side_and_differ(tmp_path):
     assert trained.train_tokens == 2 * 40 * 8 * 9
     leaf = jax.tree.leaves(trained.models)[0]
     assert leaf.shape[0] == 2 and not np.allclose(leaf[0], leaf[1])
+
+
+def test_only_the_seeds_that_are_asked_for_train(tmp_path):
+    some, run = fit(tmp_path / "some", seeds=(3, 5, 7), chosen=(3, 7))
+    assert some.seeds == (3, 7)
+    assert not run.weights(5).exists()
+    both, _ = fit(tmp_path / "both", seeds=(3, 7))
+    assert same(some.models, both.models)
 
 
 def test_seeds_added_later_leave_the_first_ones_as_they_were(tmp_path):
