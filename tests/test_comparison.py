@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from icrl import cli, runs, study
+from icrl import cli, results, runs, study
 from icrl.config import SMOKE_TRAINING
 from icrl.evaluation import Scores
 from icrl.evaluation.comparison import compare
@@ -44,7 +44,7 @@ def write(root, config, name="one"):
         f"{config.root_seed} {config.num_tasks}",
     )
     with runs.open_run(experiment, "cpu", config, root=root) as opened:
-        study.finish(opened, [Curves(name="online")], {"online": table})
+        results.finish(opened, [Curves(name="online")], {"online": table})
         return opened.folder
 
 

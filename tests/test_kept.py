@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import toy_experiment
 
-from icrl import runs, study
+from icrl import results, runs
 from icrl.evaluation import Scores
 from icrl.panels import Curves
 from icrl.runs import kept, provenance
@@ -43,7 +43,7 @@ def go(root, *, stop=False, seeds=(0, 1)):
     waiting = {"online": lambda: play("online"), "other": lambda: play("other")}
     run = runs.open_run(TOY, "smoke", config, root)
     with pytest.raises(KeyboardInterrupt) if stop else contextlib.nullcontext(), run:
-        study.finish(run, PANELS, waiting)
+        results.finish(run, PANELS, waiting)
     return run.folder, played
 
 

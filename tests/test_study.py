@@ -7,7 +7,7 @@ import pytest
 
 import envs
 from envs.bernoulli_bandit import BernoulliBanditFamily
-from icrl import algorithms, study, training
+from icrl import algorithms, results, study, training
 from icrl.algorithms.dark_room import goal_posterior
 from icrl.config import (
     SMOKE_MODEL,
@@ -70,7 +70,7 @@ ONLINE = Curves(name="online")
 
 def finished(panels=(ONLINE,), shared_data=False, **options):
     opened = Opened(LARGE, shared_data)
-    study.finish(opened, panels, {"online": scores(**options)})
+    results.finish(opened, panels, {"online": scores(**options)})
     return opened
 
 
@@ -111,7 +111,7 @@ def test_what_a_run_returns_is_refused_in_words_that_say_what_it_should_be():
     panel = Drawing(name="mine", title="mine", function=lambda *_: None)
 
     def finish(returned):
-        study.finish(Opened(LARGE, False), [panel], returned)
+        results.finish(Opened(LARGE, False), [panel], returned)
 
     with pytest.raises(ValueError, match="must return scores by panel, got None"):
         finish(None)
@@ -188,7 +188,7 @@ def test_a_script_without_a_question_is_refused():
 
 def drawn(panels, opened):
     summary = {"rows": opened.rows}
-    return study.draw(panels, summary, opened.arrays, columns=2, size=(4.0, 3.0))
+    return results.draw(panels, summary, opened.arrays, columns=2, size=(4.0, 3.0))
 
 
 def test_a_figure_letters_its_panels_and_says_its_units():
