@@ -33,25 +33,17 @@ BANDIT = Recipe(
 MDP = dataclasses.replace(
     BANDIT, family="RandomMDP-Small-v0", changes={"horizon": 4}, num_episodes=3
 )
-TINY = PpoConfig(
-    num_steps=4,
-    batch_size=8,
-    num_epochs=2,
-    num_minibatches=2,
-    learning_rate=1e-2,
-    steps_per_call=2,
-    checkpoint_every=2,
-)
-VMPO = VmpoConfig(
-    num_steps=4,
-    batch_size=8,
-    num_epochs=2,
-    num_minibatches=2,
-    learning_rate=1e-2,
-    steps_per_call=2,
-    checkpoint_every=2,
-    segment_steps=3,
-)
+SIZES = {
+    "num_steps": 4,
+    "batch_size": 8,
+    "num_epochs": 2,
+    "num_minibatches": 2,
+    "learning_rate": 1e-2,
+    "steps_per_call": 2,
+    "checkpoint_every": 2,
+}
+TINY = PpoConfig(**SIZES)
+VMPO = VmpoConfig(**SIZES, segment_steps=3)
 
 
 def other(recipe, **changes):

@@ -7,6 +7,7 @@ batch with `jax.vmap`.
 
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -134,6 +135,18 @@ def linear(
         drawn = rngs.params.normal((size_in, size_out), at_least_float32(dtype))
         layer.kernel = nnx.Param(std * drawn)
     return layer
+
+
+def orthogonal_gates(
+    width: int, number: int, *, dtype: str, rngs: nnx.Rngs
+) -> nnx.Param:
+    """Makes the recurrent weights [width, number * width] of gates side by side.
+
+    Each gate's are an orthogonal matrix.
+    """
+    orthogonal, exact = jax.nn.initializers.orthogonal(), at_least_float32(dtype)
+    gates = [orthogonal(rngs.params(), (width, width), exact) for _ in range(number)]
+    return nnx.Param(jnp.concatenate(gates, axis=1))
 
 
 def layer_norm(width: int, *, dtype: str = "float32", rngs: nnx.Rngs) -> nnx.LayerNorm:

@@ -6,7 +6,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from icrl.config import TransformerConfig
-from icrl.models.base import at_least_float32, linear, residual_std, weight_std
+from icrl.models.base import (
+    at_least_float32,
+    linear,
+    orthogonal_gates,
+    residual_std,
+    weight_std,
+)
 from icrl.models.mixer import Recurrence
 from icrl.registries import MIXERS
 
@@ -32,9 +38,7 @@ class Gru(Recurrence):
         self.project_in = linear(
             width, 3 * width, std=weight_std(config), bias=bias, dtype=dtype, rngs=rngs
         )
-        orthogonal = jax.nn.initializers.orthogonal()
-        gates = [orthogonal(rngs.params(), (width, width), exact) for _ in range(3)]
-        self.recurrent = nnx.Param(jnp.concatenate(gates, axis=1))
+        self.recurrent = orthogonal_gates(width, 3, dtype=dtype, rngs=rngs)
         self.candidate_bias = nnx.Param(jnp.zeros(width, exact)) if bias else None
         self.combine = linear(
             width,

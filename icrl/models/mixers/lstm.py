@@ -8,7 +8,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from icrl.config import TransformerConfig
-from icrl.models.base import at_least_float32, linear, residual_std, weight_std
+from icrl.models.base import (
+    at_least_float32,
+    linear,
+    orthogonal_gates,
+    residual_std,
+    weight_std,
+)
 from icrl.models.mixer import Recurrence
 from icrl.registries import MIXERS
 
@@ -45,9 +51,7 @@ class Lstm(Recurrence):
         if bias:
             forget = jnp.repeat(jnp.array([0.0, 1.0, 0.0, 0.0], exact), width)
             self.project_in.bias = nnx.Param(forget)
-        orthogonal = jax.nn.initializers.orthogonal()
-        gates = [orthogonal(rngs.params(), (width, width), exact) for _ in range(4)]
-        self.recurrent = nnx.Param(jnp.concatenate(gates, axis=1))
+        self.recurrent = orthogonal_gates(width, 4, dtype=dtype, rngs=rngs)
         self.combine = linear(
             width,
             width,
