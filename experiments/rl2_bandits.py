@@ -24,6 +24,7 @@ from icrl.config import ExperimentConfig, TransformerConfig
 from icrl.online_config import PpoConfig
 from icrl.panels import Drawing, Rows
 
+FAMILY = "BernoulliBandit-DPT-v0"
 Cell = tuple[int, int]  # pulls, arms
 CELLS: tuple[Cell, ...] = tuple((n, k) for n in (10, 100, 500) for k in (5, 10, 50))
 # Width of UCB and epsilon: what did best in a re-simulation of 4,000 instances. Draws:
@@ -101,22 +102,32 @@ class Config(ExperimentConfig):
 
 
 def run(run, config: Config):
-    """Plays every cell, and trains where agents are to be learned."""
+    """Trains where agents are to be learned, and plays every cell."""
+    learned = {cell: _learned(run, config, cell) for cell in config.learned_cells}
+    play = functools.partial(_play, config)
+    panels = {
+        panel_of(cell): functools.partial(play, cell, learned.get(cell, {}))
+        for cell in config.cells
+    }
+    return {**panels, "cells": _index(config)}
+
+
+def _play(config: Config, cell: Cell, learned: dict[str, Any]):
+    """Rows of one cell."""
     import envs
 
-    found = {}
-    for cell in config.cells:
-        pulls, arms = cell
-        changes = {"num_arms": arms, "horizon": pulls}
-        family = envs.family("BernoulliBandit-DPT-v0", **changes)
-        test = study.Evaluation(config, family.split().test)
-        played = test.returns(_algorithms(family, cell))
-        scores = [played]
-        if cell in config.learned_cells:
-            agents = _learned(run, config, cell, changes)
-            scores.append(test.returns(agents, num_tasks=config.num_trials))
-        found[panel_of(cell)] = _rows(cell, scores)
-    return {**found, "cells": _index(config)}
+    family = envs.family(FAMILY, **_changes(cell))
+    test = study.Evaluation(config, family.split().test)
+    scores = [test.returns(_algorithms(family, cell))]
+    if learned:
+        scores.append(test.returns(learned, num_tasks=config.num_trials))
+    return _rows(cell, scores)
+
+
+def _changes(cell: Cell) -> dict[str, int]:
+    """A cell's changes of the family."""
+    pulls, arms = cell
+    return {"num_arms": arms, "horizon": pulls}
 
 
 def _algorithms(family, cell: Cell) -> dict[str, Any]:
@@ -140,7 +151,7 @@ def _algorithms(family, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _learned(run, config: Config, cell: Cell, changes) -> dict[str, Any]:
+def _learned(run, config: Config, cell: Cell) -> dict[str, Any]:
     """Agents that PPO trains in one cell."""
     from icrl.agents import Recipe
 
@@ -148,8 +159,8 @@ def _learned(run, config: Config, cell: Cell, changes) -> dict[str, Any]:
     agents = {}
     for name, model in (("gtrxl", config.gtrxl), ("gru", config.gru)):
         recipe = Recipe(
-            family="BernoulliBandit-DPT-v0",
-            changes=changes,
+            family=FAMILY,
+            changes=_changes(cell),
             tokenizer="rl2",
             model=dataclasses.replace(model, memory=cell[0]),
         )
