@@ -49,7 +49,7 @@ SHOWN += ("thompson_sampling", "epsilon_greedy", "posterior_mean")
 
 def panel_of(cell: Cell) -> str:
     """The name of a cell's panel."""
-    return "pulls_{}_arms_{}".format(*cell)
+    return "n{}_k{}".format(*cell)
 
 
 def _draw_cells(ax, summary, arrays) -> None:
