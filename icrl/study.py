@@ -152,7 +152,14 @@ def train(
     return Trained(found.models, found.seeds, pretraining)
 
 
-def train_online(run: Any, recipe: Any, training: OnlineConfig, *, name: str) -> Any:
+def train_online(
+    run: Any,
+    recipe: Any,
+    training: OnlineConfig,
+    *,
+    name: str,
+    first: Trained | None = None,
+) -> Any:
     """Trains the models of a run's seeds by reward, or loads them; returns their agent.
 
     Args:
@@ -160,11 +167,12 @@ def train_online(run: Any, recipe: Any, training: OnlineConfig, *, name: str) ->
         recipe: family, trials, tokenizer and model.
         training: how they learn.
         name: tells models apart where a run trains several.
+        first: models of this recipe that go on to learn; None: fresh ones.
     """
     from icrl import evaluation
     from icrl.training import online
 
-    found = online.train_online(run, recipe, training, name=name)
+    found = online.train_online(run, recipe, training, name=name, first=first)
     run.train_tokens += found.train_tokens
     run.labels[name] = "no labels, rewards"
     return evaluation.trained(found.models, recipe.make_tokenizer(), agent=recipe.agent)

@@ -7,7 +7,7 @@ resumed run is bit for bit the uninterrupted one (same seeds, devices and versio
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,8 @@ class Learner(NamedTuple):
     step hands to the next (environments that are being played, say).
 
     Attributes:
-        init: `key -> state`.
+        init: `key -> state`; `(key, model) -> state` where training goes on from given
+            weights.
         step: `(state, key, data) -> (state, logged)`: one step, and numbers of it.
             `logged["loss"]` must be there; a seed whose loss is not finite is lost.
         model: `state -> model`: the part that is played and whose weights are saved.
@@ -46,7 +47,7 @@ class Learner(NamedTuple):
             its own, so that its data may have other shapes.
     """
 
-    init: Callable[[Key], Any]
+    init: Callable[..., Any]
     step: Step
     model: Callable[[Any], Any]
     best: str = "loss"
@@ -61,6 +62,20 @@ class Trained(NamedTuple):
     models: Any
     seeds: tuple[int, ...]
     train_tokens: int  # over all seeds
+
+
+class Models(Protocol):
+    """Models of some seeds, stacked along a leading axis."""
+
+    @property
+    def models(self) -> Any:
+        """The stack."""
+        ...
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of each."""
+        ...
 
 
 class FitState(NamedTuple):
@@ -81,6 +96,7 @@ def fit(
     name: str = "",
     look: Look | None = None,
     seeds: Collection[int] | None = None,
+    first: Models | None = None,
 ) -> Trained:
     """Trains the models of a run's seeds, or loads those that are trained.
 
@@ -99,14 +115,23 @@ def fit(
             has it, and `train_seconds`: what all steps took so far, with compiling
             (again after a resume) and without looks.
         seeds: those of the run's that have this model; None: all.
+        first: models from which that of the same seed goes on; None: fresh ones.
 
     Raises:
-        RunError: if every seed of a group diverged, or a checkpoint or weight file is
-            unreadable.
+        RunError: if every seed of a group diverged, a checkpoint or weight file is
+            unreadable, or a seed has no model to go on from.
         SystemExit: after SIGTERM or SIGINT, once a checkpoint is saved.
     """
     fitter = _Fitter(
-        run, learner, num_steps, steps_per_call, checkpoint_every, data, name, look
+        run,
+        learner,
+        num_steps,
+        steps_per_call,
+        checkpoint_every,
+        data,
+        name,
+        look,
+        first,
     )
     asked = run.config.seeds if seeds is None else seeds
     for group in run.groups:
@@ -140,6 +165,7 @@ class _Fitter(NamedTuple):
     data: Any
     name: str
     look: Look | None
+    first: Models | None
 
     def fit(self, group: tuple[int, ...], seeds: tuple[int, ...]) -> None:
         """Trains seeds of one group side by side and writes their weights."""
@@ -164,9 +190,10 @@ class _Fitter(NamedTuple):
             progress.say("compiling")
             # as the steps give it back: of another place, it would compile them twice
             initial = jax.jit(jax.vmap(self._initial), out_shardings=on_every_device())
+            given = () if self.first is None else (_of_seeds(self.first, seeds),)
             earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
             train_seconds, started = max(earlier, default=0.0), time.perf_counter()
-            state = jax.block_until_ready(initial(roots))
+            state = jax.block_until_ready(initial(roots, *given))
             train_seconds += time.perf_counter() - started
             if first:
                 state = checkpoints.restore(first, state)
@@ -205,9 +232,9 @@ class _Fitter(NamedTuple):
             )
             save_weights(self.run.weights(seed, self.name), model)
 
-    def _initial(self, root: Key) -> FitState:
+    def _initial(self, root: Key, *given: Any) -> FitState:
         state = FitState(
-            learner=self.learner.init(fold(root, Purpose.INIT)),
+            learner=self.learner.init(fold(root, Purpose.INIT), *given),
             diverged_at=jnp.full((), -1),
         )
         leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, state))
@@ -234,6 +261,15 @@ class _Fitter(NamedTuple):
             donate_argnums=0,
             out_shardings=(on_every_device(), None),
         )
+
+
+def _of_seeds(first: Models, seeds: tuple[int, ...]) -> Any:
+    """The models of these seeds, from which their training goes on."""
+    lost = sorted(set(seeds) - set(first.seeds))
+    if lost:
+        raise RunError(f"there is no model to go on from for the seeds {lost}")
+    rows = np.array([first.seeds.index(seed) for seed in seeds])
+    return jax.tree.map(lambda leaf: leaf[rows], first.models)
 
 
 def _require_alive(

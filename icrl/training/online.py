@@ -16,7 +16,7 @@ from icrl.agents import Recipe, save_recipe
 from icrl.online_config import OnlineConfig, PpoConfig, VmpoConfig
 from icrl.runs import Run
 from icrl.training.experience import Batch, Player, Trial, advantages, make_player
-from icrl.training.fit import Learner, Logged, Trained, fit
+from icrl.training.fit import Learner, Logged, Models, Trained, fit
 from icrl.training.optimizer import make_optimizer
 from icrl.training.ppo import ppo_loss
 from icrl.training.vmpo import first_multipliers, vmpo_loss
@@ -56,7 +56,12 @@ METHODS: dict[type[OnlineConfig], Method] = {
 
 
 def train_online(
-    run: Run, recipe: Recipe, config: OnlineConfig, *, name: str = ""
+    run: Run,
+    recipe: Recipe,
+    config: OnlineConfig,
+    *,
+    name: str = "",
+    first: Models | None = None,
 ) -> Trained:
     """Trains the models of all of a run's seeds by reward, or loads those trained.
 
@@ -65,9 +70,11 @@ def train_online(
         recipe: family, trials, tokenizer and model, which is saved beside the weights.
         config: how they are trained; its class says by which method.
         name: tells models apart where a run trains several.
+        first: models that were trained before and go on; None: fresh ones.
 
     Raises:
         ValueError: as `make_player`.
+        RunError: as `fit`.
     """
     learner = online_learner(recipe, config)
     save_recipe(run.folder, recipe, name)
@@ -78,6 +85,7 @@ def train_online(
         steps_per_call=config.steps_per_call,
         checkpoint_every=config.checkpoint_every,
         name=name,
+        first=first,
     )
 
 
@@ -102,9 +110,10 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
     optimizer = make_optimizer(config.optimizer_config())
     size = config.batch_size
 
-    def init(key: Key) -> OnlineState:
+    def init(key: Key, model: Any = None) -> OnlineState:
         key_model, key_trials = jax.random.split(key)
-        model = recipe.make_model(key_model)
+        if model is None:
+            model = recipe.make_model(key_model)
         learned = Learned(model, method.first_multipliers(config))
         trials = None
         if player.num_segments > 1:
