@@ -19,7 +19,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from icrl import cli, published, study
+from icrl import cli, gtrxl, published, study
 from icrl.config import ExperimentConfig, TransformerConfig
 from icrl.online_config import PpoConfig
 from icrl.panels import Drawing, Rows
@@ -165,7 +165,7 @@ def _learned(run, config: Config, cell: Cell) -> dict[str, Any]:
             model=dataclasses.replace(model, memory=cell[0]),
         )
         place = f"{name}_{panel_of(cell)}"
-        agents[name] = study.train_online(run, recipe, training, name=place)
+        agents[name] = study.train_online(run, recipe, training, name=place).agent()
     return agents
 
 
@@ -192,20 +192,10 @@ def _index(config: Config):
     return Numbers(arrays={"cells/cells": np.array(config.cells)})
 
 
-GTRXL = TransformerConfig(
-    num_layers=2,
-    num_heads=2,
-    mixer=("relative",),
-    join="gru",
-    activation="relu",
-    rectify=True,
-    value_head=True,
-)
-GRU = TransformerConfig(num_layers=1, mixer=("gru",), value_head=True)
 CPU = Config(
     seeds=(0, 1, 2),
-    gtrxl=GTRXL,
-    gru=GRU,
+    gtrxl=gtrxl.GTRXL,
+    gru=gtrxl.GRU,
     training=PpoConfig(num_steps=300, batch_size=512),
     long_training=PpoConfig(num_steps=400, batch_size=256),
 ).takes("an hour on 2 cores")
@@ -213,8 +203,8 @@ SMOKE = {
     "cells": ((10, 5),),
     "learned_cells": ((10, 5),),
     "num_trials": 50,
-    "gtrxl": dataclasses.replace(GTRXL, num_layers=1, width=8),
-    "gru": dataclasses.replace(GRU, width=8),
+    "gtrxl": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
+    "gru": dataclasses.replace(gtrxl.GRU, width=8),
 }
 EXPERIMENT = study.experiment(
     __name__,

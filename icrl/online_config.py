@@ -32,6 +32,9 @@ class OnlineConfig(TrainingConfig):
     num_minibatches: int = 4  # of a pass; they divide the trials
     value_coefficient: float = 0.5  # of the error of values in the loss
     entropy_coefficient: float = 0.01  # of the policy's entropy, which is rewarded
+    # for random search: each training seed multiplies its learning rate and its entropy
+    # coefficient by a factor of its own, log-uniform between 1 / sweep and sweep
+    sweep: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -47,6 +50,8 @@ class OnlineConfig(TrainingConfig):
             value = getattr(self, name)
             if value < 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
+        if self.sweep < 1:
+            raise ValueError(f"sweep must be at least 1, got {self.sweep}")
         if self.batch_size % self.num_minibatches:
             raise ValueError(
                 f"batch_size ({self.batch_size}) must be a multiple of "

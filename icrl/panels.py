@@ -210,7 +210,7 @@ class Bars(Panel):
     Args:
         groups: name of each panel, and how its group is called.
         metric: of the rows.
-        agents: one bar each, in this order.
+        agents: one bar each, in this order; those that have the rows.
         ylabel: of the vertical axis.
         yscale: "linear" or "log".
     """
@@ -231,12 +231,19 @@ class Bars(Panel):
         """Draws the bars with intervals and published values."""
         from icrl.drawing.bars import draw_bars
 
+        del arrays
+        rows = summary["rows"]
+        there = {(r["panel"], r["agent"]) for r in rows if r["metric"] == self.metric}
         draw_bars(
             ax,
             summary,
             self.groups,
             metric=self.metric,
-            agents=self.agents,
+            agents=[
+                agent
+                for agent in self.agents
+                if all((panel, agent) in there for panel in self.groups)
+            ],
             title=self.title,
             ylabel=self.ylabel,
             yscale=self.yscale,

@@ -85,18 +85,19 @@ def experiment(
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """Models of one pretraining, stacked over the seeds that did not diverge."""
+    """Models of one training, stacked over the seeds that did not diverge."""
 
     models: Any
     seeds: tuple[int, ...]
-    pretraining: Any
+    recipe: Any  # family, tokenizer and model
+    pretraining: Any = None  # the data; None: trained by reward
 
     def agent(self, **options: Any) -> Any:
         """Returns the agent that plays them; options as in `evaluation.trained`."""
         from icrl import evaluation
 
-        how = {"agent": self.pretraining.recipe.agent, **options}
-        return evaluation.trained(self.models, self.pretraining.tokenizer, **how)
+        how = {"agent": self.recipe.agent, **options}
+        return evaluation.trained(self.models, self.recipe.make_tokenizer(), **how)
 
     def first(self, number: int | None) -> "Trained":
         """Returns the first `number` of the models; None: all."""
@@ -149,7 +150,7 @@ def train(
     options = pretraining.options
     if options.num_examples is not None or options.dataset is not None:
         run.shared_data = True
-    return Trained(found.models, found.seeds, pretraining)
+    return Trained(found.models, found.seeds, pretraining.recipe, pretraining)
 
 
 def train_online(
@@ -158,24 +159,23 @@ def train_online(
     training: OnlineConfig,
     *,
     name: str,
-    first: Trained | None = None,
-) -> Any:
-    """Trains the models of a run's seeds by reward, or loads them; returns their agent.
+    **more: Any,
+) -> Trained:
+    """Trains the models of a run's seeds by reward, or loads them.
 
     Args:
         run: as in `train`.
         recipe: family, trials, tokenizer and model.
         training: how they learn.
         name: tells models apart where a run trains several.
-        first: models of this recipe that go on to learn; None: fresh ones.
+        more: other arguments of `online.train_online`.
     """
-    from icrl import evaluation
     from icrl.training import online
 
-    found = online.train_online(run, recipe, training, name=name, first=first)
+    found = online.train_online(run, recipe, training, name=name, **more)
     run.train_tokens += found.train_tokens
     run.labels[name] = "no labels, rewards"
-    return evaluation.trained(found.models, recipe.make_tokenizer(), agent=recipe.agent)
+    return Trained(found.models, found.seeds, recipe)
 
 
 def train_labelled(

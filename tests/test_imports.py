@@ -46,6 +46,7 @@ ROOMS = {
     "results": ("panels",),
     "study": ("theory", "training", "results", "presets", "published"),
     "lin2023": ("study",),
+    "gtrxl": ("study",),
     "commands": ("study",),
     "cli": ("commands",),
     "__init__": ("agents", "gymnasium_ids", "packages"),

@@ -118,6 +118,21 @@ def test_seeds_side_by_side_are_each_alone():
             np.testing.assert_allclose(both[side], one, atol=2e-4)
 
 
+def test_each_seed_of_a_random_search_has_a_setting_of_its_own():
+    """It is that of a config with these numbers."""
+    searched = config(sweep=10.0)
+    _, logged = train(BANDIT, searched, num_steps=1)
+    _, other_seed = train(BANDIT, searched, seed=1, num_steps=1)
+    own = {n: logged[0][n] for n in ("learning_rate", "entropy_coefficient")}
+    assert own["learning_rate"] != other_seed[0]["learning_rate"]
+    for name, value in own.items():
+        assert 0.1 < value / getattr(searched, name) < 10
+        assert abs(value / getattr(searched, name) - 1) > 0.01
+    _, same = train(BANDIT, config(**own), num_steps=1)
+    for name, value in same[0].items():
+        np.testing.assert_allclose(logged[0][name], value, rtol=1e-4, atol=1e-6)
+
+
 def test_new_trials_begin_where_the_last_ended_and_not_all_at_once():
     states, _ = train(BANDIT, config(segment_steps=2), num_steps=4)
     played = [np.asarray(state.trials.step) for state in states]
@@ -209,6 +224,7 @@ def test_what_cannot_be_trained_online_is_refused(recipe, changes, message):
         ({"num_minibatches": 3}, r"batch_size \(8\) must be a multiple of"),
         ({"lengths": (2,)}, r"lengths is of training by imitation, got \(2,\)"),
         ({"segment_steps": 0}, "segment_steps must be at least 1, got 0"),
+        ({"sweep": 0.5}, "sweep must be at least 1, got 0.5"),
         ({"entropy_coefficient": -1.0}, "entropy_coefficient must be at least 0"),
     ],
 )

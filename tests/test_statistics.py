@@ -3,7 +3,21 @@
 import numpy as np
 import pytest
 
-from icrl.evaluation.statistics import by_distinct_task, interval
+from icrl.evaluation.statistics import by_distinct_task, interval, proportion
+
+
+def test_a_share_has_wilsons_interval():
+    """The bounds are where the score test of a share just rejects, by root finding."""
+    for count, number in ((0, 10), (4, 25), (25, 25)):
+        share, low, high = proportion(count, number)
+        assert share == count / number
+        for end in [x for x in (low, high) if 1e-9 < x < 1 - 1e-9]:
+            score = (share - end) / np.sqrt(end * (1 - end) / number)
+            assert abs(abs(score) - 1.959964) < 1e-5
+    np.testing.assert_allclose(proportion(4, 25), [0.16, 0.0640, 0.3465], atol=5e-5)
+    assert abs(proportion(0, 10).low) < 1e-12
+    assert abs(proportion(0, 10).high - 0.2775) < 5e-5
+    assert abs(proportion(25, 25).high - 1) < 1e-12
 
 
 def test_one_row_gives_the_interval_over_tasks():

@@ -28,11 +28,13 @@ from icrl.config import (
 )
 from icrl.errors import RunError
 from icrl.experiment import Experiment
+from icrl.online_config import PpoConfig
 from icrl.pretraining import methods
 from icrl.runs import serialization
 from icrl.runs.metrics import read_metrics
 from icrl.training import train_models
 from icrl.training.imitation import plan
+from icrl.training.online import train_online
 
 TRAINING = TrainingConfig(
     num_steps=40, batch_size=8, steps_per_call=10, checkpoint_every=20
@@ -60,8 +62,8 @@ def fit(folder, seeds=(0,), training=TRAINING, look=None, chosen=None, **changes
     return train_throwaway(folder, choices(**changes), training, seeds, look, chosen)
 
 
-def train_throwaway(folder, pretraining, training, seeds=(0,), look=None, chosen=None):
-    """Opens a run of a throw-away experiment and trains its models."""
+def throwaway(folder, seeds):
+    """Opens a run of a throw-away experiment."""
     config = ExperimentConfig(seeds=seeds)
     experiment = Experiment(
         name="throwaway",
@@ -70,7 +72,12 @@ def train_throwaway(folder, pretraining, training, seeds=(0,), look=None, chosen
         costs={"cpu": "seconds"},
         run=lambda run, config: None,
     )
-    with runs.open_run(experiment, "cpu", config, root=folder) as run:
+    return runs.open_run(experiment, "cpu", config, root=folder)
+
+
+def train_throwaway(folder, pretraining, training, seeds=(0,), look=None, chosen=None):
+    """Opens a run of a throw-away experiment and trains its models."""
+    with throwaway(folder, seeds) as run:
         trained = train_models(run, pretraining, training, look=look, seeds=chosen)
         return trained, run
 
@@ -189,14 +196,38 @@ SCRIPT = """
 import sys, pathlib
 sys.path.insert(0, {tests!r})
 import test_train
-test_train.fit(pathlib.Path(sys.argv[1]), seeds=(0, 1), training=test_train.LONG)
+test_train.{kind}(pathlib.Path(sys.argv[1]))
 """
 LONG = dataclasses.replace(TRAINING, num_steps=1500, checkpoint_every=50)
 
 
-def start(folder):
+def imitate(folder):
+    """A run long enough to be killed in, by imitation."""
+    fit(folder, seeds=(0, 1), training=LONG)
+
+
+def by_reward(folder):
+    """One by reward, whose trials are two segments."""
+    model = dataclasses.replace(
+        RECIPE.model, mixer=("relative",), memory=8, value_head=True
+    )
+    family = {"family": "BernoulliBandit-DPT-v0", "changes": {"horizon": 8}}
+    recipe = Recipe(**family, tokenizer="rl2", model=model)
+    training = PpoConfig(
+        num_steps=1500,
+        batch_size=8,
+        num_minibatches=2,
+        segment_steps=4,
+        steps_per_call=10,
+        checkpoint_every=50,
+    )
+    with throwaway(folder, (0, 1)) as run:
+        train_online(run, recipe, training)
+
+
+def start(folder, kind="imitate"):
     tests = pathlib.Path(__file__).parent
-    script = SCRIPT.format(tests=str(tests))
+    script = SCRIPT.format(tests=str(tests), kind=kind)
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         cwd=tests.parent,
@@ -225,21 +256,24 @@ def weights_of(folder):
     ]
 
 
-def test_a_run_killed_three_times_ends_bit_for_bit_as_an_undisturbed_one(tmp_path):
+@pytest.mark.parametrize("kind", ["imitate", "by_reward"])
+def test_a_run_killed_three_times_ends_bit_for_bit_as_an_undisturbed_one(
+    kind, tmp_path
+):
     quiet, killed = (tmp_path / n for n in ("quiet", "killed"))
-    undisturbed = start(quiet)
+    undisturbed = start(quiet, kind)
     assert undisturbed.wait(timeout=300) == 0
     chance = random.Random(0)
     kills = 0
     for least in (8, 50, 90):  # chunks of 10 steps that were logged, of 150
-        process = start(killed)
+        process = start(killed, kind)
         wait_for_lines(process, killed, least + chance.randrange(20))
         time.sleep(chance.random() * 0.1)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
     assert kills == 3
     assert not weights_of(killed)
-    assert start(killed).wait(timeout=300) == 0
+    assert start(killed, kind).wait(timeout=300) == 0
     assert len(weights_of(quiet)) == 2 and weights_of(killed) == weights_of(quiet)
 
     def losses(folder):

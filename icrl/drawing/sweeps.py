@@ -4,7 +4,7 @@ Functions for `panels.Drawing`: they take saved numbers, and import matplotlib o
 they draw.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 COLOR = "#D55E00"  # of what is measured
@@ -121,3 +121,41 @@ def draw_gaps(
     more = bound.get_legend_handles_labels()
     place = {"loc": "upper left", "bbox_to_anchor": (1.16, 1.0)}
     ax.legend(handles + more[0], labels + more[1], frameon=False, fontsize=8, **place)
+
+
+def draw_returns(
+    ax: Any,
+    summary: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    *,
+    panel: str,
+    agents: Sequence[str],
+    xlabel: str,
+) -> None:
+    """Draws what every agent earns at each size of a task.
+
+    Args:
+        ax: where.
+        summary: has the rows `return_<size>`.
+        arrays: has `<panel>/sizes`.
+        panel: of the rows.
+        agents: in the legend's order.
+        xlabel: what a size is.
+    """
+    from icrl.drawing import figures
+
+    sizes = arrays[f"{panel}/sizes"].tolist()
+    there = {row["agent"] for row in summary["rows"] if row["panel"] == panel}
+    shown = [agent for agent in agents if agent in there]
+    for agent, style in figures.styles_of(shown).items():
+        rows = [
+            figures.find_row(summary, panel, agent, f"return_{size}") for size in sizes
+        ]
+        means = [row["mean"] for row in rows]
+        errors = [[row["mean"] - row["low"] for row in rows]]
+        errors += [[row["high"] - row["mean"] for row in rows]]
+        line = {"marker": "o", "markersize": 4, **style}
+        ax.errorbar(sizes, means, errors, **line, label=figures.label_of(agent))
+    name_sizes(ax, sizes)
+    ax.set(xlabel=xlabel, ylabel="return of an episode")
+    figures.beside(ax)

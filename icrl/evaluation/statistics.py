@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 RESAMPLES = 1000
 
@@ -55,6 +55,24 @@ def interval(
         + _quantile((seeds - 1) * (tasks - 1), level) ** 2 * of_rest
     )
     return _around(values.mean((0, 1)), squared / (seeds * tasks))
+
+
+def proportion(count: int, number: int, *, level: float = 0.95) -> Interval:
+    """The share of trials that succeeded, with Wilson's interval.
+
+    Source: Wilson 1927. Unlike the normal interval it has a width at 0 and at 1.
+
+    Args:
+        count: successes.
+        number: trials, at least one.
+        level: coverage.
+    """
+    share, squared = count / number, float(ndtri(0.5 + level / 2)) ** 2
+    middle = (share + squared / (2 * number)) / (1 + squared / number)
+    spread = share * (1 - share) / number + squared / (4 * number**2)
+    half = np.sqrt(squared * spread) / (1 + squared / number)
+    ends = np.clip([share, middle - half, middle + half], 0, 1)
+    return Interval(*ends)
 
 
 def difference(

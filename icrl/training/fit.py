@@ -7,7 +7,7 @@ resumed run is bit for bit the uninterrupted one (same seeds, devices and versio
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +64,7 @@ class Trained(NamedTuple):
     train_tokens: int  # over all seeds
 
 
+@runtime_checkable
 class Models(Protocol):
     """Models of some seeds, stacked along a leading axis."""
 

@@ -3,7 +3,7 @@
 What is minimised is one function a file: `icrl.training.ppo`, `icrl.training.vmpo`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -29,10 +29,18 @@ class Learned(NamedTuple):
     multipliers: Any  # beside it, of constraints; None: there are none
 
 
+class Setting(NamedTuple):
+    """What a seed has of its own in a random search, beside the config."""
+
+    rate: Float[Array, ""]  # factor of the learning rate
+    entropy: Float[Array, ""]  # factor of the entropy coefficient
+
+
 class OnlineState(NamedTuple):
     """What a step hands to the next."""
 
     learned: Learned
+    setting: Setting
     opt_state: Any
     trials: Trial | None  # that are being played; None: each step plays whole ones
     step: Array  # of training
@@ -61,15 +69,17 @@ def train_online(
     config: OnlineConfig,
     *,
     name: str = "",
+    seeds: Collection[int] | None = None,
     first: Models | None = None,
 ) -> Trained:
-    """Trains the models of all of a run's seeds by reward, or loads those trained.
+    """Trains the models of a run's seeds by reward, or loads those that are trained.
 
     Args:
         run: whose folder holds them.
         recipe: family, trials, tokenizer and model, which is saved beside the weights.
         config: how they are trained; its class says by which method.
         name: tells models apart where a run trains several.
+        seeds: those of the run's that have this model; None: all.
         first: models that were trained before and go on; None: fresh ones.
 
     Raises:
@@ -85,6 +95,7 @@ def train_online(
         steps_per_call=config.steps_per_call,
         checkpoint_every=config.checkpoint_every,
         name=name,
+        seeds=seeds,
         first=first,
     )
 
@@ -96,7 +107,8 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
     return of a trial, the loss and its parts, the entropy (nats), the divergence of the
     new from the old policy (nats), and `ratio_error`: how far from 1 the ratios of new
     to old probabilities are before anything is learnt, when segments are read again
-    from stored memory. The best checkpoint is that of the highest return.
+    from stored memory. The best checkpoint is that of the highest return. A random
+    search (`sweep`) logs each seed's peak learning rate and entropy coefficient.
 
     Args:
         recipe: family, trials, tokenizer and model.
@@ -111,7 +123,7 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
     size = config.batch_size
 
     def init(key: Key, model: Any = None) -> OnlineState:
-        key_model, key_trials = jax.random.split(key)
+        key_model, key_trials, key_setting = jax.random.split(key, 3)
         if model is None:
             model = recipe.make_model(key_model)
         learned = Learned(model, method.first_multipliers(config))
@@ -120,7 +132,9 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             keys = jax.random.split(key_trials, size)
             trials = jax.vmap(player.start, (None, 0))(model, keys)
         step = jnp.zeros((), jnp.int32)
-        return OnlineState(learned, optimizer.init(learned), trials, step)
+        factors = config.sweep ** jax.random.uniform(key_setting, (2,), minval=-1.0)
+        setting = Setting(*factors)
+        return OnlineState(learned, setting, optimizer.init(learned), trials, step)
 
     def step(state: OnlineState, key: Key, data: Any) -> tuple[OnlineState, Logged]:
         del data
@@ -133,7 +147,10 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         batch = Batch(segments, advantage)
 
         def loss(learned: Learned, part: Batch) -> tuple[Float[Array, ""], Logged]:
-            return method.loss(*learned, player, part, config)
+            total, logged = method.loss(*learned, player, part, config)
+            more = (state.setting.entropy - 1) * config.entropy_coefficient
+            total = total - more * logged["entropy"]
+            return total, logged | {"loss": total}
 
         def update(carry: tuple[Learned, Any], chosen: Array):
             learned, opt_state = carry
@@ -142,6 +159,7 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             after: Any
             updates, after = optimizer.update(grads, opt_state, learned)
             logged["gradient_norm"] = optax.tree.norm(grads)
+            updates = jax.tree.map(lambda x: state.setting.rate * x, updates)
             changed: Any = optax.apply_updates(learned, updates)
             return (changed, after), logged
 
@@ -156,8 +174,12 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         logged = {name: values.mean() for name, values in logged.items()}
         earned = segments.reward.sum(axis=1).mean() * player.num_segments
         logged |= {"ratio_error": first, "return": earned}
+        logged["learning_rate"] = state.setting.rate * config.learning_rate
+        coefficient = state.setting.entropy * config.entropy_coefficient
+        logged["entropy_coefficient"] = coefficient
         kept = trials if player.num_segments > 1 else None
-        return OnlineState(learned, opt_state, kept, state.step + 1), logged
+        after = OnlineState(learned, state.setting, opt_state, kept, state.step + 1)
+        return after, logged
 
     return Learner(
         init,

@@ -1,0 +1,140 @@
+"""How long and how much do a GTrXL, an LSTM and a GRU remember, trained by reward?
+
+Each learns by PPO, from scratch, at every size of three tasks: a corridor whose first
+cell says where to turn in its last (passive T-maze), pads to be stepped on in an order
+that is found by trial (Numpad), and a room where an apple lies hidden (Memory Maze). A
+memory of one segment holds a whole episode of GTrXL's.
+
+Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 3 (Numpad, an LSTM given twice
+the training stays below) and Figure 5 (Memory Maze); Ni et al. 2023, arXiv 2307.03864
+(T-maze, optimum 1, without memory 1/2). Ours are grids, and far smaller.
+Command: icrl run gtrxl_memory cpu
+Cost: (an estimate) an hour on 2 cores.
+Expect: (no reference run yet).
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+from icrl import cli, gtrxl, study
+from icrl.config import ExperimentConfig, TransformerConfig
+from icrl.drawing import sweeps
+from icrl.online_config import PpoConfig
+from icrl.panels import Drawing
+
+FAMILIES = {  # the field that is its size
+    "t_maze": ("PassiveTMaze-v0", "horizon", "steps of the corridor"),
+    "numpad": ("Numpad-v0", "pads", "pads of a side"),
+    "memory_maze": ("MemoryMaze-v0", "size", "cells of a side"),
+}
+MODELS = ("gtrxl", "lstm", "gru")
+PANELS = [
+    Drawing(
+        name=name,
+        title=f"return in {family}",
+        function=functools.partial(
+            sweeps.draw_returns, panel=name, agents=(*MODELS, "uniform"), xlabel=xlabel
+        ),
+    )
+    for name, (family, _, xlabel) in FAMILIES.items()
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """Sizes of the experiment."""
+
+    t_maze: tuple[int, ...] = (10, 30, 100)  # lengths; none: the task is left out
+    numpad: tuple[int, ...] = (2, 3)  # pads of a side, likewise
+    memory_maze: tuple[int, ...] = (5, 7)  # cells of a side, likewise
+    num_tasks: int = 2000  # unseen tasks that every agent plays
+    models: tuple[str, ...] = MODELS  # that learn
+    gtrxl: TransformerConfig  # whose memory is made an episode
+    lstm: TransformerConfig  # of the second agent
+    gru: TransformerConfig  # of the third
+    training: PpoConfig  # of all
+
+    def __post_init__(self):
+        super().__post_init__()
+        if set(self.models) - set(MODELS):
+            raise ValueError(f"models must be of {MODELS}, got {self.models}")
+
+
+def run(run, config: Config):
+    """Trains every model at every size of every task."""
+    found = {}
+    for panel in FAMILIES:
+        sizes = getattr(config, panel)
+        trained = {size: _train(run, config, panel, size) for size in sizes}
+        if sizes:
+            found[panel] = functools.partial(_play, config, panel, trained)
+    return found
+
+
+def _changes(panel: str, size: int) -> dict[str, int]:
+    """What a size changes of the family."""
+    return {FAMILIES[panel][1]: size}
+
+
+def _train(run, config: Config, panel: str, size: int) -> dict[str, Any]:
+    """The models of one size."""
+    import envs
+    from icrl.agents import Recipe
+
+    name, changes = FAMILIES[panel][0], _changes(panel, size)
+    memory = envs.family(name, **changes).horizon
+    trained = {}
+    for model in config.models:
+        recipe = Recipe(
+            family=name,
+            changes=changes,
+            tokenizer="rl2",
+            model=dataclasses.replace(getattr(config, model), memory=memory),
+        )
+        place = f"{model}_{panel}_{size}"
+        trained[model] = study.train_online(run, recipe, config.training, name=place)
+    return trained
+
+
+def _play(config: Config, panel: str, trained):
+    """Rows of the return at each size."""
+    import envs
+    from icrl import algorithms
+    from icrl.evaluation.numbers import Numbers, add_row
+
+    numbers = Numbers()
+    for size, models in trained.items():
+        family = envs.family(FAMILIES[panel][0], **_changes(panel, size))
+        test = study.Evaluation(config, family.split().test)
+        agents = {name: found.agent() for name, found in models.items()}
+        scores = test.returns({**agents, "uniform": algorithms.uniform(family)})
+        for agent, totals in scores.items():
+            metric = f"return_{size}"
+            add_row(numbers, panel, agent, metric, totals[..., 0], scores)
+    numbers.arrays[f"{panel}/sizes"] = tuple(trained)
+    return numbers
+
+
+CPU = Config(
+    seeds=(0,),
+    gtrxl=gtrxl.GTRXL,
+    lstm=gtrxl.LSTM,
+    gru=gtrxl.GRU,
+    training=PpoConfig(num_steps=200, batch_size=128, gae_lambda=0.95),
+).takes("an hour on 2 cores")
+SMOKE = {
+    "t_maze": (4,),
+    "numpad": (),
+    "memory_maze": (),
+    "models": ("gtrxl",),
+    "gtrxl": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
+    "lstm": dataclasses.replace(gtrxl.LSTM, width=8),
+    "gru": dataclasses.replace(gtrxl.GRU, width=8),
+}
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3, figure_name="returns"
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)

@@ -1,0 +1,169 @@
+"""Does an agent trained by reward plan as well as planners on RL²'s random MDPs?
+
+Ten episodes in an unseen MDP of 10 states, 5 actions and 10 steps. A GTrXL and a GRU
+learn by PPO from the rewards of such trials alone. A second GTrXL first imitates the
+best simple planner that is known here (`beb_rewards_only`: greedy with the MDPs' own
+prior and a small bonus of rewards), then goes on by reward: does it pass its teacher?
+
+Returns are exact expectations, as in `rl2_mdp_baselines`, which has all of RL²'s
+baselines and says what is published.
+
+Source: Duan et al. 2016, arXiv 1611.02779, Table 2 (n = 10), and its authors'
+launchers: tokens, discount 0.99, advantages of lambda 0.3. They optimise with TRPO, a
+GRU of width 256 and 2.5 billion steps at most.
+Command: icrl run rl2_mdps cpu
+Cost: (an estimate) two hours on 2 cores.
+Expect: (no reference run yet).
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+from icrl import cli, gtrxl, study
+from icrl.config import (
+    DistillationConfig,
+    ExperimentConfig,
+    TrainingConfig,
+    TransformerConfig,
+    muon_training,
+)
+from icrl.online_config import PpoConfig
+from icrl.panels import Bars, Curves
+
+FAMILY = "RandomMDP-RL2-v0"
+TEACHER = "beb_rewards_only"
+SHOWN = ("optimal", TEACHER, "gtrxl_fine_tuned", "gtrxl_imitation", "gtrxl", "gru")
+SHOWN += ("psrl_mu0", "uniform")
+
+PANELS = [
+    Bars(
+        title="total reward of ten episodes",
+        groups={"n10": "RL²'s random MDPs"},
+        metric="return",
+        agents=SHOWN,
+        ylabel="total reward",
+    ),
+    Curves(
+        name="episodes",
+        title="who gets better from episode to episode?",
+        metric="last_episode",
+        reference="optimal",
+        agents=SHOWN,
+        xlabel="episode",
+        ylabel="reward of the episode",
+    ),
+    Curves(name="n10", metric="return", reference=TEACHER),
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """Sizes of the experiment."""
+
+    num_episodes: int = 10  # of a trial
+    num_tasks: int = 4000  # unseen MDPs that every agent plays
+    from_scratch: tuple[str, ...] = ("gtrxl", "gru")  # who learns by reward alone
+    gtrxl: TransformerConfig  # of two agents; its memory is a trial
+    gru: TransformerConfig  # of another
+    training: PpoConfig  # from fresh weights
+    pretraining: DistillationConfig  # of the teacher's plays
+    imitation: TrainingConfig  # of the teacher
+    fine_tuning: PpoConfig  # behind it
+
+    def __post_init__(self):
+        super().__post_init__()
+        if set(self.from_scratch) - {"gtrxl", "gru"}:
+            raise ValueError(
+                f"from_scratch must be of gtrxl, gru, got {self.from_scratch}"
+            )
+
+
+def run(run, config: Config):
+    """Trains all agents, and plays them beside planners."""
+    from icrl import algorithms
+    from icrl.algorithms.posteriors.mdp_posterior import MDPPrior, true_prior
+    from icrl.evaluation.returns import expected_totals
+    from icrl.pretraining.methods import algorithm_distillation
+
+    recipe = _recipe(config, config.gtrxl)
+    family = recipe.make_family()
+    rules = {"last_transition": False, "random_ties": True}
+    prior = true_prior(family)
+    teacher = algorithms.beb(family, scale=0.0, prior=prior, **rules)
+    imitated = algorithm_distillation(
+        recipe, teacher, config.pretraining, behaviour=TEACHER
+    )
+    first = study.train(run, imitated, config.imitation, name="gtrxl_imitation")
+    learn = functools.partial(study.train_online, run)
+    trained = {
+        **{
+            name: learn(
+                _recipe(config, getattr(config, name)), config.training, name=name
+            )
+            for name in config.from_scratch
+        },
+        "gtrxl_imitation": first,
+        "gtrxl_fine_tuned": learn(
+            recipe, config.fine_tuning, name="gtrxl_fine_tuned", first=first
+        ),
+    }
+    agents = {
+        **{name: models.agent() for name, models in trained.items()},
+        TEACHER: teacher,
+        "psrl_mu0": algorithms.psrl(family, prior=MDPPrior(reward_mean=0.0), **rules),
+        "uniform": algorithms.uniform(family),
+        "optimal": algorithms.optimal,
+    }
+    test = study.Evaluation(config, family.split().test)
+    totals = expected_totals(
+        test.key,
+        test.tasks,
+        agents,
+        num_tasks=config.num_tasks,
+        num_episodes=config.num_episodes,
+        tasks_at_once=250,
+    )
+    return {"n10": totals, "episodes": totals.map(_by_episode)}
+
+
+def _recipe(config: Config, model: TransformerConfig) -> Any:
+    """How an agent reads a trial, which its memory holds."""
+    from icrl.agents import Recipe
+
+    recipe = Recipe(
+        family=FAMILY, num_episodes=config.num_episodes, tokenizer="rl2", model=model
+    )
+    memory = config.num_episodes * recipe.make_family().horizon
+    return dataclasses.replace(recipe, model=dataclasses.replace(model, memory=memory))
+
+
+def _by_episode(totals):
+    """The reward of each episode, from sums of all so far."""
+    import numpy as np
+
+    return np.diff(totals, axis=-1, prepend=0.0)
+
+
+CPU = Config(
+    seeds=(0,),
+    gtrxl=gtrxl.GTRXL,
+    gru=dataclasses.replace(gtrxl.GRU, width=64),
+    training=PpoConfig(num_steps=1000, batch_size=512),
+    pretraining=DistillationConfig(),
+    imitation=muon_training(3000, 1e-2, micro_batch=8),
+    fine_tuning=PpoConfig(num_steps=300, batch_size=512, learning_rate=3e-4),
+).takes("two hours on 2 cores")
+SMOKE = {
+    "num_episodes": 2,
+    "num_tasks": 20,
+    "from_scratch": (),
+    "gtrxl": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
+    "gru": dataclasses.replace(gtrxl.GRU, width=8),
+}
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="returns"
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
