@@ -29,6 +29,23 @@ def sum_over_devices(function: Callable[[Any, Key], Any], whole: Any, keys: Key)
     )(whole, keys)
 
 
+def over_devices(function: Callable[[Any, Any], Any], whole: Any, batch: Any) -> Any:
+    """`function(whole, batch)`, row by row, of which each device has a part.
+
+    The rows are cut as those of `sum_over_devices`; results have as many.
+    """
+    parts = num_parts(jax.tree.leaves(batch)[0].shape[0])
+    if parts == 1:
+        return function(whole, batch)
+    return jax.shard_map(
+        function,
+        mesh=_mesh(parts),
+        in_specs=(P(), P("part")),
+        out_specs=P("part"),
+        check_vma=False,  # as above
+    )(whole, batch)
+
+
 def num_parts(size: int) -> int:
     """Among how many devices a batch of that size is shared."""
     return math.gcd(jax.device_count(), size)

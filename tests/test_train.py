@@ -206,7 +206,7 @@ def imitate(folder):
     fit(folder, seeds=(0, 1), training=LONG)
 
 
-def by_reward(folder):
+def by_reward(folder, num_steps=1500):
     """One by reward, whose trials are two segments."""
     model = dataclasses.replace(
         RECIPE.model, mixer=("relative",), memory=8, value_head=True
@@ -214,12 +214,12 @@ def by_reward(folder):
     family = {"family": "BernoulliBandit-DPT-v0", "changes": {"horizon": 8}}
     recipe = Recipe(**family, tokenizer="rl2", model=model)
     training = PpoConfig(
-        num_steps=1500,
+        num_steps=num_steps,
         batch_size=8,
         num_minibatches=2,
         segment_steps=4,
         steps_per_call=10,
-        checkpoint_every=50,
+        checkpoint_every=min(50, num_steps),
     )
     with throwaway(folder, (0, 1)) as run:
         train_online(run, recipe, training)
@@ -281,6 +281,27 @@ def test_a_run_killed_three_times_ends_bit_for_bit_as_an_undisturbed_one(
         return [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines]
 
     assert losses(killed) == losses(quiet)
+
+
+def test_trials_are_shared_among_the_devices_there_are(tmp_path):
+    """What one device gives: returns, losses, and gradients by their norm."""
+    script = (
+        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_train;"
+        "test_train.by_reward(pathlib.Path(sys.argv[1]), num_steps=20)"
+    )
+    found = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        subprocess.run(
+            [sys.executable, "-c", script, str(folder)],
+            env={**os.environ, "JAX_NUM_CPU_DEVICES": str(count)},
+            cwd=pathlib.Path(__file__).parent.parent,
+            check=True,
+        )
+        lines = metrics_of(folder).read_text().splitlines()
+        names = ("return", "loss", "gradient_norm", "ratio_error")
+        found.append([[json.loads(line)[name] for name in names] for line in lines])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
 
 
 def test_sigterm_saves_and_exits(tmp_path):

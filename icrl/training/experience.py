@@ -11,6 +11,7 @@ from envs.base import Key, Task, require
 from icrl.agents import Recipe
 from icrl.agents.in_context import begin_context, in_context
 from icrl.algorithms.base import Algorithm
+from icrl.devices import over_devices
 from icrl.rollout import Carry, begin, play
 from icrl.tokenizers.encoding import decisions, encode
 
@@ -221,7 +222,7 @@ class Again(NamedTuple):
 
 def read_again(model: Any, player: Player, segment: Segment) -> Again:
     """Returns what a model says of stored segments, from the memory before them."""
-    played = jax.vmap(player.read, (None, 0))(model, segment)
+    played = over_devices(jax.vmap(player.read, (None, 0)), model, segment)
     return Again(segment, jax.nn.log_softmax(played.logits), played.values)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from envs.base import Key
 from icrl.agents import Recipe, save_recipe
+from icrl.devices import over_devices
 from icrl.online_config import OnlineConfig, PpoConfig, VmpoConfig
 from icrl.runs import Run
 from icrl.training.experience import Batch, Player, Trial, advantages, make_player
@@ -141,7 +142,7 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         key_start, key_order = jax.random.split(key)
         trials = _begun(player, state, jax.random.split(key_start, size))
         collect = jax.vmap(player.collect, (None, 0))
-        trials, segments = collect(state.learned.model, trials)
+        trials, segments = over_devices(collect, state.learned.model, trials)
         gae = {"discount": config.discount, "gae_lambda": config.gae_lambda}
         advantage = jax.vmap(lambda one: advantages(one, **gae))(segments)
         batch = Batch(segments, advantage)
