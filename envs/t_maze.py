@@ -18,6 +18,7 @@ from envs.base import Key, require
 from envs.hidden import HiddenFamily, HiddenTask
 from envs.observation import Box
 from envs.registry import register
+from envs.viewer import GridPicture, Mark
 
 RIGHT, UP, LEFT, DOWN = range(4)
 
@@ -51,6 +52,16 @@ class TMaze(HiddenTask):
         after, rewards = jax.vmap(self._next, (None, None, 0))(None, state, actions)
         q_values = rewards + self._value(after)
         return jnp.where(state.step < self.horizon, q_values.max() - q_values, 0.0)
+
+    def picture(self, state: TMazeState) -> GridPicture:
+        """The corridor with an arm to either side of its end; the right one as goal."""
+        walls = [Mark(x, y, "wall") for x in range(self.length) for y in (0, 2)]
+        arm = 2 if int(state.goal) == UP else 0
+        return GridPicture(
+            size=(self.length + 1, 3),
+            agent=(int(state.position), 1),
+            marks=[*walls, Mark(self.length, arm, "goal")],
+        )
 
     def _hide(self, key: Key) -> TMazeState:
         up = jax.random.bernoulli(key)

@@ -9,6 +9,7 @@ from PIL import Image
 
 import envs
 import icrl  # noqa: F401 (registers the ids)
+from envs import t_maze
 from envs.gymnasium_adapter import Env
 from envs.viewer import AGENT, COLOURS, FLOOR, LINE, GridPicture, Mark, draw, render
 from icrl.algorithms import optimal
@@ -50,6 +51,18 @@ def test_colours_stay_apart_for_every_reader():
     colours = np.array([*COLOURS.values(), FLOOR, LINE, AGENT])
     apart = abs(colours[:, None] - colours[None]).max(-1)
     assert apart[~np.eye(len(colours), dtype=bool)].min() >= 15
+
+
+def test_a_t_maze_shows_its_arms_and_which_is_right():
+    task = envs.family("PassiveTMaze-v0", horizon=5).sample(jax.random.key(0))
+    state = task.reset(jax.random.key(1))[0]
+    image = render(task, state)
+    assert image.shape == (3 * 24, 5 * 24, 3)
+    arm = 2 if state.goal == t_maze.UP else 0
+    assert middle_of(image, 4, arm, 3) == COLOURS["goal"]
+    assert middle_of(image, 4, 2 - arm, 3) == FLOOR
+    assert middle_of(image, 2, 0, 3) == middle_of(image, 2, 2, 3) == COLOURS["wall"]
+    assert middle_of(image, 0, 1, 3) == AGENT
 
 
 def test_a_dark_room_shows_its_goal_and_a_key_disappears_once_it_is_taken():
