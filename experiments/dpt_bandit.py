@@ -114,7 +114,7 @@ def run(run, config: Config):
     shifted = {"dpt": dpt.agent()} | {name: make(name, family) for name in OTHERS}
     online = {
         "dpt": dpt.agent(),
-        "dpt_argmax": dpt.first(number).agent(greedy=True),
+        "dpt_argmax": dpt.of_seeds(run.config.seeds[:number]).agent(greedy=True),
         **{name: model.agent() for name, model in models.items()},
         **shifted,
     }

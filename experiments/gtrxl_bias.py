@@ -8,7 +8,7 @@ coefficient, log-uniform over two decades, the same for both.
 Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 7: ten settings of a 4-layer
 GTrXL on Memory Maze, where all with the bias reach the human level and two without.
 Command: icrl run gtrxl_bias cpu
-Cost: (an estimate) 20 minutes on 2 cores.
+Cost: (an estimate) 30 minutes on 2 cores.
 Expect: (no reference run yet).
 """
 
@@ -16,8 +16,6 @@ import dataclasses
 import functools
 
 from icrl import cli, gtrxl, study
-from icrl.config import TransformerConfig
-from icrl.online_config import PpoConfig
 
 BIASES = {"gtrxl": None, "gtrxl_no_bias": 0.0}  # None: as published
 PANELS = gtrxl.panels(
@@ -25,36 +23,24 @@ PANELS = gtrxl.panels(
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(gtrxl.SearchConfig):
-    """Sizes of the experiment."""
-
-    model: TransformerConfig  # GTrXL, whose gates' bias is changed
-
-
-def run(run, config: Config):
+def run(run, config: gtrxl.SearchConfig):
     """Trains both in every setting."""
     models = {
         name: dataclasses.replace(config.model, join_bias=bias)
         for name, bias in BIASES.items()
     }
     trained = gtrxl.train(run, config, "bias", models)
-    settings = len(run.config.seeds)
+    play = functools.partial(gtrxl.returns, config, "bias", trained)
     return {
-        "bias": functools.partial(gtrxl.returns, config, "bias", trained, settings),
-        "bias_training": gtrxl.training(run, config, "bias", tuple(trained)),
+        "bias": functools.partial(play, run.config.seeds),
+        "bias_training": functools.partial(
+            gtrxl.training, run, config, "bias", tuple(trained)
+        ),
     }
 
 
-CPU = Config(
-    seeds=tuple(range(10)),  # settings
-    model=dataclasses.replace(gtrxl.GTRXL, num_layers=4),
-    training=PpoConfig(num_steps=200, batch_size=256, sweep=10.0),
-).takes("20 min on 2 cores")
-SMOKE = {
-    "seeds": (0, 1),
-    "model": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
-}
+CPU = gtrxl.SearchConfig().takes("30 min on 2 cores")
+SMOKE = {"seeds": (0, 1), "model": gtrxl.SMOKE_GTRXL}
 EXPERIMENT = study.experiment(
     __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="returns"
 )

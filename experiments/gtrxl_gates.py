@@ -6,23 +6,23 @@ Five have a gate where a block adds to the stream; two have none: the post-norm
 Transformer-XL, and the identity map reordering ("TrXL-I"). At depths 2, 8 and 12 the
 GRU gate and TrXL-I stand alone, in three settings.
 
-A run diverged if it met a NaN or ends below uniform play plus three standard errors.
-Ten settings cannot tell 0 from 16 %, so that no order of the variants is claimed.
+A run diverged if it met a NaN or ends below uniform play plus three standard errors:
+one that learns too slowly to leave it counts, too. Ten settings cannot tell 0 from 16
+%, so that no order of the variants is claimed. A trial is short enough to be one
+segment: the models read all of it, and carry nothing from segment to segment.
 
 Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 5 and the table of diverged runs
 (of 25: TrXL 0, TrXL-I 16 %, GRU 0, Output 12 %), by V-MPO on tasks far larger.
 Command: icrl run gtrxl_gates cpu
-Cost: (an estimate) an hour on 2 cores.
+Cost: (an estimate) two hours on 2 cores.
 Expect: (no reference run yet).
 """
 
 import dataclasses
 import functools
 
-from icrl import cli, gtrxl, study
-from icrl.config import TransformerConfig
+from icrl import cli, gtrxl, published, study
 from icrl.drawing import searches
-from icrl.online_config import PpoConfig
 from icrl.panels import Drawing
 
 DEEP = ("gtrxl", "trxl_i")  # what is trained at other depths
@@ -32,9 +32,8 @@ PANELS = [
     ),
     Drawing(
         name="depths",
-        title="deeper: the same three settings at each depth",
-        function=functools.partial(searches.draw_depths, start="depth_", names=DEEP),
-        needs="depth_",
+        title="deeper: the same settings at each depth",
+        function=functools.partial(searches.draw_depths, panel="depths"),
     ),
 ]
 
@@ -43,9 +42,9 @@ PANELS = [
 class Config(gtrxl.SearchConfig):
     """Sizes of the experiment."""
 
-    model: TransformerConfig  # GTrXL, of which the variants change gate or norm
     variants: tuple[str, ...] = tuple(gtrxl.VARIANTS)  # at the model's depth
-    depths: tuple[int, ...] = (2, 4, 8, 12)  # of the GRU gate and TrXL-I
+    # others, of the GRU gate and TrXL-I, where they are among the variants
+    depths: tuple[int, ...] = (2, 8, 12)
     num_settings_deep: int = 3  # there, the first ones
 
     def __post_init__(self):
@@ -66,40 +65,57 @@ def run(run, config: Config):
         change = dataclasses.replace
         return {name: change(model, **gtrxl.VARIANTS[name]) for name in names}
 
-    number = config.num_settings_deep
-    trained = gtrxl.train(
-        run, config, "gates", variants(config.variants, config.model.num_layers)
-    )
-    deep = {
-        panel: gtrxl.train(run, config, panel, variants(DEEP, depth), number=number)
-        for depth in config.depths
-        for panel in [f"depth_{depth}"]
+    depth, seeds = config.model.num_layers, run.config.seeds
+    gates = gtrxl.train(run, config, "gates", variants(config.variants, depth))
+    few = seeds[: config.num_settings_deep]
+    names = [name for name in DEEP if name in config.variants]
+    deep = {depth: {name: _of_seeds(gates[name], few) for name in names}}
+    for depth in config.depths:
+        models, panel = variants(names, depth), f"depth_{depth}"
+        deep[depth] = gtrxl.train(run, config, panel, models, number=len(few))
+    shares = published.values(__file__, "gates")
+    shares = {name: next(iter(points.values())) for name, points in shares.items()}
+    play = functools.partial(gtrxl.returns, config)
+    return {
+        "gates": functools.partial(play, "gates", gates, seeds, shares),
+        "gates_training": functools.partial(
+            gtrxl.training, run, config, "gates", config.variants
+        ),
+        "depths": functools.partial(_depths, play, deep, few),
     }
 
-    def depths():
-        from icrl.evaluation import numbers
 
-        found = (gtrxl.returns(config, *item, number) for item in deep.items())
-        return numbers.join(found)
-
-    settings = len(run.config.seeds)
-    found = {
-        "gates": functools.partial(gtrxl.returns, config, "gates", trained, settings),
-        "gates_training": gtrxl.training(run, config, "gates", config.variants),
-    }
-    return {**found, "depths": depths} if deep else found
+def _of_seeds(trained, seeds):
+    """The models of these settings; none, if none has one."""
+    found = None if trained is None else trained.of_seeds(seeds)
+    return found if found is not None and found.seeds else None
 
 
-CPU = Config(
-    seeds=tuple(range(10)),  # settings
-    model=dataclasses.replace(gtrxl.GTRXL, num_layers=4),
-    training=PpoConfig(num_steps=200, batch_size=256, sweep=10.0),
-).takes("an hour on 2 cores")
+def _depths(play, deep, seeds):
+    """Rows of each depth, and the returns of its settings."""
+    import numpy as np
+
+    from icrl.evaluation.numbers import join
+
+    depths = sorted(deep)
+    numbers = join(play(f"depth_{depth}", deep[depth], seeds) for depth in depths)
+    for name in deep[depths[0]]:
+        table = [
+            numbers.arrays.pop(f"depth_{depth}_settings/{name}/returns")
+            for depth in depths
+        ]
+        numbers.arrays[f"depths/{name}/returns"] = np.array(table)
+    numbers.arrays["depths/depths"] = np.array(depths)
+    return numbers
+
+
+CPU = Config().takes("two hours on 2 cores")
 SMOKE = {
     "seeds": (0, 1),
-    "model": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
-    "variants": ("gtrxl",),
-    "depths": (),
+    "model": gtrxl.SMOKE_GTRXL,
+    "variants": ("trxl_i",),
+    "depths": (2,),
+    "num_settings_deep": 1,
 }
 EXPERIMENT = study.experiment(
     __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="returns"

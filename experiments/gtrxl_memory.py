@@ -2,14 +2,15 @@
 
 Each learns by PPO, from scratch, at every size of three tasks: a corridor whose first
 cell says where to turn in its last (passive T-maze), pads to be stepped on in an order
-that is found by trial (Numpad), and a room where an apple lies hidden (Memory Maze). A
-memory of one segment holds a whole episode of GTrXL's.
+that is found by trial (Numpad), and a room where an apple lies hidden (Memory Maze).
+GTrXL's memory holds a whole episode. In the corridor a second one has a memory so short
+that all its blocks together do not reach back to the cue: it can only guess.
 
 Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 3 (Numpad, an LSTM given twice
 the training stays below) and Figure 5 (Memory Maze); Ni et al. 2023, arXiv 2307.03864
 (T-maze, optimum 1, without memory 1/2). Ours are grids, and far smaller.
 Command: icrl run gtrxl_memory cpu
-Cost: (an estimate) an hour on 2 cores.
+Cost: (an estimate) two hours on 2 cores.
 Expect: (no reference run yet).
 """
 
@@ -23,21 +24,26 @@ from icrl.drawing import sweeps
 from icrl.online_config import PpoConfig
 from icrl.panels import Drawing
 
-FAMILIES = {  # the field that is its size
-    "t_maze": ("PassiveTMaze-v0", "horizon", "steps of the corridor"),
-    "numpad": ("Numpad-v0", "pads", "pads of a side"),
-    "memory_maze": ("MemoryMaze-v0", "size", "cells of a side"),
+FAMILIES = {  # and what its size is
+    "t_maze": ("PassiveTMaze-v0", "cells of the corridor"),
+    "numpad": ("Numpad-v0", "pads of a side"),
+    "memory_maze": ("MemoryMaze-v0", "cells of a side"),
 }
-MODELS = ("gtrxl", "lstm", "gru")
+MODELS = ("gtrxl", "gtrxl_short", "lstm", "gru")
+LEVELS = {"t_maze": {"optimum": 1.0, "a guess": 0.5}}
 PANELS = [
     Drawing(
         name=name,
         title=f"return in {family}",
         function=functools.partial(
-            sweeps.draw_returns, panel=name, agents=(*MODELS, "uniform"), xlabel=xlabel
+            sweeps.draw_returns,
+            panel=name,
+            agents=MODELS if name == "t_maze" else (*MODELS, "uniform"),
+            xlabel=xlabel,
+            levels=LEVELS.get(name, {}),
         ),
     )
-    for name, (family, _, xlabel) in FAMILIES.items()
+    for name, (family, xlabel) in FAMILIES.items()
 ]
 
 
@@ -45,11 +51,11 @@ PANELS = [
 class Config(ExperimentConfig):
     """Sizes of the experiment."""
 
-    t_maze: tuple[int, ...] = (10, 30, 100)  # lengths; none: the task is left out
-    numpad: tuple[int, ...] = (2, 3)  # pads of a side, likewise
-    memory_maze: tuple[int, ...] = (5, 7)  # cells of a side, likewise
+    t_maze: tuple[int, ...] = (50, 100)  # cells; none: the task is left out
+    numpad: tuple[int, ...] = (2,)  # pads of a side, likewise
+    memory_maze: tuple[int, ...] = (7,)  # cells of a side, likewise
     num_tasks: int = 2000  # unseen tasks that every agent plays
-    models: tuple[str, ...] = MODELS  # that learn
+    models: tuple[str, ...] = MODELS  # that learn; gtrxl_short in the corridor alone
     gtrxl: TransformerConfig  # whose memory is made an episode
     lstm: TransformerConfig  # of the second agent
     gru: TransformerConfig  # of the third
@@ -74,7 +80,9 @@ def run(run, config: Config):
 
 def _changes(panel: str, size: int) -> dict[str, int]:
     """What a size changes of the family."""
-    return {FAMILIES[panel][1]: size}
+    if panel == "t_maze":
+        return {"horizon": size + 1}
+    return {"pads" if panel == "numpad" else "size": size}
 
 
 def _train(run, config: Config, panel: str, size: int) -> dict[str, Any]:
@@ -83,17 +91,19 @@ def _train(run, config: Config, panel: str, size: int) -> dict[str, Any]:
     from icrl.agents import Recipe
 
     name, changes = FAMILIES[panel][0], _changes(panel, size)
-    memory = envs.family(name, **changes).horizon
-    trained = {}
-    for model in config.models:
-        recipe = Recipe(
-            family=name,
-            changes=changes,
-            tokenizer="rl2",
-            model=dataclasses.replace(getattr(config, model), memory=memory),
-        )
-        place = f"{model}_{panel}_{size}"
-        trained[model] = study.train_online(run, recipe, config.training, name=place)
+    trained, horizon = {}, envs.family(name, **changes).horizon
+    for agent in config.models:
+        if agent == "gtrxl_short":
+            if panel != "t_maze":
+                continue
+            model = config.gtrxl
+            memory = max(size // (2 * model.depth), 1)  # all blocks reach half way
+        else:
+            model, memory = getattr(config, agent), horizon
+        model = dataclasses.replace(model, memory=memory)
+        recipe = Recipe(family=name, changes=changes, tokenizer="rl2", model=model)
+        place = f"{agent}_{panel}_{size}"
+        trained[agent] = study.train_online(run, recipe, config.training, name=place)
     return trained
 
 
@@ -103,7 +113,7 @@ def _play(config: Config, panel: str, trained):
     from icrl import algorithms
     from icrl.evaluation.numbers import Numbers, add_row
 
-    numbers = Numbers()
+    numbers, hashes = Numbers(), []
     for size, models in trained.items():
         family = envs.family(FAMILIES[panel][0], **_changes(panel, size))
         test = study.Evaluation(config, family.split().test)
@@ -112,23 +122,25 @@ def _play(config: Config, panel: str, trained):
         for agent, totals in scores.items():
             metric = f"return_{size}"
             add_row(numbers, panel, agent, metric, totals[..., 0], scores)
+        hashes.append(scores.tasks_hash)
     numbers.arrays[f"{panel}/sizes"] = tuple(trained)
+    numbers.finals[f"{panel}/tasks_hash"] = " ".join(hashes)
     return numbers
 
 
 CPU = Config(
-    seeds=(0,),
+    seeds=(0, 1, 2),
     gtrxl=gtrxl.GTRXL,
     lstm=gtrxl.LSTM,
     gru=gtrxl.GRU,
     training=PpoConfig(num_steps=200, batch_size=128, gae_lambda=0.95),
-).takes("an hour on 2 cores")
+).takes("two hours on 2 cores")
 SMOKE = {
     "t_maze": (4,),
     "numpad": (),
     "memory_maze": (),
-    "models": ("gtrxl",),
-    "gtrxl": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
+    "models": ("gtrxl_short",),
+    "gtrxl": gtrxl.SMOKE_GTRXL,
     "lstm": dataclasses.replace(gtrxl.LSTM, width=8),
     "gru": dataclasses.replace(gtrxl.GRU, width=8),
 }

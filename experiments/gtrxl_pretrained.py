@@ -1,14 +1,16 @@
-"""Does GTrXL learn in context from imitation as a GPT does, and what adds reward to it?
+"""Does GTrXL learn in context by imitation as a GPT does, and what does reward add?
 
 A GTrXL, a GPT, a GRU and an LSTM read the same tokens of Bernoulli bandits. Each is
-pretrained twice: as DPT, whose ideal is Thompson sampling, and as AD, on the actions of
-UCB. Regret and distance to the ideal stand beside what a model costs: its parameters,
+pretrained twice: as DPT, whose ideal is Thompson sampling, and as AD, whose is UCB.
+Regret and divergence from the ideal stand beside what a model costs: its parameters,
 and the multiplications of one decision. Thompson sampling explores too much for 20
-pulls: the DPT GTrXL then goes on by PPO, from where it stands, towards the optimum.
+pulls: the DPT GTrXL then goes on by PPO, from where it stands, towards the optimum,
+beside one that learns by as much reward alone.
 
 Source: ours; GTrXL is that of Parisotto et al. 2020, arXiv 1910.06764, which has
-neither pretraining nor bandits. The optimum is that of Gittins indices, within 0.1 % of
-the exact one (14.287 of 20 pulls of 5 arms, by recursion over all histories).
+neither pretraining nor bandits. All models are as wide and as deep. Gittins indices
+stand for the optimum, which earns 14.287 in 20 pulls of 5 arms (by recursion over all
+histories).
 Command: icrl run gtrxl_pretrained cpu
 Cost: (an estimate) 40 minutes on 2 cores.
 Expect: (no reference run yet).
@@ -18,20 +20,19 @@ import dataclasses
 import functools
 from typing import Any
 
-from icrl import cli, gtrxl, lin2023, study
+from icrl import cli, gtrxl, study
 from icrl.config import (
     DecisionPretrainingConfig,
-    DistillationConfig,
     TransformerConfig,
     muon_training,
 )
 from icrl.drawing.costs import draw_by_cost
 from icrl.drawing.styles import LABELS
 from icrl.online_config import PpoConfig
-from icrl.panels import Curves, Drawing, Panel
+from icrl.panels import Curves, Distances, Drawing, Panel
 
 TARGETS = {"dpt": "thompson_sampling", "ad": "ucb"}  # what each pretraining teaches
-FINE_TUNED = "dpt_gtrxl_fine_tuned"
+FINE_TUNED, ALONE = "dpt_gtrxl_fine_tuned", "gtrxl"  # by reward: after it, and alone
 
 
 MODELS = ("gtrxl", "softmax", "gru", "lstm")
@@ -46,7 +47,12 @@ def _panels(teaching: str) -> list[Panel]:
             title=f"regret, taught by {LABELS[target]}",
             reference=target,
         ),
-        lin2023.distance_panels(target, prefix=f"{teaching}_")[0],
+        Distances(
+            name=f"{teaching}_on_own_histories",
+            title="distance on the model's own histories",
+            measure="kl",
+            target=LABELS[target],
+        ),
         Drawing(
             name=f"{teaching}_cost",
             title="regret above the target, by cost",
@@ -68,7 +74,8 @@ PANELS = [
         name="fine_tuning",
         title="imitation, then reward",
         reference="gittins",
-        agents=("thompson_sampling", "dpt_gtrxl", FINE_TUNED, "gittins"),
+        ideal=False,
+        agents=("thompson_sampling", "dpt_gtrxl", ALONE, FINE_TUNED, "gittins"),
     ),
 ]
 
@@ -110,8 +117,7 @@ def run(run, config: Config):
             words = "thompson_sampling (0.5), uniform"
             options = config.pretraining
             return decision_pretraining(recipe, contexts, options, behaviour=words)
-        words = "ucb(form=shrunken)"
-        options = DistillationConfig()
+        words, options = "ucb(form=shrunken)", config.pretraining
         return algorithm_distillation(recipe, targets["ad"], options, behaviour=words)
 
     trained = study.train_each(
@@ -125,8 +131,14 @@ def run(run, config: Config):
     )
     first = trained["dpt_gtrxl"]
     further = study.train_online(
-        run, recipes["gtrxl"], config.fine_tuning, name=FINE_TUNED, first=first
+        run,
+        recipes["gtrxl"],
+        config.fine_tuning,
+        name=FINE_TUNED,
+        start_from=first,
+        seeds=first.seeds,
     )
+    alone = study.train_online(run, recipes["gtrxl"], config.fine_tuning, name=ALONE)
     test = study.Evaluation(config, family.split().test)
     scores = {}
     for teaching, target in targets.items():
@@ -146,6 +158,7 @@ def run(run, config: Config):
             "thompson_sampling": thompson,
             "dpt_gtrxl": first.agent(),
             FINE_TUNED: further.agent(),
+            ALONE: alone.agent(),
             "gittins": make("gittins", family),
         },
     )

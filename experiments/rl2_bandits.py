@@ -174,6 +174,8 @@ def _rows(cell: Cell, scores):
     from icrl.evaluation.numbers import Numbers, add_row
 
     panel, numbers = panel_of(cell), Numbers()
+    hashes = " ".join(table.tasks_hash for table in scores)
+    numbers.finals[f"{panel}/tasks_hash"] = hashes
     tables = {entry: published.values(__file__, panel, entry) for entry in ENTRIES}
     for table in scores:
         for agent, totals in table.items():
@@ -203,7 +205,7 @@ SMOKE = {
     "cells": ((10, 5),),
     "learned_cells": ((10, 5),),
     "num_trials": 50,
-    "gtrxl": dataclasses.replace(gtrxl.GTRXL, num_layers=1, width=8),
+    "gtrxl": gtrxl.SMOKE_GTRXL,
     "gru": dataclasses.replace(gtrxl.GRU, width=8),
 }
 EXPERIMENT = study.experiment(

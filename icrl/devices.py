@@ -42,7 +42,7 @@ def over_devices(function: Callable[[Any, Any], Any], whole: Any, batch: Any) ->
         mesh=_mesh(parts),
         in_specs=(P(), P("part")),
         out_specs=P("part"),
-        check_vma=False,  # as above
+        check_vma=False,  # a loop may start from the same on each, and then part
     )(whole, batch)
 
 

@@ -13,6 +13,10 @@ class RunError(Exception):
     """
 
 
+class DivergedError(RunError):
+    """No seed of a training is left whose loss is finite."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> RunError:
     """Returns the error for a name that nothing has, with the nearest that exist."""
     return RunError(str(registry.unknown(kind, name, known)))

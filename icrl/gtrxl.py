@@ -1,11 +1,11 @@
 """What the experiments with GTrXL share: its variants, and random searches over them.
 
 In a search every training seed has a setting of its own (`OnlineConfig.sweep`), so that
-what is trained side by side is one variant in many settings. Like scripts, this does
-not import jax before something runs.
+what is trained side by side is one variant in many settings, the same for all variants.
+Like scripts, this does not import jax before something runs.
 
-Source: Parisotto et al. 2020, arXiv 1910.06764, Sections 3 and 4: 25 settings a model,
-of which a run diverges or comes to a rank.
+Source: Parisotto et al. 2020, arXiv 1910.06764, Sections 3 and 4: 25 settings a model;
+they count those that diverged, and rank the others by return.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ from typing import Any
 from icrl import study
 from icrl.config import ExperimentConfig, TransformerConfig
 from icrl.drawing import searches
-from icrl.online_config import OnlineConfig
+from icrl.errors import DivergedError
+from icrl.online_config import OnlineConfig, PpoConfig
 from icrl.panels import Bars, Curves, Drawing, Panel
 
 FAMILY = "BernoulliBandit-DPT-v0"
@@ -31,6 +32,9 @@ GTRXL = TransformerConfig(
 )
 GRU = TransformerConfig(num_layers=1, mixer=("gru",), value_head=True)
 LSTM = dataclasses.replace(GRU, mixer=("lstm",))
+DEEPER_GTRXL = dataclasses.replace(GTRXL, num_layers=4)
+SMOKE_GTRXL = dataclasses.replace(GTRXL, num_layers=1, width=8)
+SEARCH = PpoConfig(num_steps=200, batch_size=256, sweep=10.0)  # 0.5 million steps
 # What each variant changes of GTRXL; "trxl_i" has the paper's identity map reordering.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "gtrxl": {},
@@ -47,10 +51,14 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 class SearchConfig(ExperimentConfig):
     """Sizes of a random search on RL²'s bandits; its settings are the seeds."""
 
+    seeds: tuple[int, ...] = tuple(range(10))  # settings, one model each
     num_arms: int = 5  # of a bandit
     horizon: int = 10  # pulls of a trial
     num_tasks: int = 4000  # unseen bandits that every model plays
-    training: OnlineConfig  # whose `sweep` says how far settings lie apart
+    # GTrXL, of which variants change the gate or the norm; it remembers a whole trial
+    model: TransformerConfig = DEEPER_GTRXL
+    # whose `sweep` says how far settings lie apart
+    training: OnlineConfig = SEARCH
 
 
 def train(
@@ -60,7 +68,7 @@ def train(
     models: Mapping[str, TransformerConfig],
     *,
     number: int | None = None,
-) -> dict[str, study.Trained]:
+) -> dict[str, study.Trained | None]:
     """Trains variants in all settings of a search.
 
     Args:
@@ -69,40 +77,46 @@ def train(
         panel: tells models apart where a run searches twice.
         models: by name.
         number: of settings, the first ones; None: all.
+
+    Returns:
+        The models of each variant; None: its last setting has met a NaN.
     """
     from icrl.agents import Recipe
 
     changes = {"num_arms": config.num_arms, "horizon": config.horizon}
-    trained = {}
+    trained: dict[str, study.Trained | None] = {}
     for name, model in models.items():
         model = dataclasses.replace(model, memory=config.horizon)
         recipe = Recipe(family=FAMILY, changes=changes, tokenizer="rl2", model=model)
-        trained[name] = study.train_online(
-            run,
-            recipe,
-            config.training,
-            name=f"{name}_{panel}",
-            seeds=run.config.seeds[:number],
-        )
+        place, seeds = f"{name}_{panel}", run.config.seeds[:number]
+        try:
+            trained[name] = study.train_online(
+                run, recipe, config.training, name=place, seeds=seeds
+            )
+        except DivergedError:  # is a result here
+            trained[name] = None
     return trained
 
 
 def returns(
     config: SearchConfig,
     panel: str,
-    trained: Mapping[str, study.Trained],
-    number: int,
+    trained: Mapping[str, study.Trained | None],
+    seeds: Sequence[int],
+    published: Mapping[str, float] | None = None,
 ) -> Any:
-    """Returns rows of what settings come to, and their returns by rank.
+    """Returns rows of what settings come to, and the return of each.
 
-    A setting diverged if it met a NaN, or ends below uniform play plus three standard
-    errors of its return.
+    A setting that met a NaN has no model; it counts as uniform play, whose mean is half
+    the pulls. A setting diverged if it met a NaN, or ends below uniform play plus three
+    standard errors: also one that learns too slowly to leave it.
 
     Args:
         config: sizes.
-        panel: of the rows; the returns are `<panel>_ranked/<name>/returns`.
+        panel: of the rows; the returns are `<panel>_settings/<name>/returns`.
         trained: of `train`.
-        number: of settings.
+        seeds: of the settings that were trained.
+        published: shares that diverged.
     """
     import numpy as np
 
@@ -113,32 +127,36 @@ def returns(
 
     family = envs.family(FAMILY, num_arms=config.num_arms, horizon=config.horizon)
     test = study.Evaluation(config, family.split().test)
-    agents = {name: models.agent() for name, models in trained.items()}
+    models = {name: found for name, found in trained.items() if found is not None}
+    agents = {name: found.agent() for name, found in models.items()}
     scores = test.returns({**agents, "uniform": algorithms.uniform(family)})
-    numbers = Numbers()
-    add_row(numbers, panel, "uniform", "return", scores["uniform"][..., 0], scores)
-    uniform = config.horizon / 2  # what it earns in expectation
-    for name, models in trained.items():
-        totals = scores[name][..., 0]
-        add_row(numbers, panel, name, "return", totals, scores)
+    numbers = Numbers(finals={f"{panel}/tasks_hash": scores.tasks_hash})
+    of_uniform = scores["uniform"][..., 0]
+    add_row(numbers, panel, "uniform", "return", of_uniform, scores)
+    uniform = config.horizon / 2
+    for name in trained:
+        totals = np.full((len(seeds), of_uniform.shape[1]), uniform)
+        found = models[name].seeds if name in models else ()
+        if found:
+            totals[[seeds.index(seed) for seed in found]] = scores[name][..., 0]
+        add_row(numbers, panel, name, "return", totals, scores, seeds=len(seeds))
         means = totals.mean(1)
         errors = totals.std(1, ddof=1) / np.sqrt(totals.shape[1])
-        learnt = int((means > uniform + 3 * errors).sum())
-        lost = number - learnt  # of these some have no model: they met a NaN
-        share = proportion(lost, number)
-        known = {"seeds": number, "tasks": totals.shape[1]}
-        known["not_finite"] = number - len(models.seeds)
+        diverged = int((means <= uniform + 3 * errors).sum())
+        share = proportion(diverged, len(seeds))
+        known: dict[str, Any] = {"seeds": len(seeds), "tasks": totals.shape[1]}
+        known["not_finite"] = len(seeds) - len(found)
+        known["published"] = (published or {}).get(name)
         add_estimate(numbers, panel, name, "diverged", share, **known)
-        ranked = np.full(number, np.nan, np.float32)  # whose run has no model: last
-        ranked[: len(means)] = np.sort(means)[::-1]
-        numbers.arrays[f"{panel}_ranked/{name}/returns"] = ranked
+        numbers.arrays[f"{panel}_settings/{name}/returns"] = means.astype(np.float32)
     return numbers
 
 
 def training(run: Any, config: SearchConfig, panel: str, names: Sequence[str]) -> Any:
     """Returns curves of the return while training, `<panel>_training/<name>`.
 
-    The mean over settings with its interval; who met a NaN earns nothing from then on.
+    The mean over settings with its interval. From a loss that is not finite on, a
+    setting counts as uniform play.
 
     Args:
         run: whose log is read.
@@ -151,17 +169,25 @@ def training(run: Any, config: SearchConfig, panel: str, names: Sequence[str]) -
     from icrl.evaluation.numbers import Numbers, add_curve
     from icrl.runs.metrics import read_metrics
 
-    numbers, panel_name = Numbers(), f"{panel}_training"
+    def of_log(log: list[dict[str, Any]]) -> Any:
+        loss, earned = (
+            np.array([line[x] for line in log], float).T for x in ("loss", "return")
+        )
+        lost = ~np.isfinite(np.cumsum(loss, axis=1))
+        return np.where(lost, config.horizon / 2, earned)
+
+    numbers, place = Numbers(), f"{panel}_training"
     for name in names:
         paths = [run.metrics_path(group, f"{name}_{panel}") for group in run.groups]
         logs = [read_metrics(path) for path in paths]
-        table = [np.array([line["return"] for line in log]).T for log in logs]
-        table = np.nan_to_num(np.concatenate(table))
-        add_curve(numbers, f"{panel_name}/{name}", table[:, None])
-        numbers.arrays.pop(f"{panel_name}/{name}/by_seed", None)  # a hundred lines
-        steps = np.array([line["step"] for line in logs[0]])
-        played = steps * config.training.batch_size * config.horizon
-        numbers.arrays[f"{panel_name}/steps"] = played
+        shortest = min(map(len, logs))  # where all settings of a group were lost
+        table = np.concatenate([of_log(log[:shortest]) for log in logs])
+        steps = np.array([line["step"] for line in logs[0][:shortest]])
+        if len(steps) == config.training.num_steps // config.training.steps_per_call:
+            add_curve(numbers, f"{place}/{name}", table[:, None])
+            numbers.arrays.pop(f"{place}/{name}/by_seed", None)  # too many lines
+            played = steps * config.training.batch_size * config.horizon
+            numbers.arrays[f"{place}/steps"] = played
     return numbers
 
 
@@ -169,7 +195,7 @@ def panels(panel: str, title: str, names: Sequence[str]) -> list[Panel]:
     """Panels of a search: returns by rank, while training, and what diverged."""
     ranked = functools.partial(searches.draw_ranked, panel=panel)
     return [
-        Drawing(name=panel, title=title, function=ranked, needs=f"{panel}_ranked/"),
+        Drawing(name=panel, title=title, function=ranked, needs=f"{panel}_settings/"),
         Curves(
             name=f"{panel}_training",
             title="while training: mean over settings",
@@ -181,6 +207,7 @@ def panels(panel: str, title: str, names: Sequence[str]) -> list[Panel]:
             groups={panel: ""},
             metric="diverged",
             agents=names,
+            optional=True,
             ylabel="share",
         ),
     ]

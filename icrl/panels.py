@@ -68,6 +68,7 @@ class Curves(Panel):
     Args:
         metric: of the last point.
         reference: the agent to which others are compared, task by task.
+        ideal: whether a perfectly trained model equals the reference.
         published: drawn as marks; that of the last step is compared. If empty, those
             of the table beside the script (`icrl/published.py`).
         agents: those that are drawn, in this order; all if None.
@@ -83,6 +84,7 @@ class Curves(Panel):
 
     metric: str = "final_regret"
     reference: str = REFERENCE
+    ideal: bool = True
     published: Published = dataclasses.field(default_factory=dict)
     agents: Sequence[str] | None = None
     styles: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
@@ -109,6 +111,7 @@ class Curves(Panel):
             reference=self.reference,
             published=self.published,
             first_step=first if self.first_step is None else self.first_step,
+            ideal=self.ideal,
         )
 
     def draw(self, ax: Any, summary: Summary, arrays: Arrays) -> None:
@@ -210,7 +213,8 @@ class Bars(Panel):
     Args:
         groups: name of each panel, and how its group is called.
         metric: of the rows.
-        agents: one bar each, in this order; those that have the rows.
+        agents: one bar each, in this order.
+        optional: whether a run may lack some of them.
         ylabel: of the vertical axis.
         yscale: "linear" or "log".
     """
@@ -219,6 +223,7 @@ class Bars(Panel):
     groups: Mapping[str, str]
     metric: str
     agents: Sequence[str]
+    optional: bool = False
     ylabel: str
     yscale: str = "linear"
 
@@ -242,7 +247,8 @@ class Bars(Panel):
             agents=[
                 agent
                 for agent in self.agents
-                if all((panel, agent) in there for panel in self.groups)
+                if not self.optional
+                or all((panel, agent) in there for panel in self.groups)
             ],
             title=self.title,
             ylabel=self.ylabel,

@@ -99,12 +99,15 @@ class Trained:
         how = {"agent": self.recipe.agent, **options}
         return evaluation.trained(self.models, self.recipe.make_tokenizer(), **how)
 
-    def first(self, number: int | None) -> "Trained":
-        """Returns the first `number` of the models; None: all."""
+    def of_seeds(self, seeds: Sequence[int]) -> "Trained":
+        """Returns the models of these seeds, of those that have one."""
         import jax
+        import numpy as np
 
-        models = jax.tree.map(lambda leaf: leaf[:number], self.models)
-        return dataclasses.replace(self, models=models, seeds=self.seeds[:number])
+        rows = [row for row, seed in enumerate(self.seeds) if seed in seeds]
+        models = jax.tree.map(lambda leaf: leaf[np.array(rows)], self.models)
+        kept = tuple(self.seeds[row] for row in rows)
+        return dataclasses.replace(self, models=models, seeds=kept)
 
     def agents(self, name: str, **options: Any) -> dict[str, Any]:
         """Returns the agent that samples and its argmax twin, by name."""

@@ -96,15 +96,15 @@ def test_another_loss_trains_and_its_own_number_marks_the_best(tmp_path):
 
 def test_training_goes_on_from_the_models_of_the_same_seeds(tmp_path):
     first, _ = train(tmp_path / "first", reinforce(), seeds=(0, 1, 2))
-    still, _ = train(tmp_path / "still", reinforce(0.0), seeds=(2, 0), first=first)
+    still, _ = train(tmp_path / "still", reinforce(0.0), seeds=(2, 0), start_from=first)
     assert still.seeds == (2, 0)
     logits = first.models["logits"]
     np.testing.assert_array_equal(still.models["logits"], logits[jnp.array([2, 0])])
-    further, _ = train(tmp_path / "further", reinforce(), seeds=(0,), first=first)
+    further, _ = train(tmp_path / "further", reinforce(), seeds=(0,), start_from=first)
     best = jax.nn.softmax(further.models["logits"][0])[1]
     assert best > jax.nn.softmax(logits[0])[1]
-    with pytest.raises(RunError, match=r"no model to go on from for the seeds \[3\]"):
-        train(tmp_path / "lost", reinforce(), seeds=(0, 3), first=first)
+    with pytest.raises(RunError, match=r"no model to start from for the seeds \[3\]"):
+        train(tmp_path / "lost", reinforce(), seeds=(0, 3), start_from=first)
 
 
 def test_a_state_of_any_shape_resumes_bit_for_bit(tmp_path, monkeypatch):

@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
+import functools
 import types
 
 import jax
 import numpy as np
 import pytest
 
-from icrl import training
+from icrl import results, training
 from icrl.evaluation import playing
 from icrl.experiment import EXPERIMENTS
 from icrl.pretraining import dataset, sample
@@ -41,20 +42,24 @@ def test_a_preset_can_begin(name, preset, monkeypatch, tmp_path):
         config = dataclasses.replace(config, published=False, num_contexts=2)
     begun, refused = [], []
 
-    def begin(start):
+    def begin(start, recipe):
         try:
             start()
         except Exception as error:
             refused.append(error)
             raise
         begun.append(start)
-        return Trained(models=None, seeds=(0,), train_tokens=0)
+        shapes = jax.eval_shape(recipe.make_model, jax.random.key(0))
+        models = jax.tree.map(lambda x: np.zeros((1, *x.shape), x.dtype), shapes)
+        return Trained(models=models, seeds=(0,), train_tokens=0)
 
     def imitate(run, pretraining, settings, **options):
-        return begin(lambda: imitation.plan(pretraining, settings))
+        start = functools.partial(imitation.plan, pretraining, settings)
+        return begin(start, pretraining.recipe)
 
     def by_reward(run, recipe, settings, **options):
-        return begin(lambda: online.online_learner(recipe, settings))
+        start = functools.partial(online.online_learner, recipe, settings)
+        return begin(start, recipe)
 
     def stop(*arguments, **options):
         raise StoppedError
@@ -62,11 +67,17 @@ def test_a_preset_can_begin(name, preset, monkeypatch, tmp_path):
     monkeypatch.setattr(training, "train_models", imitate)
     monkeypatch.setattr(online, "train_online", by_reward)
     monkeypatch.setattr(playing, "over_tasks", stop)
+    monkeypatch.setattr(results, "finish", stop)
     monkeypatch.setattr(dataset, "_generate", two_empty_examples)
     run = types.SimpleNamespace(
-        config=config, folder=tmp_path, train_tokens=0, shared_data=False, labels={}
+        config=config,
+        folder=tmp_path,
+        train_tokens=0,
+        shared_data=False,
+        labels={},
+        metrics_path=stop,
     )
-    with contextlib.suppress(Exception):  # there is no model to evaluate
+    with contextlib.suppress(StoppedError):
         EXPERIMENTS[name].run(run, config)
     assert not refused
     assert begun or not hasattr(config, "training")

@@ -4,7 +4,7 @@ Functions for `panels.Drawing`: they take saved numbers, and import matplotlib o
 they draw.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -20,14 +20,16 @@ def draw_ranked(
     Args:
         ax: where.
         summary: has the row of the agent "uniform".
-        arrays: has `<panel>_ranked/<name>/returns`, one for each setting.
+        arrays: has `<panel>_settings/<name>/returns`, one for each.
         panel: of the search.
     """
+    import numpy as np
+
     from icrl.drawing import figures
 
-    names = figures.names_in(arrays, f"{panel}_ranked/", "/returns")
+    names = figures.names_in(arrays, f"{panel}_settings/", "/returns")
     for name, style in figures.styles_of(names).items():
-        values = arrays[f"{panel}_ranked/{name}/returns"]
+        values = np.sort(arrays[f"{panel}_settings/{name}/returns"])[::-1]
         label = figures.label_of(name)
         line = {"marker": "o", "markersize": 3, "linewidth": 1.4, **style}
         ax.plot(range(1, len(values) + 1), values, **line, label=label)
@@ -39,35 +41,25 @@ def draw_ranked(
 
 
 def draw_depths(
-    ax: Any,
-    summary: Mapping[str, Any],
-    arrays: Mapping[str, Any],
-    *,
-    start: str,
-    names: Sequence[str],
+    ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any], *, panel: str
 ) -> None:
     """Draws the return of each setting at every depth, and a line through their means.
 
     Args:
         ax: where.
         summary: is not read.
-        arrays: has `<start><depth>_ranked/<name>/returns`.
-        start: of the panels' names.
-        names: of the variants.
+        arrays: has `<panel>/depths` and `<panel>/<name>/returns` [depths, settings].
+        panel: of both.
     """
-    import numpy as np
-
     from icrl.drawing import figures
 
     del summary
-    found = figures.names_in(arrays, start, f"_ranked/{names[0]}/returns")
-    depths = sorted(int(depth) for depth in found)
+    depths = arrays[f"{panel}/depths"]
+    names = figures.names_in(arrays, f"{panel}/", "/returns")
     for name, style in figures.styles_of(names).items():
-        values = [arrays[f"{start}{depth}_ranked/{name}/returns"] for depth in depths]
+        table = arrays[f"{panel}/{name}/returns"]
         color, label = style["color"], figures.label_of(name)
-        for depth, returns in zip(depths, values, strict=True):
-            ax.plot([depth] * len(returns), returns, "o", color=color, ms=3, alpha=0.6)
-        means = [np.nan_to_num(returns).mean() for returns in values]
-        ax.plot(depths, means, color=color, label=label)
+        ax.plot(depths, table, "o", color=color, markersize=3, alpha=0.6)
+        ax.plot(depths, table.mean(1), color=color, label=label)
     ax.set(xlabel="blocks", ylabel="return of a trial", xticks=depths)
     figures.beside(ax)

@@ -131,6 +131,7 @@ def draw_returns(
     panel: str,
     agents: Sequence[str],
     xlabel: str,
+    levels: Mapping[str, float],
 ) -> None:
     """Draws what every agent earns at each size of a task.
 
@@ -141,9 +142,12 @@ def draw_returns(
         panel: of the rows.
         agents: in the legend's order.
         xlabel: what a size is.
+        levels: returns to compare with, and what they are.
     """
     from icrl.drawing import figures
 
+    for (label, level), line in zip(levels.items(), ("--", ":"), strict=False):
+        ax.axhline(level, color="0.4", linestyle=line, linewidth=1, label=label)
     sizes = arrays[f"{panel}/sizes"].tolist()
     there = {row["agent"] for row in summary["rows"] if row["panel"] == panel}
     shown = [agent for agent in agents if agent in there]

@@ -53,6 +53,7 @@ def of_curves(
     reference: str = REFERENCE,
     published: Published | None = None,
     first_step: int = 1,
+    ideal: bool = True,
 ) -> Numbers:
     """Rows for the last point of every agent's curve, and the curves themselves.
 
@@ -63,9 +64,10 @@ def of_curves(
         panel: name of the panel.
         scores: of every agent.
         metric: what the last point is: "final_regret", "final_suboptimality", "loss".
-        reference: the agent that a perfectly trained model equals.
+        reference: the agent to which others are compared.
         published: published values; those of the last step are compared.
         first_step: where the curves begin on the horizontal axis.
+        ideal: whether a perfectly trained model equals the reference.
 
     Returns:
         Arrays `<panel>/steps` and `<panel>/<agent>/{mean,low,high}`, and `by_seed`
@@ -86,7 +88,7 @@ def of_curves(
         add_curve(numbers, f"{panel}/{agent}", table)
         points = (published or {}).get(agent, {})
         known: dict[str, Any] = {"published": points.get(int(steps[-1]))}
-        if agent in scores.learned and reference in tables:
+        if ideal and agent in scores.learned and reference in tables:
             known |= _known(tables[reference][..., -1])
         add_row(numbers, panel, agent, metric, table[..., -1], scores, **known)
         if reference in tables and agent != reference:

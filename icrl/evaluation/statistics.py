@@ -71,8 +71,9 @@ def proportion(count: int, number: int, *, level: float = 0.95) -> Interval:
     middle = (share + squared / (2 * number)) / (1 + squared / number)
     spread = share * (1 - share) / number + squared / (4 * number**2)
     half = np.sqrt(squared * spread) / (1 + squared / number)
-    ends = np.clip([share, middle - half, middle + half], 0, 1)
-    return Interval(*ends)
+    low, high = max(middle - half, 0.0), min(middle + half, 1.0)
+    ends = share, min(low, share), max(high, share)  # but for rounding
+    return Interval(*map(np.asarray, ends))
 
 
 def difference(

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from envs.base import Key
 from icrl.devices import on_every_device
-from icrl.errors import RunError
+from icrl.errors import DivergedError, RunError
 from icrl.keys import Purpose, fold, training_key
 from icrl.runs.metrics import Preemption, Progress, read_metrics
 from icrl.runs.run import Run
@@ -34,8 +34,7 @@ class Learner(NamedTuple):
     step hands to the next (environments that are being played, say).
 
     Attributes:
-        init: `key -> state`; `(key, model) -> state` where training goes on from given
-            weights.
+        init: `key -> state`; `(key, model) -> state` to start from a given model.
         step: `(state, key, data) -> (state, logged)`: one step, and numbers of it.
             `logged["loss"]` must be there; a seed whose loss is not finite is lost.
         model: `state -> model`: the part that is played and whose weights are saved.
@@ -97,7 +96,7 @@ def fit(
     name: str = "",
     look: Look | None = None,
     seeds: Collection[int] | None = None,
-    first: Models | None = None,
+    start_from: Models | None = None,
 ) -> Trained:
     """Trains the models of a run's seeds, or loads those that are trained.
 
@@ -116,11 +115,12 @@ def fit(
             has it, and `train_seconds`: what all steps took so far, with compiling
             (again after a resume) and without looks.
         seeds: those of the run's that have this model; None: all.
-        first: models from which that of the same seed goes on; None: fresh ones.
+        start_from: models to start from, one for each seed; None: fresh ones.
 
     Raises:
-        RunError: if every seed of a group diverged, a checkpoint or weight file is
-            unreadable, or a seed has no model to go on from.
+        DivergedError: if every seed of a group diverged.
+        RunError: if a checkpoint or weight file is unreadable, or a seed has no model
+            to start from.
         SystemExit: after SIGTERM or SIGINT, once a checkpoint is saved.
     """
     fitter = _Fitter(
@@ -132,7 +132,7 @@ def fit(
         data,
         name,
         look,
-        first,
+        start_from,
     )
     asked = run.config.seeds if seeds is None else seeds
     for group in run.groups:
@@ -166,7 +166,7 @@ class _Fitter(NamedTuple):
     data: Any
     name: str
     look: Look | None
-    first: Models | None
+    start_from: Models | None
 
     def fit(self, group: tuple[int, ...], seeds: tuple[int, ...]) -> None:
         """Trains seeds of one group side by side and writes their weights."""
@@ -191,7 +191,9 @@ class _Fitter(NamedTuple):
             progress.say("compiling")
             # as the steps give it back: of another place, it would compile them twice
             initial = jax.jit(jax.vmap(self._initial), out_shardings=on_every_device())
-            given = () if self.first is None else (_of_seeds(self.first, seeds),)
+            given = ()
+            if self.start_from is not None:
+                given = (_of_seeds(self.start_from, seeds),)
             earlier = (line.get("train_seconds", 0) for line in read_metrics(log.path))
             train_seconds, started = max(earlier, default=0.0), time.perf_counter()
             state = jax.block_until_ready(initial(roots, *given))
@@ -264,13 +266,13 @@ class _Fitter(NamedTuple):
         )
 
 
-def _of_seeds(first: Models, seeds: tuple[int, ...]) -> Any:
-    """The models of these seeds, from which their training goes on."""
-    lost = sorted(set(seeds) - set(first.seeds))
+def _of_seeds(given: Models, seeds: tuple[int, ...]) -> Any:
+    """The models of these seeds, to start from."""
+    lost = sorted(set(seeds) - set(given.seeds))
     if lost:
-        raise RunError(f"there is no model to go on from for the seeds {lost}")
-    rows = np.array([first.seeds.index(seed) for seed in seeds])
-    return jax.tree.map(lambda leaf: leaf[rows], first.models)
+        raise RunError(f"there is no model to start from for the seeds {lost}")
+    rows = np.array([given.seeds.index(seed) for seed in seeds])
+    return jax.tree.map(lambda leaf: leaf[rows], given.models)
 
 
 def _require_alive(
@@ -285,4 +287,4 @@ def _require_alive(
     )
     good = checkpoints.latest()
     kept = "no checkpoint was saved" if good is None else f"checkpoint {good} is kept"
-    raise RunError(f"the loss is no longer finite: {at}; {kept}")
+    raise DivergedError(f"the loss is no longer finite: {at}; {kept}")

@@ -71,7 +71,7 @@ def train_online(
     *,
     name: str = "",
     seeds: Collection[int] | None = None,
-    first: Models | None = None,
+    start_from: Models | None = None,
 ) -> Trained:
     """Trains the models of a run's seeds by reward, or loads those that are trained.
 
@@ -81,7 +81,7 @@ def train_online(
         config: how they are trained; its class says by which method.
         name: tells models apart where a run trains several.
         seeds: those of the run's that have this model; None: all.
-        first: models that were trained before and go on; None: fresh ones.
+        start_from: models to start from, one for each seed; None: fresh ones.
 
     Raises:
         ValueError: as `make_player`.
@@ -97,7 +97,7 @@ def train_online(
         checkpoint_every=config.checkpoint_every,
         name=name,
         seeds=seeds,
-        first=first,
+        start_from=start_from,
     )
 
 
