@@ -76,6 +76,7 @@ PANELS = [
         reference="gittins",
         ideal=False,
         agents=("thompson_sampling", "dpt_gtrxl", ALONE, FINE_TUNED, "gittins"),
+        styles={ALONE: {"color": "#009E73", "label": "GTrXL, reward alone"}},
     ),
 ]
 
