@@ -30,7 +30,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
 benchmark: $(VENV)/.installed-benchmark
-	for name in linucb ucb_vi training step_profile decoding state_queries; do \
+	for name in linucb ucb_vi training step_profile decoding state_queries \
+		online; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 mutants: $(VENV)/.installed-mutation
