@@ -18,6 +18,7 @@ from icrl.training import Trained, imitation, online
 PRESETS = [
     (name, preset)
     for name in EXPERIMENTS.names()
+    if EXPERIMENTS[name].source.startswith("experiments.")
     for preset in EXPERIMENTS[name].presets
     if preset != "smoke"  # is run whole elsewhere
 ]
