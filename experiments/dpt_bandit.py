@@ -16,15 +16,17 @@ appendix. Ours differs where the paper's code is wrong: four heads that are head
 absolute positions, the loss at the empty context too. `long` has its 500 pulls, and
 `paper` its sizes, too; `published` has its labels, and AdamW, at 100 pulls.
 Command: icrl run dpt_bandit cpu
-Cost: about 11 minutes on 2 cores (cpu, H=100, 5 training seeds of 2 models), and 3
-hours (long, H=500, 10 seeds of 2 models: half of it the training; --seeds 0 1 2: one).
+Cost: about 11 minutes on 2 cores (cpu, H=100, 5 training seeds of 2 models), and 4
+hours of one core (long, H=500: 110 minutes for 8 seeds, 45 for 3 of the published
+labels, 70 for the panels).
 Expect (cpu): loss 0.002 nats above the floor, final regret 6.17 beside exact posterior
 sampling's 6.15, which noise shift moves as the frozen prior predicts (5.27 beside 5.25
 without noise, 7.87 beside 7.87); with the published labels 6.9.
-Expect (long; the reference so far has 5 seeds): regret 10.07 beside the exact sampler's
-9.89 (the interval of their difference is 2.5 % wide on either side), with the published
-labels 11.5; the loss 0.002 nats above its floor. Argmax play gets stuck on one arm
-(18.2). Both references so far are of a schedule that ran along steps, not tokens.
+Expect (long): regret 10.01 beside the exact sampler's 9.89 (+1.2 %, the interval of
+their difference is 1.6 % wide on either side; ten seeds of another run gave +1.4 ± 1.3
+%), with the published labels 11.7; noise moves both alike (8.8 beside 8.6 without it,
+14.1 beside 14.5 at 0.5); the loss 0.002 nats above its floor. Argmax play gets stuck on
+one arm (18.4). The reference of cpu is of a schedule that ran along steps, not tokens.
 """
 
 import dataclasses
@@ -164,7 +166,7 @@ LONG = Config(
     num_datasets=2000,
     num_contexts=1000,
     num_seeds_beside=3,  # they are far away: three tell
-).takes("3 h on 2 cores")
+).takes("4 h of one core")
 PUBLISHED = Config(
     seeds=(0, 1, 2),
     horizon=100,
