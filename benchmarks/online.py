@@ -107,7 +107,7 @@ def acting(recipe, state, args: argparse.Namespace) -> dict[str, dict[int, float
 
     found = {}
     for _ in range(2):  # compiles, also for what its results look like
-        caches, _ = play(model, caches)
+        caches, _ = jax.block_until_ready(play(model, caches))
     for position in range(2 * chunk, args.time - chunk + 1, chunk):
         start = time.perf_counter()
         caches, sums = play(model, caches)
