@@ -3,16 +3,15 @@
     for check in check_env("GaussianBandit-DPT-v0"):
         print(check)
 
-Each check is a function of a `_Subject` that raises an error naming the rule and the
+Each check is a function of a `Subject` that raises an error naming the rule and the
 value where the rule is broken; `check_env` makes a `Check` of it. A statistical check
 uses fixed keys, so its answer never changes, and allows five standard errors, plus what
 an outcome may add that is so rare that no draw showed it.
 
-Over 300 lines: the contract is read as one list, with what its checks measure below.
+Over 300 lines: the contract is read as one list; `envs.subject` has what is measured.
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 import warnings
@@ -29,21 +28,24 @@ from envs.base import (
     Key,
     State,
     Task,
-    TimeStep,
     gaps_of,
-    rebuilt_state,
     require,
 )
 from envs.observation import Discrete
-
-Gaps = np.ndarray | jax.Array  # [actions]
-
-NUM_PLAYS = 16  # random episodes that most checks look at
-NUM_TASKS = 4  # tasks of which mean rewards and returns are measured
-NUM_REWARDS = 4000  # draws of a reward, for every task and action
-NUM_STEPS = 2_000_000  # environment steps spent on measuring returns, each time
-TOLERANCE = 1e-5  # of exact quantities in float32, relative to their size
-STANDARD_ERRORS = 5.0
+from envs.subject import (
+    NUM_PLAYS,
+    NUM_REWARDS,
+    NUM_TASKS,
+    TOLERANCE,
+    Gaps,
+    Measured,
+    NotApplicableError,
+    Subject,
+    at,
+    measure,
+    num_draws_of,
+    require_gaps,
+)
 
 
 class Check(NamedTuple):
@@ -78,7 +80,7 @@ def check_env(
     """
     if isinstance(family, str):
         family = registry.family(family)
-    subject = _Subject(family=family, brute_force=brute_force)
+    subject = Subject(family=family, brute_force=brute_force)
     checks = {_name(check): check for check in CHECKS}
     unknown = sorted(set(only) - set(checks))
     require(not unknown, f"only must be among {', '.join(checks)}", unknown)
@@ -87,58 +89,11 @@ def check_env(
         return [_run(checks[name], subject) for name in only or checks]
 
 
-class _Play(NamedTuple):
-    """One random episode, in time order; gaps are None where a task has none."""
-
-    task: Any
-    state: Any  # before the action
-    obs: Any
-    action: jax.Array
-    timestep: TimeStep
-    gaps: jax.Array | None
-    gaps_from_obs: jax.Array | None  # of the state rebuilt from the observation
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Subject:
-    """A family, and what several checks want to know of it."""
-
-    family: Family
-    brute_force: Callable[[Task, State], Gaps] | None
-
-    @functools.cached_property
-    def plays(self) -> _Play:
-        """Random episodes [plays, time, ...] of as many tasks."""
-        play = functools.partial(_random_play, self.family)
-        return jax.jit(jax.vmap(play))(jnp.arange(NUM_PLAYS))
-
-    def plain_play(self) -> _Play:
-        """The first steps of the first of them, without jit, vmap or scan."""
-        with jax.debug_key_reuse(True):
-            num_steps = min(3, self.family.horizon)
-            return _random_play(self.family, jnp.asarray(0), num_steps, _plain_scan)
-
-    @functools.cached_property
-    def gaps(self) -> np.ndarray | None:
-        """Gaps [plays, time, actions] along the random episodes."""
-        return None if self.plays.gaps is None else np.asarray(self.plays.gaps)
-
-    @functools.cached_property
-    def play_on(self) -> Callable[..., tuple[jax.Array, jax.Array]]:
-        """`_play_on`, for tasks, actions and draws at once, compiled once."""
-        play = functools.partial(_play_on, num_steps=self.family.horizon)
-        return jax.jit(_for_tasks_actions_and_draws(play))
-
-
-class _NotApplicableError(Exception):
-    """Says why a rule does not apply to a family; the check counts as passed."""
-
-
-def _run(check: Callable[[_Subject], str], subject: _Subject) -> Check:
+def _run(check: Callable[[Subject], str], subject: Subject) -> Check:
     name = _name(check)
     try:
         return Check(name=name, passed=True, message=check(subject))
-    except _NotApplicableError as reason:
+    except NotApplicableError as reason:
         return Check(name=name, passed=True, message=f"does not apply: {reason}")
     except ValueError as error:
         return Check(name=name, passed=False, message=_one_line(error))
@@ -147,7 +102,7 @@ def _run(check: Callable[[_Subject], str], subject: _Subject) -> Check:
         return Check(name=name, passed=False, message=message)
 
 
-def _name(check: Callable[[_Subject], str]) -> str:
+def _name(check: Callable[[Subject], str]) -> str:
     return check.__name__.removeprefix("_check_").replace("_", " ")
 
 
@@ -155,44 +110,10 @@ def _one_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
-def _plain_scan(step: Callable[..., Any], carry: Any, times: jax.Array) -> Any:
-    """`jax.lax.scan` as a loop in Python."""
-    records = []
-    for time in times:
-        carry, record = step(carry, time)
-        records.append(record)
-    return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *records)
-
-
-def _random_play(
-    family: Family,
-    seed: jax.Array,
-    num_steps: int | None = None,
-    scan: Any = jax.lax.scan,
-) -> _Play:
-    key_task, key_reset, key_steps = jax.random.split(jax.random.key(seed), 3)
-    task = family.sample(key_task)
-
-    def step(carry: tuple[State, Any], time: jax.Array) -> tuple[Any, Any]:
-        state, obs = carry
-        key_act, key_noise = jax.random.split(jax.random.fold_in(key_steps, time))
-        action = jax.random.randint(key_act, (), 0, family.num_actions)
-        gaps = gaps_of(task, state)
-        rebuilt = rebuilt_state(task, time, obs)
-        gaps_from_obs = None if gaps is None or rebuilt is None else task.gaps(rebuilt)
-        next_state, timestep = task.step(key_noise, state, action)
-        record = (state, obs, action, timestep, gaps, gaps_from_obs)
-        return (next_state, timestep.obs), record
-
-    times = jnp.arange(num_steps or family.horizon)
-    _, record = scan(step, task.reset(key_reset), times)
-    return _Play(task, *record)
-
-
 # The checks, in the order they are reported.
 
 
-def _check_name_and_source(subject: _Subject) -> str:
+def _check_name_and_source(subject: Subject) -> str:
     family = subject.family
     base, _, changes = family.name.partition("[")  # "Name-v0[horizon=5]" is a change
     well_named = registry.NAME.fullmatch(base) and (not changes or changes[-1] == "]")
@@ -206,7 +127,7 @@ def _check_name_and_source(subject: _Subject) -> str:
     return f"{family.name}, from: {family.source}"
 
 
-def _check_bad_values(subject: _Subject) -> str:
+def _check_bad_values(subject: Subject) -> str:
     family = subject.family
     bad: list[tuple[str, Any]] = [("no_such_field", 0)]
     for field in dataclasses.fields(family):
@@ -228,7 +149,7 @@ def _check_bad_values(subject: _Subject) -> str:
     return "refuses " + ", ".join(f"{name}={value}" for name, value in bad)
 
 
-def _check_keys(subject: _Subject) -> str:
+def _check_keys(subject: Subject) -> str:
     family = subject.family
     try:
         subject.plain_play()
@@ -250,7 +171,7 @@ def _check_keys(subject: _Subject) -> str:
     return "different keys draw different tasks; every key is used once"
 
 
-def _check_pure(subject: _Subject) -> str:
+def _check_pure(subject: Subject) -> str:
     plain, again = subject.plain_play(), subject.plain_play()
     _require_same("a second call with the same key", plain, again, exact=True)
     num_steps = len(plain.action)
@@ -260,7 +181,7 @@ def _check_pure(subject: _Subject) -> str:
     return "plain calls, jit, vmap and scan agree, and a second call with the first"
 
 
-def _check_shapes_and_types(subject: _Subject) -> str:
+def _check_shapes_and_types(subject: Subject) -> str:
     family = subject.family
     key_task, key_reset, key_step = jax.random.split(jax.random.key(5), 3)
     task = family.sample(key_task)
@@ -290,7 +211,7 @@ def _check_shapes_and_types(subject: _Subject) -> str:
     return f"observation {obs.dtype}{list(obs.shape)}, {family.num_actions} actions"
 
 
-def _check_observations(subject: _Subject) -> str:
+def _check_observations(subject: Subject) -> str:
     family, plays = subject.family, subject.plays
     low, high = family.observation.bounds
     values = np.concatenate([np.ravel(plays.obs), np.ravel(plays.timestep.obs)])
@@ -300,7 +221,7 @@ def _check_observations(subject: _Subject) -> str:
     return f"within [{low}, {high}]"
 
 
-def _check_horizon(subject: _Subject) -> str:
+def _check_horizon(subject: Subject) -> str:
     horizon, timestep = subject.family.horizon, subject.plays.timestep
     early = np.flatnonzero(np.asarray(timestep.truncated)[:, :-1].any(0))
     rule = f"an episode must not be truncated before step {horizon}"
@@ -311,7 +232,7 @@ def _check_horizon(subject: _Subject) -> str:
     return f"every episode has {horizon} steps"
 
 
-def _check_absorbing(subject: _Subject) -> str:
+def _check_absorbing(subject: Subject) -> str:
     timestep = jax.device_get(subject.plays.timestep)
     ended = np.cumsum(timestep.terminated, 1) > 0
     after = np.roll(ended, 1, axis=1)
@@ -328,13 +249,13 @@ def _check_absorbing(subject: _Subject) -> str:
     return f"{int(ended[:, -1].sum())} of {NUM_PLAYS} random episodes terminated"
 
 
-def _check_gaps(subject: _Subject) -> str:
+def _check_gaps(subject: Subject) -> str:
     given = subject.gaps is not None
     rule = (
         f"has_gaps must be {given}, as tasks {'give' if given else 'do not give'} any"
     )
     require(subject.family.has_gaps == given, rule, subject.family.has_gaps)
-    gaps = _require_gaps(subject)
+    gaps = require_gaps(subject)
     finite = np.isfinite(gaps)
     require(bool(finite.all()), "gaps must be finite", gaps[~finite][:1])
     require(bool((gaps >= 0).all()), "gaps must not be negative", gaps.min())
@@ -350,34 +271,34 @@ def _check_gaps(subject: _Subject) -> str:
     return "finite, none negative, one zero; state_from_obs gives the same"
 
 
-def _check_optimal_policy(subject: _Subject) -> str:
-    _require_gaps(subject)
-    regret = _measure(subject, _at(0), _num_draws(subject.family)).regret
+def _check_optimal_policy(subject: Subject) -> str:
+    require_gaps(subject)
+    regret = measure(subject, at(0), num_draws_of(subject.family)).regret
     bound = TOLERANCE * subject.family.horizon
     require(regret <= bound, "the regret of the action of least gap must be 0", regret)
     return "the action of least gap has no regret"
 
 
-def _check_mean_rewards(subject: _Subject) -> str:
-    _require_gaps(subject)
+def _check_mean_rewards(subject: Subject) -> str:
+    require_gaps(subject)
     last = subject.family.horizon - 1  # nothing follows, so gaps are of rewards alone
-    measured = _measure(subject, _at(last), NUM_REWARDS, num_steps=1)
+    measured = measure(subject, at(last), NUM_REWARDS, num_steps=1)
     return _require_means("a mean reward of the last step", measured)
 
 
-def _check_brute_force(subject: _Subject) -> str:
-    largest = _require_gaps(subject)[:NUM_TASKS].max(-1).argmax(-1)
+def _check_brute_force(subject: Subject) -> str:
+    largest = require_gaps(subject)[:NUM_TASKS].max(-1).argmax(-1)
     family, message = subject.family, ""
-    starts = {f"step {time}": _at(time) for time in (0, family.horizon // 2)}
+    starts = {f"step {time}": at(time) for time in (0, family.horizon // 2)}
     for where, times in {**starts, "the step of the largest gap": largest}.items():
-        measured = _measure(subject, times, _num_draws(family))
+        measured = measure(subject, times, num_draws_of(family))
         message = _require_means(f"a mean return from {where}", measured)
     if subject.brute_force is not None:
         _require_brute_force(subject, subject.brute_force)
     return message
 
 
-def _check_split(subject: _Subject) -> str:
+def _check_split(subject: Subject) -> str:
     family = subject.family
     split = family.split()
 
@@ -401,7 +322,7 @@ def _check_split(subject: _Subject) -> str:
     return f"hash {split.hash}"
 
 
-def _check_gymnasium(subject: _Subject) -> str:
+def _check_gymnasium(subject: Subject) -> str:
     import gymnasium
     from gymnasium.envs.registration import EnvSpec
     from gymnasium.utils import env_checker
@@ -440,90 +361,7 @@ CHECKS = (
 )
 
 
-# What the checks measure with.
-
-
-class _Measured(NamedTuple):
-    """What first actions cost, in returns; tables are [tasks, actions]."""
-
-    gap: np.ndarray  # as the task says, above the least one
-    loss: np.ndarray  # mean return lost against the action of least gap
-    standard_error: np.ndarray
-    allowed: np.ndarray  # distance between the two
-    regret: float  # most, after the first action
-
-
-def _play_on(
-    task: Task, state: State, key: Key, action: jax.Array, num_steps: int
-) -> tuple[jax.Array, jax.Array]:
-    """Rewards and gaps [num_steps] of `action` and then the actions of least gap."""
-
-    def step(carry: tuple[State, jax.Array], time: jax.Array) -> tuple[Any, Any]:
-        state, action = carry
-        gap = task.gaps(state)[action]
-        state, timestep = task.step(jax.random.fold_in(key, time), state, action)
-        return (state, jnp.argmin(task.gaps(state))), (timestep.reward, gap)
-
-    return jax.lax.scan(step, (state, action), jnp.arange(num_steps))[1]
-
-
-def _for_tasks_actions_and_draws(play: Callable[..., Any]) -> Callable[..., Any]:
-    """Every action of a task meets the same noise, which makes their losses paired."""
-    play = jax.vmap(play, (None, None, 0, None))  # draws
-    play = jax.vmap(play, (None, None, None, 0))  # actions
-    return jax.vmap(play, (0, 0, None, None))  # tasks
-
-
-def _num_draws(family: Family) -> int:
-    num_steps = NUM_TASKS * family.num_actions * family.horizon
-    return min(max(NUM_STEPS // num_steps, 32), NUM_REWARDS)
-
-
-def _at(time: int) -> np.ndarray:
-    """The same step of every task."""
-    return np.full(NUM_TASKS, time)
-
-
-def _measure(
-    subject: _Subject, times: np.ndarray, num_draws: int, num_steps: int | None = None
-) -> _Measured:
-    """Plays on from the states of these steps, one for each task, by every action."""
-    family, plays, each = subject.family, subject.plays, np.arange(NUM_TASKS)
-    tasks = jax.tree.map(lambda leaf: leaf[:NUM_TASKS], plays.task)
-    states = jax.tree.map(lambda leaf: leaf[each, times], plays.state)
-    keys = jax.random.split(jax.random.key(8), num_draws)
-    play = subject.play_on
-    if num_steps is not None:
-        one = functools.partial(_play_on, num_steps=num_steps)
-        play = jax.jit(_for_tasks_actions_and_draws(one))
-    rewards, gaps = jax.device_get(
-        play(tasks, states, keys, jnp.arange(family.num_actions))
-    )
-    steps_left = (family.horizon - times)[:, None, None, None]
-    played = np.arange(rewards.shape[-1]) < steps_left
-    returns = np.where(played, rewards, 0).sum(-1, dtype=np.float64)  # ..., draws]
-    all_gaps = _require_gaps(subject)
-    gap = all_gaps[each, times].astype(np.float64)
-    loss = returns[each, gap.argmin(-1)][:, None] - returns
-    error = loss.std(-1) / math.sqrt(num_draws)
-    # n draws all miss an outcome of probability p with probability below exp(-n p): as
-    # unlikely as z standard errors where n p is z² / 2. What it may cost is seen over
-    # all tasks and actions, as the draws that miss it cannot show it. Where chance
-    # changes no loss at all, there is no such outcome.
-    rounding = TOLERANCE * (1 + abs(returns).max())
-    varies = np.ptp(loss, -1).max()
-    cost = max(varies, all_gaps[:, times.min() :].max()) if varies > rounding else 0.0
-    rare = STANDARD_ERRORS**2 / 2 * cost / num_draws
-    return _Measured(
-        gap=gap - gap.min(-1, keepdims=True),
-        loss=loss.mean(-1),
-        standard_error=error,
-        allowed=STANDARD_ERRORS * error + rare + rounding,
-        regret=float(np.where(played, gaps, 0)[..., 1:].sum(-1).max()),
-    )
-
-
-def _require_means(what: str, measured: _Measured) -> str:
+def _require_means(what: str, measured: Measured) -> str:
     """How close the means are to the gaps; raises `ValueError` where they differ."""
     ratio = abs(measured.loss - measured.gap) / measured.allowed
     task, action = np.unravel_index(ratio.argmax(), ratio.shape)
@@ -536,16 +374,10 @@ def _require_means(what: str, measured: _Measured) -> str:
     return f"{what} falls short of the best by its gap, {loss:.4f} for {gap:.4f}"
 
 
-def _require_gaps(subject: _Subject) -> np.ndarray:
-    if subject.gaps is None:
-        raise _NotApplicableError("the family has no gaps and is scored by return")
-    return subject.gaps
-
-
 def _require_brute_force(
-    subject: _Subject, brute_force: Callable[[Task, State], Gaps]
+    subject: Subject, brute_force: Callable[[Task, State], Gaps]
 ) -> None:
-    gaps = _require_gaps(subject)
+    gaps = require_gaps(subject)
     times = sorted({0, subject.family.horizon // 2, subject.family.horizon - 1})
     for n, time in itertools.product(range(NUM_TASKS), times):
         task = jax.tree.map(lambda leaf, n=n: leaf[n], subject.plays.task)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs import check
+from envs import check, subject
 from envs.base import TimeStep
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.dark_room import DarkRoom
@@ -31,7 +31,7 @@ from envs.template import Corridor, CorridorFamily, CorridorState
 @pytest.fixture
 def fast_returns(monkeypatch, optimised_jit):
     """Returns are measured by programs that run fast; the others compile fast."""
-    play_on = check._Subject.play_on.func
+    play_on = subject.Subject.play_on.func
 
     def optimised_play_on(subject):
         with monkeypatch.context() as inside:
@@ -39,8 +39,8 @@ def fast_returns(monkeypatch, optimised_jit):
             return play_on(subject)
 
     changed = functools.cached_property(optimised_play_on)
-    changed.__set_name__(check._Subject, "play_on")
-    monkeypatch.setattr(check._Subject, "play_on", changed)
+    changed.__set_name__(subject.Subject, "play_on")
+    monkeypatch.setattr(subject.Subject, "play_on", changed)
 
 
 @pytest.mark.usefixtures("fast_returns")
