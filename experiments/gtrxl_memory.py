@@ -135,6 +135,15 @@ CPU = Config(
     gru=gtrxl.GRU,
     training=PpoConfig(num_steps=200, batch_size=128, gae_lambda=0.95),
 ).takes("two hours on 2 cores")
+LONG = Config(
+    t_maze=(300, 500, 1000, 1500),
+    numpad=(),
+    memory_maze=(),
+    gtrxl=gtrxl.GTRXL,
+    lstm=gtrxl.LSTM,
+    gru=gtrxl.GRU,
+    training=PpoConfig(num_steps=200, batch_size=16, gae_lambda=0.95),
+).takes("six hours on 2 cores")
 SMOKE = {
     "t_maze": (4,),
     "numpad": (),
@@ -145,7 +154,14 @@ SMOKE = {
     "gru": dataclasses.replace(gtrxl.GRU, width=8),
 }
 EXPERIMENT = study.experiment(
-    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3, figure_name="returns"
+    __name__,
+    run,
+    PANELS,
+    cpu=CPU,
+    long=LONG,
+    smoke=SMOKE,
+    columns=3,
+    figure_name="returns",
 )
 
 if __name__ == "__main__":

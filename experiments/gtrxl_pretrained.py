@@ -206,7 +206,9 @@ CPU = Config(
     model=TransformerConfig(num_layers=2),
     training=muon_training(1500, 1e-2),
     pretraining=DecisionPretrainingConfig(labels="posterior"),
-    fine_tuning=PpoConfig(num_steps=300, batch_size=512, learning_rate=3e-4),
+    fine_tuning=PpoConfig(
+        num_steps=400, batch_size=512, value_steps=50, schedule="linear"
+    ),
 ).takes("40 min on 2 cores")
 SMOKE = {"num_contexts": 20, "models": ("gtrxl",)}
 EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3)

@@ -86,6 +86,7 @@ class Config(ExperimentConfig):
     learned_cells: tuple[Cell, ...] = ((10, 5), (10, 10), (100, 5))  # likewise
     num_tasks: int = 4000  # bandits that each algorithm plays
     num_trials: int = 40_000  # bandits that each learned agent plays
+    num_long_seeds: int = 1  # that are trained at more than 10 pulls, the first ones
     gtrxl: TransformerConfig  # of one agent; its memory is a trial
     gru: TransformerConfig  # of the other
     training: PpoConfig  # at 10 pulls
@@ -93,6 +94,9 @@ class Config(ExperimentConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.num_long_seeds < 1:
+            rule = "num_long_seeds must be at least 1"
+            raise ValueError(f"{rule}, got {self.num_long_seeds}")
         unknown = sorted(set(self.cells) - set(CELLS))
         if unknown or not self.cells:
             raise ValueError(f"cells must be of {CELLS}, got {unknown or self.cells}")
@@ -155,7 +159,9 @@ def _learned(run, config: Config, cell: Cell) -> dict[str, Any]:
     """Agents that PPO trains in one cell."""
     from icrl.agents import Recipe
 
-    training = config.training if cell[0] == 10 else config.long_training
+    training, seeds = config.training, run.config.seeds
+    if cell[0] > 10:
+        training, seeds = config.long_training, seeds[: config.num_long_seeds]
     agents = {}
     for name, model in (("gtrxl", config.gtrxl), ("gru", config.gru)):
         recipe = Recipe(
@@ -165,7 +171,8 @@ def _learned(run, config: Config, cell: Cell) -> dict[str, Any]:
             model=dataclasses.replace(model, memory=cell[0]),
         )
         place = f"{name}_{panel_of(cell)}"
-        agents[name] = study.train_online(run, recipe, training, name=place).agent()
+        trained = study.train_online(run, recipe, training, name=place, seeds=seeds)
+        agents[name] = trained.agent()
     return agents
 
 
@@ -198,9 +205,23 @@ CPU = Config(
     seeds=(0, 1, 2),
     gtrxl=gtrxl.GTRXL,
     gru=gtrxl.GRU,
-    training=PpoConfig(num_steps=300, batch_size=512),
-    long_training=PpoConfig(num_steps=400, batch_size=256),
+    training=PpoConfig(num_steps=600, batch_size=512, schedule="linear"),
+    long_training=PpoConfig(num_steps=800, batch_size=256, schedule="linear"),
 ).takes("an hour on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    num_tasks=20_000,
+    learned_cells=CELLS,
+    gtrxl=dataclasses.replace(gtrxl.GTRXL, width=256, num_heads=8),
+    gru=dataclasses.replace(gtrxl.GRU, width=256),
+    # 250,000 steps of the environment a batch, and minibatches of 128 trials, as theirs
+    training=PpoConfig(
+        num_steps=1000, batch_size=25_600, num_minibatches=200, schedule="linear"
+    ),
+    long_training=PpoConfig(
+        num_steps=2000, batch_size=2560, num_minibatches=20, schedule="linear"
+    ),
+).takes("days on one GPU (23 billion steps of the environment)")
 SMOKE = {
     "cells": ((10, 5),),
     "learned_cells": ((10, 5),),
@@ -213,6 +234,7 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     cpu=CPU,
+    paper=PAPER,
     smoke=SMOKE,
     columns=1,
     size=(11.0, 4.6),

@@ -158,8 +158,29 @@ CPU = Config(
     training=PpoConfig(num_steps=1000, batch_size=512),
     pretraining=DistillationConfig(labels="probabilities"),
     imitation=muon_training(6000, 1e-2, micro_batch=8),
-    fine_tuning=PpoConfig(num_steps=300, batch_size=512, learning_rate=3e-4),
+    fine_tuning=PpoConfig(
+        num_steps=400, batch_size=512, value_steps=50, schedule="linear"
+    ),
 ).takes("two hours on 2 cores")
+PAPER = Config(
+    seeds=(0, 1, 2),
+    num_tasks=20_000,
+    gtrxl=dataclasses.replace(gtrxl.GTRXL, width=256, num_heads=8),
+    gru=dataclasses.replace(gtrxl.GRU, width=256),
+    # a batch of 250,000 steps of the environment, and 10,000 batches, as theirs
+    training=PpoConfig(
+        num_steps=10_000, batch_size=2560, num_minibatches=20, schedule="linear"
+    ),
+    pretraining=DistillationConfig(labels="probabilities"),
+    imitation=muon_training(50_000, 1e-2, micro_batch=8),
+    fine_tuning=PpoConfig(
+        num_steps=2000,
+        batch_size=2560,
+        num_minibatches=20,
+        value_steps=50,
+        schedule="linear",
+    ),
+).takes("days on one GPU (17 billion steps of the environment)")
 SMOKE = {
     "num_episodes": 2,
     "num_tasks": 20,
@@ -168,7 +189,7 @@ SMOKE = {
     "gru": dataclasses.replace(gtrxl.GRU, width=8),
 }
 EXPERIMENT = study.experiment(
-    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="returns"
+    __name__, run, PANELS, cpu=CPU, paper=PAPER, smoke=SMOKE, figure_name="returns"
 )
 
 if __name__ == "__main__":

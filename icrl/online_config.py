@@ -32,6 +32,9 @@ class OnlineConfig(TrainingConfig):
     num_minibatches: int = 4  # of a pass; they divide the trials
     value_coefficient: float = 0.5  # of the error of values in the loss
     entropy_coefficient: float = 0.01  # of the policy's entropy, which is rewarded
+    # first steps, in which nothing but the value head learns: a model that has learnt
+    # by imitation cannot tell yet which actions are good; the schedule counts them, too
+    value_steps: int = 0
     # for random search: each training seed multiplies its learning rate and its entropy
     # coefficient by a factor of its own, log-uniform between 1 / sweep and sweep
     sweep: float = 1.0
@@ -50,6 +53,9 @@ class OnlineConfig(TrainingConfig):
             value = getattr(self, name)
             if value < 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
+        if self.value_steps < 0:
+            rule = "value_steps must be at least 0"
+            raise ValueError(f"{rule}, got {self.value_steps}")
         if self.sweep < 1:
             raise ValueError(f"sweep must be at least 1, got {self.sweep}")
         if self.batch_size % self.num_minibatches:

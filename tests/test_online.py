@@ -231,3 +231,30 @@ def test_what_cannot_be_trained_online_is_refused(recipe, changes, message):
 def test_a_config_that_makes_no_sense_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         config(**changes)
+
+
+def test_values_learn_alone_at_first():
+    changed = config(value_steps=2, weight_decay=0.1)
+    states, logged = train(BANDIT, changed)
+
+    def moved(before, after):
+        """Names of what a step has changed, without the value head's."""
+        pairs = zip(
+            jax.tree_util.tree_leaves_with_path(before.learned.model),
+            jax.tree.leaves(after.learned.model),
+            strict=True,
+        )
+        names = {
+            jax.tree_util.keystr(path, simple=True, separator=".")
+            for (path, old), new in pairs
+            if np.any(old != new)
+        }
+        values = {name for name in names if name.startswith("value.")}
+        assert len(values) == 2
+        return names - values
+
+    assert not moved(states[0], states[1])
+    assert not moved(states[1], states[2])
+    assert moved(states[2], states[3])
+    kl = [line["kl"] for line in logged]
+    assert max(kl[:2]) < 1e-9 < kl[2]

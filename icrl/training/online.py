@@ -123,6 +123,11 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
     optimizer = make_optimizer(config.optimizer_config())
     size = config.batch_size
 
+    def at_first(changes: Learned, step: Array) -> Learned:
+        if not config.value_steps:
+            return changes
+        return _of_values_first(changes, step < config.value_steps)
+
     def init(key: Key, model: Any = None) -> OnlineState:
         key_model, key_trials, key_setting = jax.random.split(key, 3)
         if model is None:
@@ -157,10 +162,12 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             learned, opt_state = carry
             part = jax.tree.map(lambda x: x[chosen], batch)
             grads, logged = jax.grad(loss, has_aux=True)(learned, part)
+            grads = at_first(grads, state.step)
             after: Any
             updates, after = optimizer.update(grads, opt_state, learned)
             logged["gradient_norm"] = optax.tree.norm(grads)
             updates = jax.tree.map(lambda x: state.setting.rate * x, updates)
+            updates = at_first(updates, state.step)  # of weight decay, too
             changed: Any = optax.apply_updates(learned, updates)
             return (changed, after), logged
 
@@ -190,6 +197,16 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         highest=True,
         num_tokens=config.num_steps * size * player.trial_steps // player.num_segments,
     )
+
+
+def _of_values_first(changes: Learned, alone: Array) -> Learned:
+    """The same changes; where `alone`, 0 of all but the value head."""
+
+    def kept(path: Any, change: Array) -> Array:
+        of_model = jax.tree_util.keystr(path[:2], simple=True, separator=".")
+        return change if of_model == "model.value" else jnp.where(alone, 0, change)
+
+    return jax.tree_util.tree_map_with_path(kept, changes)
 
 
 def _begun(player: Player, state: OnlineState, keys: Key) -> Trial:
