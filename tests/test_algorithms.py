@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 import scipy.stats
 
 import envs
@@ -393,6 +394,66 @@ def test_linucb_is_the_formula_of_its_paper(width):
         gram, moment = gram + np.outer(x, x), moment + reward * x
         action = jnp.asarray(action)
         state = agent.update(state, jnp.asarray(features), action, timestep)
+
+
+def after_some_steps(agent, family, number=8):
+    """A state; the Gram matrix without ridge, and moments, of what it has seen."""
+    random = np.random.default_rng(0)
+    features = random.uniform(-1, 1, (number, 4, 5)).astype(np.float32)
+    state, gram, moment = agent.init(), np.zeros((5, 5)), np.zeros(5)
+    for shown in features:
+        action, reward = random.integers(4), np.float32(random.normal())
+        timestep = envs.TimeStep(
+            obs=jnp.asarray(shown),
+            reward=jnp.asarray(reward),
+            terminated=jnp.asarray(False),
+            truncated=jnp.asarray(False),
+        )
+        x = shown[action].astype(np.float64)
+        gram, moment = gram + np.outer(x, x), moment + reward * x
+        state = agent.update(state, jnp.asarray(shown), jnp.asarray(action), timestep)
+    return state, features[-1], gram, moment
+
+
+def test_soft_linucb_is_the_softmax_of_its_bounds():
+    family = FAMILIES["linear_per_step"]
+    agent = algorithms.linucb(family, width=2.0, first="index", temperature=0.5)
+    state, features, gram, moment = after_some_steps(agent, family)
+    inverse = np.linalg.inv(gram + np.eye(5))
+    norms = np.sqrt(np.einsum("ad,de,ae->a", features, inverse, features))
+    bounds = features @ inverse @ moment + 2 * norms
+    expected = scipy.special.softmax(bounds / 0.5)
+    obs = jnp.asarray(features)
+    np.testing.assert_allclose(
+        agent.action_probabilities(state, obs), expected, atol=1e-5
+    )
+    keys = jax.random.split(jax.random.key(0), 4000)
+    _, drawn = jax.vmap(agent.act, (0, None, None))(keys, state, obs)
+    np.testing.assert_allclose(np.bincount(drawn) / 4000, expected, atol=0.04)
+    for seed in range(5):  # the draw that a model with these logits makes
+        key = jax.random.key(seed)
+        drawn = jax.random.categorical(key, jnp.asarray(bounds / 0.5))
+        assert agent.act(jax.random.clone(key), state, obs)[1] == drawn
+
+
+def test_the_symmetric_root_turns_a_draw_as_its_formula_says():
+    family = FAMILIES["linear_per_step"]
+    agent = algorithms.linear_thompson(
+        family, root="symmetric", prior_variance=1.0, noise_std=1.5
+    )
+    state, features, gram, moment = after_some_steps(agent, family)
+    gram = gram + 1.5**2 * np.eye(5)
+    size, turned = np.linalg.eigh(gram)
+    root = turned @ np.diag(size**-0.5) @ turned.T
+    chosen_by = []
+    for seed in range(20):
+        key = jax.random.key(seed)
+        normal = np.asarray(jax.random.normal(key, (1, 5)))[0]
+        theta = np.linalg.solve(gram, moment) + 1.5 * root @ normal
+        chosen_by.append(int(np.argmax(features @ theta)))
+        again = jax.random.clone(key)
+        assert agent.act(again, state, jnp.asarray(features))[1] == chosen_by[-1]
+    assert len(set(chosen_by)) > 1
 
 
 @pytest.mark.parametrize("kind", ["linear_fixed", "linear_per_task"])

@@ -112,6 +112,7 @@ OPTIONS = {
             "prior_variance": (None, POSITIVE),
             "noise_std": (None, POSITIVE),
             "num_nodes": (1024, Edge("{} must be a power of 2", (0, 3), (1, 2))),
+            "root": ("updated", one_of("updated", "symmetric")),
         },
     ),
     # Chu et al. 2011: ridge 1; Lee et al. 2023: width 1; both papers' codes: the first
@@ -121,6 +122,7 @@ OPTIONS = {
             "ridge": (1.0, POSITIVE),
             "width": (1.0, NOT_NEGATIVE),
             "first": ("random", FIRST),
+            "temperature": (0.0, NOT_NEGATIVE),
         },
     ),
     # Duan et al. 2016, Table 2: greedy
@@ -186,6 +188,7 @@ OPTIONS = {
             **EPISODES,
             "monotone": (True, ANYTHING),
             "steps_left": (False, ANYTHING),
+            "counts_per_step": (False, ANYTHING),
             "temperature": (0.0, NOT_NEGATIVE),
             **PLANNED,
         },

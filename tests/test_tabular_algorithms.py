@@ -188,6 +188,47 @@ def test_soft_ucb_vi_draws_actions_from_the_softmax_of_its_plan():
     np.testing.assert_allclose(frequency, probabilities, atol=0.04)
 
 
+def test_lin_et_als_ucb_vi_counts_each_step_by_itself():
+    """Soft UCB-VI, Lin et al. 2023, Section 4.3, by loops."""
+    delta, tau, scale = 1 / (H * EPISODES), 1 / EPISODES, 0.05
+    algorithm = ucb_vi(
+        FAMILY,
+        bonus="lin2023",
+        scale=scale,
+        delta=delta,
+        num_episodes=EPISODES,
+        monotone=False,
+        counts_per_step=True,
+        temperature=tau,
+    )
+    moves, total = np.zeros((H, S, A, S)), np.zeros((H, S, A))
+    for h, s, a, r, s2, _ in steps_of(random_trajectories(), 1):
+        moves[h, s, a, s2] += 1
+        total[h, s, a] += r
+    state = learnt(algorithm, random_trajectories(), 1, begin)
+    state = jax.jit(algorithm.begin_episode)(jax.random.key(0), state)
+    np.testing.assert_array_equal(state.statistics.transitions, moves)
+    level = 4 * math.log(S * A * H * EPISODES / delta)
+    q, value = np.zeros((H, S, A)), np.zeros(S)
+    for h in reversed(range(H)):
+        for s in range(S):
+            for a in range(A):
+                n = max(moves[h, s, a].sum(), 1)
+                bonus = scale * H * math.sqrt(level / n)
+                q[h, s, a] = total[h, s, a] / n + bonus + moves[h, s, a] @ value / n
+        q[h] = np.minimum(q[h], H)
+        value = q[h].max(-1)
+    np.testing.assert_allclose(state.table, q, atol=1e-4)
+    assert (moves.sum(-1) == 0).any() and (q < H).mean() > 0.5
+    for step in (0, H - 1):
+        here = state._replace(
+            statistics=state.statistics._replace(step=jnp.asarray(step))
+        )
+        probabilities = algorithm.action_probabilities(here, jnp.asarray(2))
+        expected = scipy.special.softmax(q[step, 2] / tau)
+        np.testing.assert_allclose(probabilities, expected, atol=2e-3)
+
+
 def belief(counts, prior):
     """Posterior means and precisions, entry by entry."""
     tau0, tau = prior.reward_precision, prior.noise_precision

@@ -21,7 +21,12 @@ from icrl.algorithms.registry import register
 
 @register("linucb")
 def linucb(
-    family: Family, *, ridge: float = 1.0, width: Scalar = 1.0, first: str = "random"
+    family: Family,
+    *,
+    ridge: float = 1.0,
+    width: Scalar = 1.0,
+    first: str = "random",
+    temperature: float = 0.0,
 ) -> Algorithm:
     """Plays the arm with the highest upper confidence bound; ties go to the lowest.
 
@@ -29,7 +34,8 @@ def linucb(
     `theta_hat` is the ridge estimate and the norm is that of the inverse Gram matrix.
 
     Source: Chu, Li, Reyzin and Schapire 2011, Algorithm 1, where α is our `width` and
-    the ridge is 1. Lee et al. 2023 use width 1, Lin et al. 2023 width 2.
+    the ridge is 1. Lee et al. 2023 use width 1, Lin et al. 2023 width 2; the latter's
+    theorem is about soft LinUCB: `first` "index" and a temperature.
 
     Args:
         family: what it plays; it knows the features of the arms on offer.
@@ -37,10 +43,11 @@ def linucb(
         width: how many standard deviations of optimism, in reward units; 0 is greedy.
         first: the first action is uniformly "random", as in both papers' codes, or
             follows the "index".
+        temperature: of the softmax of the bounds, reward units; 0 plays the highest.
 
     Raises:
         ValueError: if the family's arms have no features, `ridge` is not positive,
-            `width` is negative, or `first` is neither.
+            `width` or `temperature` is negative, or `first` is neither.
     """
     require_family("linucb", family, LinearBanditFamily)
     assert isinstance(family, LinearBanditFamily)  # for type checkers
@@ -70,6 +77,7 @@ def linucb(
         index=index,
         update=update,
         exploration=exploration if first == "random" else None,
+        temperature=temperature,
     )
 
 

@@ -34,6 +34,7 @@ def planned_policy(
     *,
     unplanned: float = 0.0,
     last_transition: bool = True,
+    per_step: bool = False,
     epsilon: float = 0.0,
     temperature: float = 0.0,
     random_ties: bool = False,
@@ -48,6 +49,7 @@ def planned_policy(
             It is given its last table.
         unplanned: what fills the table before the first plan, in reward units.
         last_transition: as in `mdp_statistics.count_step`.
+        per_step: as in `mdp_statistics.no_steps`.
         epsilon: as in `table_policy`.
         temperature: as in `table_policy`.
         random_ties: as in `table_policy`.
@@ -61,7 +63,8 @@ def planned_policy(
 
     def init() -> Planned:
         table = jnp.full(shape, unplanned, float)
-        return Planned(statistics=mdp_statistics.no_steps(family), table=table)
+        statistics = mdp_statistics.no_steps(family, per_step=per_step)
+        return Planned(statistics=statistics, table=table)
 
     def begin_episode(key: jax.Array, state: Planned) -> Planned:
         statistics = mdp_statistics.begin_episode(state.statistics)
@@ -118,29 +121,17 @@ def table_policy(
             are given.
     """
     require(0 <= epsilon <= 1, "epsilon must lie in [0, 1]", epsilon)
-    require(temperature >= 0, "temperature must not be negative", temperature)
     both = f"{epsilon} and {temperature}"
     require(epsilon * temperature == 0, "epsilon or temperature must be 0", both)
     exploration = jnp.asarray(epsilon, jnp.float32)
-    greedy = index_policy(
+    return index_policy(
         family,
         init=init,
         index=lambda state, obs: settle_ties(row(state, obs)),
         update=update,
         exploration=(lambda state: exploration) if epsilon > 0 else None,
         random_ties=random_ties,
-    )
-    if temperature == 0:
-        return greedy
-
-    def act(key: jax.Array, state: AgentState, obs: Any) -> tuple[AgentState, Array]:
-        return state, jax.random.categorical(key, row(state, obs) / temperature)
-
-    return greedy._replace(
-        act=act,
-        action_probabilities=lambda state, obs: jax.nn.softmax(
-            row(state, obs) / temperature
-        ),
+        temperature=temperature,
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ def ucb_vi(
     monotone: bool = True,
     steps_left: bool = False,
     last_transition: bool = True,
+    counts_per_step: bool = False,
     temperature: float = 0.0,
     random_ties: bool = False,
 ) -> Algorithm:
@@ -58,9 +59,8 @@ def ucb_vi(
     Source: Azar, Osband and Munos 2017, arXiv 1703.05449, Algorithms 1 to 3, and
     Algorithm 4 without its last term, which bounds the error of the variance; Lin, Bai
     and Mei 2023, arXiv 2310.08566, Section 4.3 (soft UCB-VI: temperature
-    1 / num_episodes, delta 1 / (H num_episodes), no monotone). The first knows the
-    rewards and we average them; the last counts each step h by itself and we all steps
-    together.
+    1 / num_episodes, delta 1 / (H num_episodes), no monotone, counts_per_step). The
+    first knows the rewards and we average them; by default all steps h count together.
 
     Note:
         The published bonuses explore like `uniform` at first. At scale 1 all Q of a
@@ -82,6 +82,8 @@ def ucb_vi(
             exceeds, instead of C. Under C alone whatever leads to something untried is
             as good as trying it: all Q equal C, and the tie rule decides.
         last_transition: as in `mdp_statistics.count_step`.
+        counts_per_step: whether each step h of an episode is counted by itself, and
+            what was never tried there has the bonus of n = 1 and not the cap.
         temperature: of the softmax of Q, reward units; 0 plays its largest.
         random_ties: whether ties are broken at random instead of by the lowest action.
 
@@ -101,28 +103,41 @@ def ucb_vi(
     steps = family.horizon * num_episodes
     make = make_bonus(bonus, cap, pairs * steps / delta)
 
+    def with_bonus(averages: tuple[Array, Array, Array]) -> tuple[Any, ...]:
+        rewards, transitions, seen = averages
+        return rewards, transitions, seen, make(transitions, jnp.maximum(seen, 1.0))
+
     def plan(key: jax.Array, statistics: MDPStatistics, previous: Table) -> Table:
         del key
-        rewards = empirical_rewards(statistics)
-        transitions = empirical_transitions(statistics)
-        seen = statistics.transitions.sum(-1)
-        width = make(transitions, jnp.maximum(seen, 1.0))
+        averages = (
+            empirical_rewards(statistics),
+            empirical_transitions(statistics),
+            statistics.transitions.sum(-1),
+        )
+        together = None if counts_per_step else with_bonus(averages)
 
-        def backup(next_value: Array, bound: PerAction) -> PerAction:
+        def backup(next_value: Array, of_step: tuple[PerAction, Any]) -> PerAction:
+            bound, own = of_step
+            known = with_bonus(own) if together is None else together
+            rewards, transitions, seen, width = known
             q_values = rewards + expected(transitions, next_value)
             q_values = q_values + scale * width(next_value)
-            return jnp.minimum(bound, jnp.where(seen > 0, q_values, cap))
+            if not counts_per_step:
+                q_values = jnp.where(seen > 0, q_values, cap)
+            return jnp.minimum(bound, q_values)
 
         bounds = jnp.broadcast_to(caps, previous.shape)
         if monotone:
             bounds = jnp.minimum(previous, bounds)
-        return backward_induction(backup, statistics, family.horizon, per_step=bounds)
+        per_step = bounds, averages if counts_per_step else None
+        return backward_induction(backup, statistics, family.horizon, per_step=per_step)
 
     return planned_policy(
         family,
         plan,
         unplanned=cap,
         last_transition=last_transition,
+        per_step=counts_per_step,
         temperature=temperature,
         random_ties=random_ties,
     )

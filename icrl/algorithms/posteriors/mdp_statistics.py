@@ -15,7 +15,11 @@ from icrl.algorithms.posteriors import compensated
 
 
 class MDPStatistics(NamedTuple):
-    """What has been seen of every state and action, and where the learner stands."""
+    """What has been seen of every state and action, and where the learner stands.
+
+    Where each step of an episode is counted by itself, tables have it as an axis before
+    the states.
+    """
 
     transitions: Float[Array, "*batch states actions states"]  # how often
     visits: Float[Array, "*batch states actions"]  # steps whose reward was seen
@@ -26,15 +30,22 @@ class MDPStatistics(NamedTuple):
     episode: Int[Array, "*batch"]  # how many have begun
 
 
-def no_steps(family: Family) -> MDPStatistics:
-    """The statistics before the first step."""
+def no_steps(family: Family, *, per_step: bool = False) -> MDPStatistics:
+    """The statistics before the first step.
+
+    Args:
+        family: with integer observations.
+        per_step: whether each step of an episode is counted by itself.
+    """
     states = require_discrete("counting", family).n
-    actions = family.num_actions
+    shape = states, family.num_actions
+    if per_step:
+        shape = family.horizon, *shape
     return MDPStatistics(
-        transitions=jnp.zeros((states, actions, states)),
-        visits=jnp.zeros((states, actions)),
-        total=jnp.zeros((states, actions)),
-        excess=jnp.zeros((states, actions)),
+        transitions=jnp.zeros((*shape, states)),
+        visits=jnp.zeros(shape),
+        total=jnp.zeros(shape),
+        excess=jnp.zeros(shape),
         ended=jnp.zeros(states, bool),
         step=jnp.zeros((), jnp.int32),
         episode=jnp.zeros((), jnp.int32),
@@ -76,30 +87,34 @@ def count_step(
     moved = live
     if not last_transition:
         moved = live & ((statistics.step + 1) % horizon != 0)
-    arrived = timestep.obs
+    arrived, here = timestep.obs, (obs, action)
+    if statistics.visits.ndim == 3:
+        here = statistics.step, *here
     total, excess = compensated.add(
-        statistics.total[obs, action],
-        statistics.excess[obs, action],
+        statistics.total[here],
+        statistics.excess[here],
         jnp.where(live, timestep.reward, 0.0),
     )
     return statistics._replace(
-        transitions=statistics.transitions.at[obs, action, arrived].add(moved * 1.0),
-        visits=statistics.visits.at[obs, action].add(live * 1.0),
-        total=statistics.total.at[obs, action].set(total),
-        excess=statistics.excess.at[obs, action].set(excess),
+        transitions=statistics.transitions.at[*here, arrived].add(moved * 1.0),
+        visits=statistics.visits.at[here].add(live * 1.0),
+        total=statistics.total.at[here].set(total),
+        excess=statistics.excess.at[here].set(excess),
         ended=statistics.ended.at[arrived].max(live & timestep.terminated),
         step=statistics.step + 1,
     )
 
 
-def empirical_rewards(statistics: MDPStatistics) -> Float[Array, "states actions"]:
+def empirical_rewards(
+    statistics: MDPStatistics,
+) -> Float[Array, "*steps states actions"]:
     """Average reward of every state and action; 0 where none was seen."""
     return statistics.total / jnp.maximum(statistics.visits, 1.0)
 
 
 def empirical_transitions(
     statistics: MDPStatistics,
-) -> Float[Array, "states actions states"]:
+) -> Float[Array, "*steps states actions states"]:
     """How often each state followed, as fractions; zeros where nothing was seen."""
     counts = statistics.transitions
     return counts / jnp.maximum(counts.sum(-1, keepdims=True), 1.0)
