@@ -68,6 +68,7 @@ class TransformerConfig:
     width: int = 32  # of the residual stream
     num_layers: int = 4  # blocks
     num_heads: int = 4  # of attention; they divide the width
+    head_dim: int | None = None  # of a head; None: the width's part of it
     hidden: int | None = None  # units of an MLP; None: four times the width
     mixer: tuple[str, ...] = ("softmax",)  # of block 0, 1, ..., repeated; see MIXERS
     memory: int = 64  # tokens before its own that a token sees (mixer relative)
@@ -94,12 +95,12 @@ class TransformerConfig:
 
     def __post_init__(self):
         check_fields(self)
-        sizes = ("width", "num_layers", "num_heads", "hidden", "memory", "query_block")
-        for name in sizes:
+        sizes = ("width", "num_layers", "num_heads", "head_dim", "hidden", "memory")
+        for name in (*sizes, "query_block"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be positive, got {value}")
-        if self.width % self.num_heads:
+        if self.head_dim is None and self.width % self.num_heads:
             raise ValueError(
                 f"width ({self.width}) must be a multiple of "
                 f"num_heads ({self.num_heads})"
@@ -132,6 +133,12 @@ class TransformerConfig:
     def depth(self) -> int:
         """How many blocks a token passes, counting each pass."""
         return len(self.depths)
+
+    @property
+    def head_size(self) -> int:
+        """Features of a head's queries, keys and values."""
+        part = self.width // self.num_heads
+        return part if self.head_dim is None else self.head_dim
 
     @property
     def hidden_units(self) -> int:

@@ -14,6 +14,7 @@ from flax import nnx
 
 from icrl.config import TransformerConfig
 from icrl.models import Mixer, Transformer
+from icrl.models.blocks import Stack
 from icrl.models.mixers.linear import feature_map
 from icrl.registries import JOINS, MIXERS
 
@@ -173,7 +174,7 @@ def test_later_tokens_leak_nothing_and_every_parameter_is_trained(name):
     )
     assert (of_tokens[19:] == 0).all()
     seen = abs(of_tokens[:19]).max(axis=-1) > 0
-    least = {"identity": 1, "relative, memory 7": 8}.get(name, 19)
+    least = {"identity": 1, "relu_own": 1, "relative, memory 7": 8}.get(name, 19)
     assert seen.sum() == least and seen[19 - least :].all()
     leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
     assert len(leaves) == len(jax.tree.leaves(model)), "a constant would be trained"
@@ -299,6 +300,36 @@ def test_the_bias_of_a_gate_is_the_configs(name):
         np.testing.assert_allclose(out, x, atol=1e-5)
 
 
+@pytest.mark.parametrize("stacked", [True, False])
+def test_a_scan_over_depth_is_its_blocks_one_after_another(stacked):
+    schedule = None if stacked else (0,) * 3
+    config = TransformerConfig(num_layers=3 if stacked else 1, schedule=schedule)
+    model = make(dataclasses.replace(config, mixer=("relu",), query_block=16))
+    blocks = [*model.blocks] if stacked else model.blocks[0]
+    if stacked:
+        blocks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
+    scanned = make(TransformerConfig(num_layers=1))
+    scanned.embed, scanned.norm, scanned.policy = model.embed, model.norm, model.policy
+    scanned.blocks = nnx.List([Stack(blocks, 3, stacked=stacked, one_memory=False)])
+    tokens = jax.random.normal(jax.random.key(1), (TIME, TOKEN))
+
+    @jax.jit
+    def ways(model, tokens):
+        cache, prefilled = model.prefill(tokens, jnp.asarray(KNOWN))
+        rest = tokens[KNOWN:]
+        return (
+            prefilled,
+            segment(model, cache, rest)[0],
+            steps(model, cache, rest)[1],
+            steps(model, model.init_cache(), tokens)[1],
+        )
+
+    for one, other in zip(ways(scanned, tokens), ways(model, tokens), strict=True):
+        same(one, other)
+    assert scanned.state_floats(9) == model.state_floats(9)
+    assert scanned.multiply_adds(9) == model.multiply_adds(9)
+
+
 def test_two_seeds_side_by_side_are_each_alone():
     tokens = jax.random.normal(jax.random.key(1), (TIME, TOKEN))
     config = CONFIGS["hybrid"]
@@ -330,6 +361,7 @@ def test_costs_of_states_and_steps_are_those_of_the_table():
     sizes = {
         "softmax": (2 * 50 * 32, 4 * 32**2 + 2 * 50 * 32),
         "relu": (2 * 50 * 32, 4 * 32**2 + 2 * 50 * 32),
+        "relu_own": (0, 4 * 32**2 + 2 * 32),
         "linear": (32 * 8 + 32, 4 * 32**2 + 3 * 32 * 8),
         "gru": (32, 7 * 32**2),
         "lstm": (2 * 32, 9 * 32**2),

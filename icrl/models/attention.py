@@ -37,13 +37,13 @@ class Attention(Mixer):
         combined: bool = True,
         rngs: nnx.Rngs,
     ):
-        width = config.width
+        width, inner = config.width, config.num_heads * config.head_size
         self.attend, self.weigh = attend, weigh
-        self.width, self.num_heads = width, config.num_heads
+        self.num_heads, self.head_dim = config.num_heads, config.head_size
         self.query_block, self.dtype = config.query_block, config.dtype
         self.project = linear(
             width,
-            3 * width,
+            3 * inner,
             std=weight_std(config),
             bias=bias,
             dtype=config.dtype,
@@ -51,7 +51,7 @@ class Attention(Mixer):
         )
         self.combine = (
             linear(
-                width,
+                inner,
                 width,
                 std=residual_std(config),
                 bias=config.bias is not False,
@@ -68,7 +68,7 @@ class Attention(Mixer):
 
     def init_state(self, max_tokens: int) -> AttentionCache:
         """Returns the memory of no tokens, with room for `max_tokens`."""
-        heads, dim = self.num_heads, self.width // self.num_heads
+        heads, dim = self.num_heads, self.head_dim
         return AttentionCache(
             keys=jnp.zeros((heads, dim, max_tokens), self.dtype),
             values=jnp.zeros((heads, dim, max_tokens), self.dtype),
@@ -108,13 +108,13 @@ class Attention(Mixer):
 
     def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Projections, and scores and sums over the tokens that are seen."""
-        maps = (3 + (self.combine is not None)) * self.width**2
-        return maps + self.width * (2 * tokens if decode else tokens + 1)
+        width, inner = self.project.in_features, self.num_heads * self.head_dim
+        maps = (3 + (self.combine is not None)) * width * inner
+        return maps + inner * (2 * tokens if decode else tokens + 1)
 
     def _project(self, x: Float[Array, "time width"]) -> tuple[Heads, Heads, Heads]:
-        time, width = x.shape
-        dim = width // self.num_heads
-        projected = self.project(x).reshape(time, 3, self.num_heads, dim)
+        shape = x.shape[0], 3, self.num_heads, self.head_dim
+        projected = self.project(x).reshape(shape)
         queries, keys, values = projected.transpose(1, 2, 0, 3)
         return self.scale(queries), keys, values
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from icrl.config import TransformerConfig
 from icrl.models.base import State, at_least_float32, layer_norm, linear
-from icrl.models.blocks import Block
+from icrl.models.blocks import Block, matrix_sizes
 from icrl.models.heads import FeatureHead, LinearHead, ValueHead
 from icrl.models.mixer import segment_starts
 from icrl.registries import MODELS
@@ -140,7 +140,7 @@ class Transformer(nnx.Module):
     def init_cache(self) -> TransformerState:
         """Returns the memory of an empty context."""
         blocks = [self.blocks[block] for block in self.config.depths]
-        mixers = tuple(block.mixer.init_state(self.max_tokens) for block in blocks)
+        mixers = tuple(block.init_state(self.max_tokens) for block in blocks)
         return TransformerState(position=jnp.zeros((), jnp.int32), mixers=mixers)
 
     def init_memory(self) -> TransformerState:
@@ -149,7 +149,7 @@ class Transformer(nnx.Module):
         `features` takes it and returns the next; `recall` makes of it a cache.
         """
         blocks = [self.blocks[block] for block in self.config.depths]
-        mixers = tuple(block.mixer.init_memory(self.max_tokens) for block in blocks)
+        mixers = tuple(block.init_memory(self.max_tokens) for block in blocks)
         return TransformerState(position=jnp.zeros((), jnp.int32), mixers=mixers)
 
     def recall(self, memory: TransformerState) -> TransformerState:
@@ -204,7 +204,7 @@ class Transformer(nnx.Module):
     def state_floats(self, tokens: int) -> int:
         """Numbers in the memory of `tokens` tokens."""
         blocks = [self.blocks[block] for block in self.config.depths]
-        return sum(block.mixer.state_floats(tokens) for block in blocks)
+        return sum(block.state_floats(tokens) for block in blocks)
 
     def multiply_adds(self, tokens: int, *, decode: bool = False) -> int | float:
         """Multiply-adds of one token forward, by formula; a training step takes thrice.
@@ -215,9 +215,8 @@ class Transformer(nnx.Module):
                 is read in parallel.
         """
         depths = [self.blocks[block] for block in self.config.depths]
-        mixed = sum(b.mixer.multiply_adds(tokens, decode=decode) for b in depths)
-        others = sum(_matrix_sizes(part) for b in depths for part in b.beside_mixer)
-        return mixed + others + _matrix_sizes(self.embed) + _matrix_sizes(self.policy)
+        blocks = sum(block.multiply_adds(tokens, decode=decode) for block in depths)
+        return blocks + matrix_sizes(self.embed) + matrix_sizes(self.policy)
 
     def _embed(
         self,
@@ -250,8 +249,3 @@ class Transformer(nnx.Module):
         else:
             rows = jax.lax.dynamic_slice_in_dim(self.positions[...], before, time)
         return x + rows.astype(x.dtype), after.astype(jnp.int32)
-
-
-def _matrix_sizes(part: nnx.Module) -> int:
-    """Multiply-adds of a token in a module's linear maps: the entries of matrices."""
-    return sum(leaf.size for leaf in jax.tree.leaves(part) if leaf.ndim == 2)

@@ -39,20 +39,21 @@ class Linear(Mixer):
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         width, dtype = config.width, config.dtype
-        self.width, self.num_heads = width, config.num_heads
+        inner = config.num_heads * config.head_size
+        self.num_heads, self.head_dim = config.num_heads, config.head_size
         self.chunk, self.exact = config.query_block, at_least_float32(dtype).name
         bias = config.bias is not False
         self.project = linear(
-            width, 3 * width, std=weight_std(config), bias=bias, dtype=dtype, rngs=rngs
+            width, 3 * inner, std=weight_std(config), bias=bias, dtype=dtype, rngs=rngs
         )
         self.combine = linear(
-            width, width, std=residual_std(config), bias=bias, dtype=dtype, rngs=rngs
+            inner, width, std=residual_std(config), bias=bias, dtype=dtype, rngs=rngs
         )
 
     def init_state(self, max_tokens: int) -> LinearState:
         """Sums of nothing, whatever the room."""
         del max_tokens
-        heads, dim = self.num_heads, self.width // self.num_heads
+        heads, dim = self.num_heads, self.head_dim
         return LinearState(
             products=jnp.zeros((heads, dim, dim), self.exact),
             keys=jnp.zeros((heads, dim), self.exact),
@@ -76,18 +77,18 @@ class Linear(Mixer):
         first = self.init_state(remember) if state is None else state
         mixed = self._mix(queries, keys, values, first, reset)
         after = _remember(first, keys, values, reset, length) if remember else None
-        mixed = mixed.swapaxes(0, 1).reshape(time, self.width)
+        mixed = mixed.swapaxes(0, 1).reshape(time, -1)
         return self.combine(mixed).astype(x.dtype), after
 
     def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Projections, the state's products, and the square inside a chunk."""
-        dim = self.width // self.num_heads
-        maps = 4 * self.width**2
+        dim, inner = self.head_dim, self.num_heads * self.head_dim
+        maps = 4 * self.project.in_features * inner
         if decode:
-            return maps + 3 * self.width * dim
+            return maps + 3 * inner * dim
         chunk = min(self.chunk, tokens)
-        carried = 2 * self.width * dim if tokens > chunk else 0
-        return maps + 2 * chunk * self.width + carried
+        carried = 2 * inner * dim if tokens > chunk else 0
+        return maps + 2 * chunk * inner + carried
 
     def _mix(
         self,

@@ -51,16 +51,19 @@ class Relative(Mixer):
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         width, dtype = config.width, config.dtype
-        self.width, self.num_heads, self.memory = width, config.num_heads, config.memory
+        self.width, self.memory = width, config.memory
+        self.num_heads, self.head_dim = config.num_heads, config.head_size
         self.query_block, self.dtype = config.query_block, dtype
+        inner = config.num_heads * config.head_size
 
-        def maps(size: int, std: float | None) -> nnx.Linear:
-            return linear(width, size, std=std, bias=False, dtype=dtype, rngs=rngs)
+        def maps(size_in: int, size_out: int, std: float | None) -> nnx.Linear:
+            size = size_in, size_out
+            return linear(*size, std=std, bias=False, dtype=dtype, rngs=rngs)
 
-        self.project = maps(3 * width, weight_std(config))
-        self.project_distance = maps(width, weight_std(config))
-        self.combine = maps(width, residual_std(config))
-        shape = (config.num_heads, width // config.num_heads)
+        self.project = maps(width, 3 * inner, weight_std(config))
+        self.project_distance = maps(width, inner, weight_std(config))
+        self.combine = maps(inner, width, residual_std(config))
+        shape = (config.num_heads, config.head_size)
         exact = at_least_float32(dtype)
         self.content_bias = nnx.Param(0.02 * rngs.params.normal(shape, exact))
         self.distance_bias = nnx.Param(0.02 * rngs.params.normal(shape, exact))
@@ -142,7 +145,7 @@ class Relative(Mixer):
 
     def state_floats(self, tokens: int) -> int:
         """Keys and values of the tokens that are seen; those of distances are one."""
-        return 2 * self.width * min(tokens, self.memory)
+        return 2 * self.num_heads * self.head_dim * min(tokens, self.memory)
 
     def multiply_adds(self, tokens: int, *, decode: bool) -> int | float:
         """Projections, and two scores and a sum over the tokens that are seen."""
@@ -152,10 +155,11 @@ class Relative(Mixer):
         else:
             inside = min(tokens, most)
             seen = (inside * (inside + 1) / 2 + (tokens - inside) * most) / tokens
-        return 4 * self.width**2 + 3 * self.width * seen
+        inner = self.num_heads * self.head_dim
+        return 4 * self.width * inner + 3 * inner * seen
 
     def _project(self, x: Float[Array, "time width"]) -> tuple[Queries, Heads, Heads]:
-        dim = self.width // self.num_heads
+        dim = self.head_dim
         projected = self.project(x).reshape(x.shape[0], 3, self.num_heads, dim)
         queries, keys, values = projected.transpose(1, 2, 0, 3)
         biases = self.content_bias[...], self.distance_bias[...]
@@ -191,11 +195,11 @@ class Relative(Mixer):
             past=past,
             reset=reset,
         )
-        return self.combine(mixed.swapaxes(0, 1).reshape(-1, self.width))
+        return self.combine(mixed.swapaxes(0, 1).reshape(keys.shape[1], -1))
 
     def _no_past(self) -> Past:
-        dim = self.width // self.num_heads
-        empty = jnp.zeros((self.num_heads, self.memory, dim), self.dtype)
+        shape = self.num_heads, self.memory, self.head_dim
+        empty = jnp.zeros(shape, self.dtype)
         return Past(empty, empty, jnp.zeros((), jnp.int32))
 
     def _newest(

@@ -27,6 +27,6 @@ class Relu(Attention):
             attend=relu_attention,
             weigh=relu_weights,
             bias=config.bias is True,
-            combined=config.num_heads > 1,
+            combined=config.num_heads > 1 or config.head_size != config.width,
             rngs=rngs,
         )
