@@ -32,7 +32,11 @@ def begin_context(cache: Any, tokenizer: Tokenizer) -> Context:
 
 
 def in_context(
-    model: SequenceModel, tokenizer: Tokenizer, *, greedy: bool = False
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    *,
+    greedy: bool = False,
+    noise: int = 0,
 ) -> Algorithm:
     """Plays a model's predictions; learning is nothing but appending to its context.
 
@@ -45,15 +49,24 @@ def in_context(
         tokenizer: the one it was trained with.
         greedy: play the likeliest action instead of sampling from the softmax at
             temperature 1, which is what DPT and Lin et al. do online.
+        noise: normal numbers with which every token ends; drawn anew for each action in
+            those that are observed, and 0 in the others. All chance lies in them: it
+            plays the likeliest action, and has no `action_probabilities`.
 
     Raises:
-        ValueError: if the tokenizer needs a query.
+        ValueError: if the tokenizer needs a query, or a model that takes noise is not
+            played greedily.
     """
+    if noise and not greedy:
+        raise ValueError(
+            "a model that takes noise is played greedily, got greedy=False"
+        )
     if tokenizer.needs_query:
         raise ValueError(
             f"a model with queries (query {tokenizer.query!r}) is played by the agent "
             "query_table, got in_context"
         )
+    nothing = jnp.zeros((1, noise))
     own = tokenizer.tokens_per_step - tokenizer.observe_tokens  # tokens of `record`
 
     def read(cache: Any, tokens: Tokens) -> tuple[Any, Float[Array, " actions"]]:
@@ -63,8 +76,15 @@ def in_context(
         cache, logits = jax.lax.scan(model.step, cache, tokens)
         return cache, logits[-1]
 
-    def look(context: Context, obs: Any) -> tuple[Context, Float[Array, " actions"]]:
+    def with_noise(tokens: Tokens, drawn: Float[Array, "1 noise"]) -> Array:
+        ends = jnp.broadcast_to(drawn, (tokens.shape[0], noise))
+        return jnp.concatenate([tokens, ends.astype(tokens.dtype)], axis=1)
+
+    def look(
+        context: Context, obs: Any, drawn: Float[Array, "1 noise"]
+    ) -> tuple[Context, Float[Array, " actions"]]:
         memory, tokens = tokenizer.observe(context.memory, obs)
+        tokens = with_noise(tokens, drawn)
         cache, logits = read(context.cache, tokens)
         return context._replace(cache=cache, memory=memory), logits
 
@@ -76,7 +96,8 @@ def in_context(
         return context._replace(step=jnp.zeros((), jnp.int32))
 
     def act(key: Array, context: Context, obs: Any) -> tuple[Context, Array]:
-        context, logits = look(context, obs)
+        drawn = jax.random.normal(key, (1, noise)) if noise else nothing
+        context, logits = look(context, obs, drawn)
         context = context._replace(logits=logits.astype(context.logits.dtype))
         if greedy:
             return context, jnp.argmax(logits)
@@ -84,6 +105,7 @@ def in_context(
 
     def update(context: Context, obs: Any, action: Array, timestep: Any) -> Context:
         memory, tokens = tokenizer.record(context.memory, obs, action, timestep)
+        tokens = with_noise(tokens, nothing)
         cache = context.cache
         if own:
             cache, _ = read(cache, tokens[:own])
@@ -97,7 +119,7 @@ def in_context(
         return context._replace(cache=cache, memory=memory, step=context.step + 1)
 
     def action_probabilities(context: Context, obs: Any) -> Float[Array, " actions"]:
-        _, logits = look(context, obs)
+        _, logits = look(context, obs, nothing)
         if greedy:
             return jax.nn.one_hot(jnp.argmax(logits), logits.shape[0])
         return jax.nn.softmax(logits)
@@ -107,7 +129,7 @@ def in_context(
         begin_episode=begin_episode,
         act=act,
         update=update,
-        action_probabilities=action_probabilities,
+        action_probabilities=None if noise else action_probabilities,
         interface=Interface(
             num_actions=tokenizer.family.num_actions,
             observation=tokenizer.family.observation,

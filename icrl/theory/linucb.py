@@ -1,0 +1,119 @@
+"""Soft LinUCB as a transformer."""
+
+from typing import Any
+
+import numpy as np
+
+from envs.base import Family, require
+from icrl.theory import ridge as regression
+from icrl.theory.compiler import Construction
+from icrl.theory.gadgets import Layer, product, table
+from icrl.theory.stream import Form, Stream
+
+LEAST = 0.02  # of a bonus squared, over the least that a feature vector of norm 1 has
+SCHEMES = ("newton_schulz", "accelerated", "accelerated_paper", "chebyshev")
+
+
+def linucb(
+    family: Family,
+    *,
+    scheme: str = "newton_schulz",
+    depth: int = 29,
+    ridge: float = 1.0,
+    width: float = 2.0,
+    temperature: float = 0.05,
+    root_error: float = 1e-5,
+    bound: float = 64.0,
+    most_reward: float = 12.0,
+) -> Construction:
+    """Returns the transformer that plays `linucb(first="index", temperature=...)`.
+
+    Tokens are `interleaved_features`. Layers: sums of x xᵀ and r x; a scheme for the
+    inverse, or for every system at once; bounds ⟨a, θ⟩ and aᵀ A⁻¹ a, of which an MLP
+    takes the root.
+
+    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Theorem on soft LinUCB, whose
+    scheme is `accelerated_paper`. Ours: `newton_schulz`, `chebyshev`, and systems of
+    all arms at once.
+
+    Args:
+        family: whose observation is the features of the arms, in [-1, 1].
+        scheme: one of SCHEMES.
+        depth: number of layers.
+        ridge: of the regression.
+        width: of the bonus.
+        temperature: of the softmax, reward units.
+        root_error: of the bonus over `width`, at most, where it is in range.
+        bound: as in `gadgets.product`.
+        most_reward: the largest reward, either way, for which `bound` was tested.
+
+    Raises:
+        ValueError: if the family is no linear bandit whose arms are shown, the scheme
+            is unknown, or there are too few layers.
+    """
+    family = regression.arms_on_show(family)
+    require(scheme in SCHEMES, f"scheme must be one of {', '.join(SCHEMES)}", scheme)
+    arms, dim, steps = family.num_actions, family.dim, family.horizon
+    largest = float(dim)  # squared norm of features in [-1, 1]
+    stream = Stream()
+    shown, x = stream.add("arms", arms, dim), stream.add("x", dim)
+    reward, decides = stream.add("reward"), stream.add("decides")
+    constant = Form({})
+    layers: list[Any]
+    if scheme == "newton_schulz":
+        iterations = (depth - 3) // 2
+        require(iterations >= 1, "depth must be at least 5", depth)
+        moments = regression.gather(stream, x, reward, ridge)
+        inverse, first, inside = regression.newton_schulz(
+            stream, moments.gram, iterations, largest * (steps - 1) + 2 * ridge, bound
+        )
+        constant = moments.first + first
+        solution = stream.add("solution", 1 + arms, dim)
+        given = [moments.moment, *shown]
+        heads = [
+            head
+            for s in range(1 + arms)
+            for p in range(dim)
+            for head in product(stream, inverse[p], given[s], solution[s, p], bound)
+        ]
+        layers = [moments.layer, *inside, Layer(heads)]
+    else:
+        require(depth >= 2, "depth must be at least 2", depth)
+        tight = scheme != "accelerated_paper"
+        bounds = regression.curvatures(ridge, largest, steps, tight=tight)
+        make = regression.chebyshev if scheme == "chebyshev" else regression.accelerated
+        solution, inside = regression.descend(
+            stream, x, reward, shown, decides, ridge, make(depth - 1, *bounds)
+        )
+        layers = [inside]
+    mean, square = stream.add("mean", arms), stream.add("square_of_bonus", arms)
+    bonus = stream.add("bonus", arms)
+    heads, units = [], []
+    knots = root_knots(LEAST / (largest * steps + ridge), largest / ridge, root_error)
+    for k in range(arms):
+        heads += product(stream, shown[k], solution[0], mean[k], bound)
+        heads += product(stream, shown[k], solution[1 + k], square[k], bound)
+        units += table(stream, square[k], knots, np.sqrt(knots), bonus[k])
+    layers.append(Layer(heads, units))
+    return Construction(
+        stream=stream,
+        embed=[*shown.ravel(), *x, reward],
+        constant=constant,
+        layers=layers,
+        logits=[*((mean + bonus * width) / temperature)],
+        max_tokens=2 * family.horizon + 1,
+        places={"decides": 1.0 - np.arange(2 * family.horizon + 1) % 2},
+        limits=[*[(-1.0, 1.0)] * (arms * dim + dim), (-most_reward, most_reward)],
+    )
+
+
+def root_knots(least: float, most: float, error: float) -> np.ndarray:
+    """Knots from `least` to `most` between which chords of the root err by `error`.
+
+    Between squares of s and s' a chord is at most (s' - s)² / (4 (s + s')) below.
+    """
+    roots = [np.sqrt(least)]
+    while roots[-1] ** 2 < most:
+        last = roots[-1]
+        roots.append(last + 2 * error + np.sqrt(4 * error**2 + 8 * error * last))
+    return np.array(roots) ** 2
