@@ -146,3 +146,36 @@ def gate(stream: Stream, value: Form, flag: Form, most: float, to: Form) -> list
 def clipped(stream: Stream, value: Form, most: float, to: Form) -> list[Unit]:
     """Adds min(max(value, 0), most) (G10)."""
     return [Unit(value, to), Unit(value - most * stream.one, -to)]
+
+
+def tournament(stream: Stream, values: np.ndarray, to: np.ndarray) -> list[Layer]:
+    """Adds the largest of each row, in ⌈log2 columns⌉ layers.
+
+    Source: ours. The paper's gadget, relu(q_1) + Σ relu(q_j - q_{j-1}), adds up what
+    rises: of (1, 0, 1) it makes 2.
+
+    Args:
+        stream: of the construction.
+        values: forms [rows, columns].
+        to: where the largest of each row is added.
+    """
+    rows, columns = values.shape
+    if columns == 1:
+        alone = zip(values[:, 0], to, strict=True)
+        return [Layer((), [unit for pair in alone for unit in add(*pair)])]
+    name = f"winners_{stream.width}"
+    kept: Any = stream.add(name, rows, -(-columns // 2))
+    current: Any = values
+    layers = []
+    while current.shape[1] > 1:
+        pairs = -(-current.shape[1] // 2)
+        units: list[Unit] = []
+        for row, pair in np.ndindex(rows, pairs):
+            target: Any = to[row] if pairs == 1 else kept[row, pair]
+            first, *second = current[row, 2 * pair : 2 * pair + 2]
+            units += larger(first, second[0], target) if second else add(first, target)
+        if current is not values:
+            units += clear(current)
+        layers.append(Layer((), units))
+        current = kept[:, :pairs]
+    return layers

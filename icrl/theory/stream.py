@@ -51,6 +51,12 @@ class Form:
 NOTHING = Form({})
 
 
+def dot(weights: np.ndarray, forms: np.ndarray) -> Form:
+    """A weighted sum of forms."""
+    pairs = zip(weights.tolist(), forms, strict=True)
+    return sum((form * weight for weight, form in pairs), NOTHING)
+
+
 class Stream:
     """The coordinates of a stream: a field is an array of forms, one coordinate each.
 

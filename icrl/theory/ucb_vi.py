@@ -15,8 +15,8 @@ from icrl.theory.gadgets import (
     clear,
     clipped,
     gate,
-    larger,
     product,
+    tournament,
 )
 from icrl.theory.stream import Form, Stream
 
@@ -122,7 +122,6 @@ def ucb_vi(
         )
     value, values = stream.add("value", states), stream.add("values", *shape)
     backed = stream.add("backed", states, actions)
-    kept = stream.add("kept", states, -(-actions // 2))
 
     def clip(h: int) -> list[Unit]:
         known = mean[h] + bonus[h] + backed
@@ -135,7 +134,7 @@ def ucb_vi(
 
     layers.append(Layer(heads, clip(horizon - 1)))
     for h in reversed(range(horizon - 1)):
-        layers += maximum(stream, values[h + 1], kept, value)
+        layers += tournament(stream, values[h + 1], value)
         heads = [
             head
             for s, a in np.ndindex(states, actions)
@@ -214,31 +213,3 @@ def _tables(
             if np.any(bends[:, n] != 0)
         ),
     ]
-
-
-def maximum(
-    stream: Stream, values: np.ndarray, kept: np.ndarray, to: np.ndarray
-) -> list[Layer]:
-    """Adds the largest of each row, by a tournament of ⌈log2 actions⌉ layers."""
-    if values.shape[1] == 1:
-        return [
-            Layer((), [u for s in range(len(to)) for u in add(values[s, 0], to[s])])
-        ]
-    layers, current = [], values
-    while current.shape[1] > 1:
-        pairs = -(-current.shape[1] // 2)
-        last = pairs == 1
-        units: list[Unit] = []
-        for s in range(len(values)):
-            for n in range(pairs):
-                target = to[s] if last else kept[s, n]
-                first, *second = current[s, 2 * n : 2 * n + 2]
-                if second:
-                    units += larger(first, second[0], target)
-                else:
-                    units += add(first, target)
-        if current is not values:
-            units += clear(current)
-        layers.append(Layer((), units))
-        current = kept[:, :pairs]
-    return layers

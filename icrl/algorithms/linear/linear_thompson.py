@@ -95,7 +95,7 @@ def linear_thompson(
     def action_probabilities(state: RidgeState, obs: Any) -> Float[Array, " arms"]:
         features = family.features(obs)
         slopes = std * (features[:, :, None] * state.root[None]).sum(1)
-        nodes = jnp.asarray(_normal_nodes(dim - 1, num_nodes))
+        nodes = jnp.asarray(normal_nodes(dim - 1, num_nodes))
         # Arm k is worth base[k] + slopes[k, 0] z with the other coordinates at a node.
         at_nodes = jnp.matmul(nodes, slopes[:, 1:].T, precision=EXACT)
         base = ridge_scores(state, features)[None] + at_nodes
@@ -135,7 +135,7 @@ def _probabilities_of_highest_line(
     return jnp.where(hidden, 0.0, jnp.maximum(ndtr(end) - ndtr(start), 0.0))
 
 
-def _normal_nodes(dim: int, num_nodes: int) -> np.ndarray:
+def normal_nodes(dim: int, num_nodes: int) -> np.ndarray:
     """Quasi-random standard normal points [nodes, dim]; one empty point for dim 0.
 
     Sobol' points, moved to the middle of their cells: the first is 0, where the normal

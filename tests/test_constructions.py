@@ -1,4 +1,4 @@
-"""Constructed transformers: gadgets by brute force, agents beside their algorithms."""
+"""Constructed transformers play what they are made from."""
 
 import functools
 
@@ -7,23 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.linear_bandit import LinearBanditFamily
 from envs.random_mdp import RandomMDPFamily
 from icrl import algorithms
 from icrl.agents.in_context import in_context
 from icrl.replay import predictions
 from icrl.rollout import rollout
-from icrl.theory import gadgets, linear_thompson, linucb, ridge, ucb_vi
+from icrl.theory import bernoulli_thompson, linear_thompson, linucb, ridge, ucb_vi
 from icrl.theory.compiler import (
-    Construction,
     build,
     embedded,
     highest_other_score,
     require_limits,
 )
-from icrl.theory.gadgets import Head, Layer
-from icrl.theory.stream import Form, Stream
 from icrl.tokenizers.encoding import decisions, encode
+from icrl.tokenizers.interleaved import interleaved
 from icrl.tokenizers.interleaved_ended import interleaved_ended
 from icrl.tokenizers.interleaved_features import interleaved_features
 
@@ -46,126 +45,12 @@ MDP = RandomMDPFamily(
     noise_std=0.0,
 )
 EPISODES = 15
-TOKENS = 9
 
 
 @pytest.fixture(autouse=True)
 def float64():
     with jax.enable_x64(True):
         yield
-
-
-def after(make, values, heads=True):
-    """What a layer adds to the field `to` of tokens with these fields."""
-    stream, embed = Stream(), []
-    fields = {name: stream.add(name, *x.shape[1:]) for name, x in values.items()}
-    for field in fields.values():
-        embed += [*np.ravel(field)]
-    to = stream.add("to")
-    parts = make(stream, to=to, **fields)
-    layer = Layer(parts, ()) if heads else Layer((), parts)
-    construction = Construction(
-        stream=stream,
-        embed=embed,
-        constant=Form({}),
-        layers=[layer],
-        logits=[to],
-        max_tokens=TOKENS,
-        limits=[(-9.0, 9.0)] * len(embed),
-    )
-    tokens = np.concatenate([x.reshape(TOKENS, -1) for x in values.values()], axis=1)
-    model = build(construction)
-    assert highest_other_score(model, jnp.asarray(tokens)) <= 0
-    cache, found = model.init_cache(), []
-    for token in jnp.asarray(tokens):
-        cache, logits = model.step(cache, token)
-        found.append(logits[0])
-    together = model(jnp.asarray(tokens))[:, 0]
-    np.testing.assert_allclose(found, together, atol=1e-9)
-    return np.asarray(together)
-
-
-def drawn(*shape, low=-2.0, high=2.0):
-    return np.random.default_rng(0).uniform(low, high, (TOKENS, *shape))
-
-
-PLACE = np.arange(1.0, TOKENS + 1)
-
-
-def of_one(name, expected, heads=True, low=-2.0, **options):
-    """A gadget of one number a token: its name, options, and what it should add."""
-    make = functools.partial(getattr(gadgets, name), **options)
-    return (
-        lambda stream, to, value: make(stream, value=value, to=to),
-        {"value": drawn(low=low)},
-        lambda value: expected(value),
-        heads,
-    )
-
-
-KNOTS = np.array([-1.0, 0.5, 1.5])
-GADGETS = {
-    "over place": of_one("times_one_over_place", lambda x: x / PLACE),
-    "times place": of_one("times_place", lambda x: x * PLACE, tokens=TOKENS),
-    "table": of_one(
-        "table",
-        lambda x: np.interp(x, KNOTS, [2.0, -1.0, 0.5]),
-        heads=False,
-        knots=KNOTS,
-        heights=np.array([2.0, -1.0, 0.5]),
-    ),
-    "clipped": of_one("clipped", lambda x: np.clip(x, 0, 1.5), heads=False, most=1.5),
-    "product": (
-        lambda stream, to, left, right: gadgets.product(stream, left, right, to, 20.0),
-        {"left": drawn(3), "right": drawn(3)[::-1]},
-        lambda left, right: (left * right).sum(-1),
-        True,
-    ),
-    "total": (
-        lambda stream, to, factor, values: gadgets.total(
-            stream, factor, [values], [to]
-        ),
-        {"factor": drawn(), "values": drawn()[::-1]},
-        lambda factor, values: np.cumsum(factor * values),
-        True,
-    ),
-    "larger": (
-        lambda stream, to, left, right: gadgets.larger(left, right, to),
-        {"left": drawn(), "right": drawn()[::-1]},
-        lambda left, right: np.maximum(left, right),
-        False,
-    ),
-    "gate": (
-        lambda stream, to, value, flag: gadgets.gate(stream, value, flag, 2.0, to),
-        {"value": drawn(low=0.0), "flag": (drawn() > 0).astype(float)},
-        lambda value, flag: value * flag,
-        False,
-    ),
-    "add": (
-        lambda stream, to, value: gadgets.add(value * 3.0, to),
-        {"value": drawn()},
-        lambda value: 3.0 * value,
-        False,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", GADGETS)
-def test_a_gadget_adds_what_it_says(name):
-    make, values, expected, heads = GADGETS[name]
-    np.testing.assert_allclose(
-        after(make, values, heads), expected(**values), atol=1e-9
-    )
-
-
-def test_a_bound_that_is_too_small_is_noticed():
-    left, right = drawn(3, low=5.0, high=9.0), drawn(3, low=5.0, high=9.0)
-
-    def make(stream, to, left, right):
-        return gadgets.product(stream, left, right, to, 1.0)
-
-    with pytest.raises(AssertionError):
-        after(make, {"left": left, "right": right})
 
 
 def test_features_out_of_range_are_refused():
@@ -315,40 +200,34 @@ def test_ucb_vi_is_played_by_its_transformer():
     assert worst.max() <= 0
 
 
-def test_a_tournament_finds_the_largest_where_the_papers_gadget_does_not():
-    values = np.array([[1.0, 0.0, 1.0], [0.2, 0.1, 0.7]])
-    rising = np.maximum(np.diff(values, axis=1, prepend=0.0), 0).sum(1)
-    assert rising[0] == 2.0
-
-    def make(stream, to, values):
-        kept = stream.add("kept", 1, 2)
-        layers = ucb_vi.maximum(stream, values[None], kept, np.array([to]))
-        assert len(layers) == 2
-        return layers
-
-    stream = Stream()
-    field, to = stream.add("values", 3), stream.add("to")
-    construction = Construction(
-        stream=stream,
-        embed=[*field],
-        constant=Form({}),
-        layers=make(stream, to, field),
-        logits=[to],
-        max_tokens=2,
-        limits=[(0.0, 1.0)] * 3,
+def test_bernoulli_thompson_sampling_is_played_without_a_draw():
+    family = BernoulliBanditFamily(num_arms=3, horizon=12)
+    algorithm, tokenizer = algorithms.thompson_sampling(family), interleaved(family)
+    construction = bernoulli_thompson.bernoulli_thompson(family, num_nodes=16)
+    model = build(construction)
+    *_, theirs, tokens = played(
+        model, lambda m: in_context(m, tokenizer), algorithm, tokenizer, family, 4
     )
-    found = build(construction)(jnp.asarray(values))[:, 0]
-    np.testing.assert_allclose(found, values.max(1), atol=1e-12)
+    ours, exact = distances(model, tokenizer, algorithm, theirs, tokens)
+    tv = abs(np.exp(ours) - np.exp(exact)).sum(-1) / 2
+    assert tv.max() < 2e-3
+    assert np.ptp(np.exp(exact), axis=-1).max() > 0.5
+    require_limits(construction, np.asarray(tokens))
 
 
-def test_a_layer_of_both_kinds_of_heads_reads_as_each():
-    """A head that sees its own token alone may stand beside one that sees all."""
+def test_linear_thompson_sampling_is_played_by_nodes():
+    algorithm = algorithms.linear_thompson(BANDIT, prior_variance=1.0)
+    tokenizer = interleaved_features(BANDIT)
+    model = build(linear_thompson.linear_thompson(BANDIT, num_nodes=64))
+    *_, theirs, tokens = played(
+        model, lambda m: in_context(m, tokenizer), algorithm, tokenizer, BANDIT, 4
+    )
+    ours, exact = distances(model, tokenizer, algorithm, theirs, tokens)
+    tv = abs(np.exp(ours) - np.exp(exact)).sum(-1) / 2
+    assert tv.mean() < 0.03 and tv.max() < 0.1
 
-    def make(stream, to, value):
-        everything = Head([stream.place], [stream.one], [value], [to], own=False)
-        own = gadgets.times_one_over_place(stream, value, to)
-        return [everything, *own]
 
-    value = drawn(low=0.0)
-    expected = np.cumsum(value) + value / PLACE
-    np.testing.assert_allclose(after(make, {"value": value}), expected, atol=1e-9)
+def test_the_integral_of_legendre_is_that_of_a_polynomial():
+    nodes, weights, integral = bernoulli_thompson.legendre(8)
+    np.testing.assert_allclose(weights @ nodes**5, 1 / 6, atol=1e-14)
+    np.testing.assert_allclose(integral @ nodes**5, nodes**6 / 6, atol=1e-14)
