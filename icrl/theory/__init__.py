@@ -1,9 +1,15 @@
-"""Lin, Bai and Mei's theory, measured on trained models.
+"""Lin, Bai and Mei's theory as weights: transformers that run algorithms in context.
 
-A model that is fitted to an expert's labels on the histories of a context algorithm
-earns about what the reduced expert earns, by a chain of inequalities: how near their
-action probabilities are on the context's histories, how much that says of the expert's
-own histories, and what it costs in reward. Each link is a number that can be measured.
+`stream` names coordinates, `gadgets` says what heads and units can do, and `compiler`
+makes of layers the module that is trained elsewhere. What is built:
+
+    linucb               soft LinUCB; 29 layers by Newton-Schulz, as the digits double,
+                         or one for each step of gradient descent (their proof)
+    linear_thompson      by a draw in the token, exact; or by nodes, without a draw
+    bernoulli_thompson   by quadrature, in six layers
+    ucb_vi               soft UCB-VI, exact
+
+What differs from the proofs stands in each module. `lai_robbins` is a lower bound.
 
 Source: Lin, Bai and Mei 2023, "Transformers as Decision Makers", arXiv 2310.08566.
 """

@@ -1,0 +1,79 @@
+"""How exactly a model plays the algorithm that it was made from."""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from envs.base import Key
+from envs.splits import TaskSet
+from icrl.agents import Agent, as_agent
+from icrl.algorithms.base import Algorithm
+from icrl.diagnostics.divergence import total_variation
+from icrl.evaluation import over_seeds_and_tasks, play
+from icrl.evaluation.numbers import Numbers, add_estimate, add_values
+
+
+def fidelity(
+    key: Key,
+    tasks: TaskSet,
+    panel: str,
+    agents: Mapping[str, Agent],
+    target: Algorithm,
+    *,
+    num_tasks: int,
+    num_episodes: int = 1,
+    probabilities: bool = True,
+) -> Numbers:
+    """Returns rows of how each agent differs from its target.
+
+    Both play the same tasks with the same noise and the same draws of their choices:
+    `action_match` is the share of equal actions. On the target's own histories
+    `tv_mean` is the total variation of action probabilities, and `tv_max` and
+    `log_prob_error_max` the largest distances of all tasks and decisions.
+
+    Args:
+        key: as in `evaluation.play`.
+        tasks: where tasks come from.
+        panel: of the rows.
+        agents: by name.
+        target: of all of them.
+        num_tasks: tasks that both play.
+        num_episodes: of each task.
+        probabilities: whether there are any; a model that reads its draw has none.
+    """
+    of_target = as_agent(target)
+
+    def measure(agent: Agent, model: object, index: Array) -> dict[str, Array]:
+        how = {"num_episodes": num_episodes}
+        _, own = play(key, tasks, agent, model, index, **how)
+        task, theirs = play(key, tasks, of_target, None, index, **how)
+        found = {"action_match": jnp.mean(own.action == theirs.action)}
+        if probabilities:
+            p = of_target.action_probabilities(None, task, theirs)[:-1]
+            q = agent.action_probabilities(model, task, theirs)[:-1]
+            distance = total_variation(p, q)
+            found |= {"tv_mean": distance.mean(), "tv_max": distance.max()}
+            found["log_prob_error_max"] = jnp.abs(jnp.log(p) - jnp.log(q)).max()
+            found["spread_max"] = jnp.ptp(p, axis=-1).max()
+        return found
+
+    numbers = Numbers()
+    for name, agent in agents.items():
+        table = over_seeds_and_tasks(
+            agent,
+            functools.partial(measure, agent),
+            num_tasks,
+            num_tasks,
+        )
+        for metric, values in jax.tree.map(np.asarray, table).items():
+            if metric.endswith("_max"):
+                known = {"seeds": 0, "tasks": num_tasks}
+                most = [values.max()] * 3
+                add_estimate(numbers, panel, name, metric, most, **known)
+            else:
+                add_values(numbers, panel, name, metric, values, seeds=0)
+    return numbers
