@@ -57,9 +57,9 @@ class Config(ExperimentConfig):
     accelerated_depth: int = 301  # of the accelerated one
     temperature: float = 0.05  # of soft LinUCB
     states: int = 5  # of an MDP
-    actions: int = 3  # likewise
+    actions: int = 3  # in each of its states
     steps: int = 5  # of an episode
-    num_episodes: int = 50  # likewise
+    num_episodes: int = 50  # that are played in an MDP
     # folder of a run whose model was trained on LinUCB's actions; None: none stands
     # beside them
     trained: str | None = "results/lin_linear_bandit/reference-cpu"
