@@ -205,13 +205,13 @@ def _agent(construction, tokenizer, noise: int = 0):
 
     models = jax.tree.map(lambda leaf: leaf[None], build(construction))
     if not noise:
-        return trained(models, tokenizer)
+        return trained(models, tokenizer)._replace(written=True)
 
     def make(model, task):
         del task
         return in_context(model, tokenizer, greedy=True, noise=noise)
 
-    return Agent(make, models)
+    return Agent(make, models, written=True)
 
 
 def _trained(config: Config):

@@ -32,11 +32,13 @@ class Agent(NamedTuple):
         models: trained models stacked over seeds, or None for an algorithm.
         parallel_probabilities: `(model, trajectory) -> Float[decisions, actions]`,
             where there is a faster way than one prefix after another.
+        written: whether its one model was written and not trained: it is no seed.
     """
 
     make: Callable[[Any, Task], Algorithm]
     models: Any = None
     parallel_probabilities: Callable[[Any, Trajectory], Probabilities] | None = None
+    written: bool = False
 
     @property
     def num_seeds(self) -> int:
@@ -47,7 +49,7 @@ class Agent(NamedTuple):
     @property
     def is_trained(self) -> bool:
         """Whether it has models, whose seeds are its rows in a table of scores."""
-        return bool(jax.tree.leaves(self.models))
+        return bool(jax.tree.leaves(self.models)) and not self.written
 
     def action_probabilities(
         self, model: Any, task: Task, trajectory: Trajectory
