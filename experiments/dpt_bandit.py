@@ -24,7 +24,7 @@ sampling's (± 1.1 %), which noise shift moves as the frozen prior predicts (5.2
 5.25 without noise, 7.83 beside 7.87); with the published labels 7.1.
 Expect (long): regret 10.03 beside the exact sampler's 9.89 (+1.3 %, the interval of
 their difference is 1.4 % wide on either side), with the published labels 11.7; noise
-moves both alike (8.9 beside 8.6 without it, 14.0 beside 14.5 at 0.5); the loss 0.002
+moves both alike (8.9 beside 8.6 without it, 14.0 beside 14.1 at 0.5); the loss 0.002
 nats above its floor. Argmax play gets stuck on one arm (18.4).
 """
 
