@@ -9,7 +9,7 @@ from envs.base import Family, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from icrl.theory.compiler import Construction
 from icrl.theory.gadgets import Layer, Unit, clear, table, total
-from icrl.theory.stream import Form, Stream, dot
+from icrl.theory.stream import NOTHING, Stream, dot
 
 LEAST_LOG = -11.0  # densities and distribution functions below e^-11 count as that
 
@@ -96,7 +96,7 @@ def bernoulli_thompson(
     return Construction(
         stream=stream,
         embed=[*obs, *action, reward],
-        constant=Form({}),
+        constant=NOTHING,
         layers=layers,
         logits=[*score],
         max_tokens=2 * steps + 1,

@@ -3,7 +3,7 @@
 A head adds, to token i,  1/i Σ_{j ≤ i} relu(⟨q_i, k_j⟩) v_j.  Most gadgets are heads of
 which no earlier token scores above 0: they calculate within a token, and the model has
 a fast way for them (`mixer` relu_own). What makes them so is a term B (j - i), which
-must outweigh the scores of earlier tokens; `compiler.check_own` measures it on data.
+must outweigh the scores of earlier tokens: `compiler.highest_other_score` measures it.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Appendices; sums without 1/i from their
 unfinished appendix on Bernoulli Thompson sampling. Names G1 to G10 are ours.

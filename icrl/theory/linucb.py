@@ -8,7 +8,7 @@ from envs.base import Family, require
 from icrl.theory import ridge as regression
 from icrl.theory.compiler import Construction
 from icrl.theory.gadgets import Layer, product, table
-from icrl.theory.stream import Form, Stream
+from icrl.theory.stream import NOTHING, Stream
 
 LEAST = 0.02  # of a bonus squared, over the least that a feature vector of norm 1 has
 SCHEMES = ("newton_schulz", "accelerated", "accelerated_paper", "chebyshev")
@@ -58,7 +58,7 @@ def linucb(
     stream = Stream()
     shown, x = stream.add("arms", arms, dim), stream.add("x", dim)
     reward, decides = stream.add("reward"), stream.add("decides")
-    constant = Form({})
+    constant = NOTHING
     layers: list[Any]
     if scheme == "newton_schulz":
         iterations = (depth - 3) // 2

@@ -18,7 +18,7 @@ import numpy as np
 from envs.base import Family, require
 from envs.linear_bandit import LinearBanditFamily
 from icrl.theory.gadgets import Head, Layer, Repeated, Unit, add, clear, product, total
-from icrl.theory.stream import Form, Stream
+from icrl.theory.stream import NOTHING, Form, Stream
 
 
 def arms_on_show(family: Family) -> LinearBanditFamily:
@@ -140,7 +140,7 @@ def inverse_root(
 
 def trace(matrix: np.ndarray) -> Form:
     """The sum of the diagonal; as a direction, the identity."""
-    return sum(np.diag(matrix), Form({}))
+    return sum(np.diag(matrix), NOTHING)
 
 
 def identity(stream: Stream, dim: int) -> np.ndarray:

@@ -51,7 +51,7 @@ class Form:
 NOTHING = Form({})
 
 
-def dot(weights: np.ndarray, forms: np.ndarray) -> Form:
+def dot(weights: np.ndarray, forms: Any) -> Form:
     """A weighted sum of forms."""
     pairs = zip(weights.tolist(), forms, strict=True)
     return sum((form * weight for weight, form in pairs), NOTHING)

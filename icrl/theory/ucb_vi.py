@@ -18,7 +18,7 @@ from icrl.theory.gadgets import (
     product,
     tournament,
 )
-from icrl.theory.stream import Form, Stream
+from icrl.theory.stream import NOTHING, Form, Stream, dot
 
 
 def ucb_vi(
@@ -160,7 +160,7 @@ def ucb_vi(
     return Construction(
         stream=stream,
         embed=[*here, *done, reward],
-        constant=Form({}),
+        constant=NOTHING,
         layers=layers,
         logits=[*(row * float(num_episodes))],
         max_tokens=len(places["step"]),
@@ -202,13 +202,10 @@ def _tables(
     edge = np.zeros((len(heights), 1))
     bends = np.diff(np.concatenate([edge, slopes, edge], axis=1), axis=1)
 
-    def towards(weights: np.ndarray) -> Form:
-        return sum((w * form for w, form in zip(weights, to, strict=True)), Form({}))
-
     return [
-        *add(stream.one, towards(heights[:, 0])),
+        *add(stream.one, dot(heights[:, 0], to)),
         *(
-            Unit(count - float(n) * stream.one, towards(bends[:, n]))
+            Unit(count - float(n) * stream.one, dot(bends[:, n], to))
             for n in range(bends.shape[1])
             if np.any(bends[:, n] != 0)
         ),
