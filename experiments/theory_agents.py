@@ -17,14 +17,12 @@ Expect: (no reference run yet).
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from icrl import cli, study
 from icrl.config import ExperimentConfig
 from icrl.panels import Curves, Rows
 
-BANDIT = "LinearBandit-Lin2023-v0"
 PANELS = [
     Curves(name="linucb", title="regret: soft LinUCB", reference="linucb"),
     Curves(
@@ -69,149 +67,129 @@ def run(run, config: Config):
     """Builds every transformer, and plays it beside its algorithm."""
     del run
     found = {}
-    for panel, setting in SETTINGS.items():
-        found[panel] = functools.partial(_online, config, setting)
+    for panel, make in SETTINGS.items():
+        # built once, when the first of both is played
+        played = functools.cache(functools.partial(make, config))
         measured = f"{panel}_fidelity"
-        found[measured] = functools.partial(_fidelity, config, setting, measured)
+        found[panel] = functools.partial(_online, config, played)
+        found[measured] = functools.partial(_fidelity, config, played, measured)
     return found
 
 
-def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, with numbers of 64 bits."""
+class Played(NamedTuple):
+    """An algorithm, and the transformers that play it."""
 
-    @functools.wraps(function)
-    def run(*arguments):
-        import jax
+    setting: Any
+    name: str  # of the algorithm
+    constructions: dict[str, Any]
+    num_tasks: int
+    num_episodes: int = 1
+    noise: int = 0  # normal numbers that end a token
 
-        with jax.enable_x64(True):
-            return function(*arguments)
+    def agents(self) -> dict[str, Any]:
+        """The transformers as agents."""
+        from icrl.theory.agents import written
 
-    return run
+        tokenizer = self.setting.tokenizer
+        return {
+            name: written(made, tokenizer, noise=self.noise)
+            for name, made in self.constructions.items()
+        }
 
 
-@in_float64
-def _online(config: Config, setting):
+def _online(config: Config, make):
     """Regret of the transformers, and of what they are made from."""
-    family, target, models, options = setting(config)
-    name, algorithm = target
-    others = _trained(config) if name == "linucb" else {}
-    number = config.num_mdps if name == "ucb_vi" else config.num_tasks
-    test = study.Evaluation(config, family.split().test)
-    agents = {**models, **others, name: algorithm}
-    return test.online(agents, num_tasks=number, **options)
+    import jax
+
+    with jax.enable_x64(True):
+        played = make()
+        others = _trained(config) if played.name == "linucb" else {}
+        test = study.Evaluation(config, played.setting.family.split().test)
+        return test.online(
+            {**played.agents(), **others, played.name: played.setting.algorithm},
+            num_tasks=played.num_tasks,
+            num_episodes=played.num_episodes,
+        )
 
 
-@in_float64
-def _fidelity(config: Config, setting, panel: str):
-    """Rows of how exactly the transformers play."""
+def _fidelity(config: Config, make, panel: str):
+    """Rows of how exactly the transformers play, on features within their limits."""
+    import jax
+
     from icrl.diagnostics.fidelity import fidelity
+    from icrl.theory.compiler import require_limits
 
-    family, (name, algorithm), models, options = setting(config)
-    number = config.num_mdps if name == "ucb_vi" else config.num_tasks
-    test = study.Evaluation(config, family.split().test)
-    return fidelity(
-        test.key,
-        test.tasks,
-        panel,
-        models,
-        algorithm,
-        num_tasks=number,
-        probabilities=name != "linear_thompson",
-        **options,
-    )
+    with jax.enable_x64(True):
+        played = make()
+        setting = played.setting
+        test = study.Evaluation(config, setting.family.split().test)
+        numbers, seen = fidelity(
+            test.key,
+            test.tasks,
+            panel,
+            played.agents(),
+            setting.algorithm,
+            setting.tokenizer,
+            num_tasks=played.num_tasks,
+            num_episodes=played.num_episodes,
+            probabilities=not played.noise,
+        )
+    for name, made in played.constructions.items():
+        require_limits(made, seen[name])
+    return numbers
 
 
 def _linucb(config: Config):
-    from icrl import algorithms
     from icrl.theory.linucb import linucb
-    from icrl.tokenizers.interleaved_features import interleaved_features
+    from icrl.theory.settings import soft_linucb
 
-    family, soft = _bandit(config), {"temperature": config.temperature}
-    algorithm = algorithms.linucb(family, width=2.0, first="index", **soft)
-    tokenizer = interleaved_features(family)
+    sizes, soft = _sizes(config), {"temperature": config.temperature}
+    setting = soft_linucb(*sizes, **soft)
     depths = {
         "linucb_newton_schulz": ("newton_schulz", config.depth),
         "linucb_accelerated": ("accelerated", config.accelerated_depth),
     }
-    models = {
-        name: _agent(linucb(family, scheme=scheme, depth=depth, **soft), tokenizer)
+    constructions = {
+        name: linucb(setting.family, scheme=scheme, depth=depth, **soft)
         for name, (scheme, depth) in depths.items()
     }
-    return family, ("linucb", algorithm), models, {}
+    return Played(setting, "linucb", constructions, config.num_tasks)
 
 
 def _thompson(config: Config):
     from icrl import algorithms
     from icrl.theory.linear_thompson import linear_thompson
-    from icrl.tokenizers.interleaved_features import interleaved_features
+    from icrl.theory.settings import soft_linucb
 
-    family = _bandit(config)
-    algorithm = algorithms.linear_thompson(family, root="symmetric", prior_variance=1.0)
-    agent = _agent(
-        linear_thompson(family), interleaved_features(family), noise=config.dim
+    setting = soft_linucb(*_sizes(config))
+    algorithm = algorithms.linear_thompson(
+        setting.family, root="symmetric", prior_variance=1.0
     )
-    models = {"thompson_noise_token": agent}
-    return family, ("linear_thompson", algorithm), models, {}
+    return Played(
+        setting._replace(algorithm=algorithm),
+        "linear_thompson",
+        {"thompson_noise_token": linear_thompson(setting.family)},
+        config.num_tasks,
+        noise=config.dim,
+    )
 
 
 def _ucb_vi(config: Config):
-    from envs.random_mdp import RandomMDPFamily
-    from icrl import algorithms
+    from icrl.theory.settings import soft_ucb_vi
     from icrl.theory.ucb_vi import ucb_vi
-    from icrl.tokenizers.interleaved_ended import interleaved_ended
 
-    family = RandomMDPFamily(
-        states=config.states,
-        actions=config.actions,
-        horizon=config.steps,
-        reward_prior="uniform",
-        reward_location=0.0,
-        noise_std=0.0,
-    )
-    episodes, scale = config.num_episodes, 0.025  # Lin et al. have 1: see the module
-    algorithm = algorithms.ucb_vi(
-        family,
-        bonus="lin2023",
-        scale=scale,
-        delta=1 / (config.steps * episodes),
-        num_episodes=episodes,
-        monotone=False,
-        counts_per_step=True,
-        temperature=1 / episodes,
-    )
-    made = ucb_vi(family, num_episodes=episodes, scale=scale)
-    models = {"ucbvi_constructed": _agent(made, interleaved_ended(family))}
-    return family, ("ucb_vi", algorithm), models, {"num_episodes": episodes}
+    sizes, episodes = (config.states, config.actions, config.steps), config.num_episodes
+    setting = soft_ucb_vi(*sizes, episodes)
+    constructions = {"ucbvi_constructed": ucb_vi(setting.family, num_episodes=episodes)}
+    return Played(setting, "ucb_vi", constructions, config.num_mdps, episodes)
 
 
 SETTINGS = {"linucb": _linucb, "thompson": _thompson, "ucb_vi": _ucb_vi}
 
 
-def _bandit(config: Config):
-    import envs
-
-    return envs.family(
-        BANDIT, horizon=config.horizon, num_arms=config.num_arms, dim=config.dim
-    )
-
-
-def _agent(construction, tokenizer, noise: int = 0):
-    """The agent that plays a construction, whose model has an axis of one seed."""
-    import jax
-
-    from icrl.agents import Agent, trained
-    from icrl.agents.in_context import in_context
-    from icrl.theory.compiler import build
-
-    models = jax.tree.map(lambda leaf: leaf[None], build(construction))
-    if not noise:
-        return trained(models, tokenizer)._replace(written=True)
-
-    def make(model, task):
-        del task
-        return in_context(model, tokenizer, greedy=True, noise=noise)
-
-    return Agent(make, models, written=True)
+def _sizes(config: Config):
+    """Of the linear bandits."""
+    return config.horizon, config.num_arms, config.dim
 
 
 def _trained(config: Config):

@@ -1,5 +1,6 @@
 """Constructed transformers play what they are made from."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import envs
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from envs.linear_bandit import LinearBanditFamily
 from envs.random_mdp import RandomMDPFamily
@@ -17,10 +19,10 @@ from icrl.rollout import rollout
 from icrl.theory import bernoulli_thompson, linear_thompson, linucb, ridge, ucb_vi
 from icrl.theory.compiler import (
     build,
-    embedded,
     highest_other_score,
     require_limits,
 )
+from icrl.theory.depth import at_every_depth
 from icrl.tokenizers.encoding import decisions, encode
 from icrl.tokenizers.interleaved import interleaved
 from icrl.tokenizers.interleaved_ended import interleaved_ended
@@ -117,37 +119,72 @@ def test_linucb_is_played_by_its_transformer(scheme):
     assert worst.max() <= 0
 
 
-@pytest.mark.parametrize(("scheme", "factor"), [("accelerated", 1), ("chebyshev", 2)])
-def test_digits_grow_with_depth_as_the_condition_number_says(scheme, factor):
-    construction = linucb.linucb(BANDIT, scheme=scheme, depth=80)
-    model, tokenizer = build(construction), interleaved_features(BANDIT)
-    algorithm = algorithms.uniform(BANDIT)
-    key_task, *keys = jax.random.split(jax.random.key(1), 3)
-    trajectory = rollout(*keys, BANDIT.sample(key_task), algorithm)
-    tokens = encode(tokenizer, trajectory)[:-2]  # the decision at T
-    features = BANDIT.features(trajectory.obs[0])[trajectory.action[:-1]]
-    gram = features.T @ features + np.eye(2)
-    moment = features.T @ trajectory.timestep.reward[:-1]
-    exact = np.linalg.solve(gram, moment)
-    name = "solution" if scheme == "accelerated" else "point"
-    stack = model.blocks[0]
+RATES = {"gradient": 1, "accelerated": 1, "chebyshev": 2}
+
+
+@pytest.mark.parametrize("scheme", RATES)
+def test_digits_grow_with_depth_as_the_condition_number_says(scheme):
+    """The worst direction of a history in which one arm is pulled again and again."""
+    family = dataclasses.replace(BANDIT, horizon=60)
+    steps, depth = 2 * 60 - 1, 121
+    construction = linucb.linucb(family, scheme=scheme, depth=depth)
+    model = build(construction)
+    arms = np.array([[1.0, 1.0], [1.0, 0.5], [0.5, -1.0], [-1.0, 1.0]])
+    tokens = np.zeros((steps, 11))
+    tokens[::2, :8] = arms.ravel()
+    tokens[1::2, 8:10], tokens[1::2, 10] = arms[0], 1.0
+    # A has the eigenvalues 1, of what was never seen, and 1 + 59 · 2: κ is theirs
+    least, most = ridge.curvatures(1.0, 2.0, 60, tight=True)
+    assert most / least == pytest.approx(119)
+    field = "solution" if scheme == "accelerated" else "point"
 
     @jax.jit
     def errors(model, tokens):
-        def step(x, block):
-            x, _ = (stack.blocks if block is None else block)(x)
-            found = construction.stream.read(name, x[-1])[0]
-            return x, jnp.linalg.norm(found - exact)
+        def error(stream):
+            solved = construction.stream.read(field, stream[-1])
+            gram = jnp.eye(2) + 59 * jnp.outer(arms[0], arms[0])
+            exact = jnp.linalg.solve(gram, arms[2])  # of an arm that was not pulled
+            return jnp.linalg.norm(solved[3] - exact)
 
-        blocks = stack.blocks if stack.stacked else None
-        return jax.lax.scan(step, embedded(model, tokens), blocks, stack.depth)[1]
+        return at_every_depth(model, tokens, error, tail=1, every=4)[1]
 
-    error = np.log(errors(model, tokens))
-    least, most = ridge.curvatures(1.0, 2.0, BANDIT.horizon, tight=True)
-    depth = np.arange(len(error))
-    inside = (error < -2) & (error > -25)
-    slope = np.polyfit(depth[inside], error[inside], 1)[0]
-    assert slope < -factor / np.sqrt(most / least) * 0.85
+    error = np.log(errors(model, jnp.asarray(tokens)))
+    layers = np.append(0, np.arange(4, depth, 4))
+    assert len(layers) == len(error)
+    root = np.sqrt(least / most)
+    predicted = -(root**2) if scheme == "gradient" else -RATES[scheme] * root
+    inside = (layers >= 12) & (error > -25)
+    slope = np.polyfit(layers[inside], error[inside], 1)[0]
+    assert slope == pytest.approx(predicted, rel=0.15)
+
+
+def test_every_depth_says_what_a_transformer_of_that_depth_says():
+    tokenizer = interleaved_features(BANDIT)
+    key_task, *keys = jax.random.split(jax.random.key(1), 3)
+    trajectory = rollout(*keys, BANDIT.sample(key_task), algorithms.uniform(BANDIT))
+    tokens = encode(tokenizer, trajectory)
+    for scheme, tail, every in (("newton_schulz", 2, 1), ("chebyshev", 1, 3)):
+        model = build(linucb.linucb(BANDIT, scheme=scheme, depth=11))
+
+        def logits(stream, model=model):
+            return model.policy(stream, tokens)
+
+        depths, found = at_every_depth(model, tokens, logits, tail=tail, every=every)
+        assert len(depths) == len(found)
+        at = depths.index(10 if scheme == "chebyshev" else 11)
+        if scheme == "newton_schulz":
+            np.testing.assert_allclose(found[at], model(tokens), atol=1e-9)
+            shorter = build(linucb.linucb(BANDIT, scheme=scheme, depth=9))
+            at = depths.index(9)
+        else:  # its momenta are those of each layer, whatever the depth
+            shorter = build(linucb.linucb(BANDIT, scheme=scheme, depth=10))
+        np.testing.assert_allclose(found[at], shorter(tokens), atol=1e-9)
+
+
+def test_the_width_of_the_theorem():
+    family = envs.family("LinearBandit-Lin2023-v0")
+    # √5 + 1.5 √(2 ln 2000 + 5 ln 201), by hand; 11.9 in our notes on the paper
+    assert linucb.width_of_theorem(family) == pytest.approx(11.92, abs=0.01)
 
 
 def test_thompson_sampling_is_played_by_a_transformer_that_reads_its_draw():

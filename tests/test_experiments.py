@@ -14,7 +14,13 @@ from icrl.experiment import EXPERIMENTS
 from icrl.runs import saved
 
 # Those in the folder; other tests register experiments of their own.
-UNTRAINED = ("rl2_mdp_baselines", "theory_agents")
+UNTRAINED = (
+    "rl2_mdp_baselines",
+    "theory_agents",
+    "theory_depth",
+    "theory_probe",
+    "theory_repairs",
+)
 NAMES = sorted(m.name for m in pkgutil.iter_modules(experiments.__path__))
 
 

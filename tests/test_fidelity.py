@@ -8,6 +8,7 @@ import envs
 from icrl import algorithms
 from icrl.agents import as_agent
 from icrl.diagnostics.fidelity import fidelity
+from icrl.tokenizers.interleaved import interleaved
 
 FAMILY = envs.family("BernoulliBandit-DPT-v0", num_arms=3, horizon=6)
 
@@ -15,14 +16,18 @@ FAMILY = envs.family("BernoulliBandit-DPT-v0", num_arms=3, horizon=6)
 def test_the_same_algorithm_matches_and_another_does_not():
     target = algorithms.thompson_sampling(FAMILY)
     other = as_agent(algorithms.uniform(FAMILY))
-    found = fidelity(
+    found, seen = fidelity(
         jax.random.key(0),
         FAMILY.split().test,
         "panel",
         {"same": as_agent(target), "uniform": other},
         target,
+        interleaved(FAMILY),
         num_tasks=40,
     )
+    # an observation of one number, an action of three, a reward
+    np.testing.assert_array_equal(seen["same"][0], np.zeros(5))
+    np.testing.assert_array_equal(seen["same"][1], np.ones(5))
     mean = {(row["agent"], row["metric"]): row["mean"] for row in found.rows}
     assert mean["same", "action_match"] == 1
     assert mean["same", "tv_max"] == mean["same", "log_prob_error_max"] == 0

@@ -135,25 +135,29 @@ def test_a_bound_that_is_too_small_is_noticed():
 
 
 def test_a_tournament_finds_the_largest_where_the_papers_gadget_does_not():
-    values = np.array([[1.0, 0.0, 1.0], [0.2, 0.1, 0.7]])
-    rising = np.maximum(np.diff(values, axis=1, prepend=0.0), 0).sum(1)
-    assert rising[0] == 2.0
-
-    stream = Stream()
-    field, to = stream.add("values", 3), stream.add("to")
-    layers = gadgets.tournament(stream, field[None], np.array([to]))
-    assert len(layers) == 2
-    construction = Construction(
-        stream=stream,
-        embed=[*field],
-        constant=Form({}),
-        layers=layers,
-        logits=[to],
-        max_tokens=2,
-        limits=[(0.0, 1.0)] * 3,
-    )
-    found = build(construction)(jnp.asarray(values))[:, 0]
-    np.testing.assert_allclose(found, values.max(1), atol=1e-12)
+    values = np.array([[1.0, 0.0, 1.0], [0.2, 0.1, 0.7], [0.1, 0.7, 0.2]])
+    found = {}
+    for gadget in (gadgets.tournament, gadgets.rises):
+        stream = Stream()
+        field, to = stream.add("values", 3), stream.add("to")
+        layers = gadget(stream, field[None], np.array([to]))
+        construction = Construction(
+            stream=stream,
+            embed=[*field],
+            constant=Form({}),
+            layers=layers,
+            logits=[to],
+            max_tokens=3,
+            limits=[(0.0, 1.0)] * 3,
+        )
+        answers = build(construction)(jnp.asarray(values))[:, 0]
+        found[gadget] = len(layers), answers
+    layers, answers = found[gadgets.tournament]
+    assert layers == 2
+    np.testing.assert_allclose(answers, values.max(1), atol=1e-12)
+    layers, answers = found[gadgets.rises]
+    assert layers == 1
+    np.testing.assert_allclose(answers, [2.0, 0.8, 0.7], atol=1e-12)
 
 
 def test_a_layer_of_both_kinds_of_heads_reads_as_each():

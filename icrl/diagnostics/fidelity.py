@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from envs.base import Key
 from envs.splits import TaskSet
@@ -15,6 +16,8 @@ from icrl.algorithms.base import Algorithm
 from icrl.diagnostics.divergence import total_variation
 from icrl.evaluation import over_seeds_and_tasks, play
 from icrl.evaluation.numbers import Numbers, add_estimate, add_values
+from icrl.tokenizers.base import Tokenizer
+from icrl.tokenizers.encoding import encode
 
 
 def fidelity(
@@ -23,17 +26,19 @@ def fidelity(
     panel: str,
     agents: Mapping[str, Agent],
     target: Algorithm,
+    tokenizer: Tokenizer,
     *,
     num_tasks: int,
     num_episodes: int = 1,
     probabilities: bool = True,
-) -> Numbers:
-    """Returns rows of how each agent differs from its target.
+) -> tuple[Numbers, dict[str, Float[np.ndarray, "2 token"]]]:
+    """Returns rows of how each agent differs from its target, and what it has read.
 
     Both play the same tasks with the same noise and the same draws of their choices:
     `action_match` is the share of equal actions. On the target's own histories
     `tv_mean` is the total variation of action probabilities, and `tv_max` and
-    `log_prob_error_max` the largest distances of all tasks and decisions.
+    `log_prob_error_max` the largest distances of all tasks and decisions. What it has
+    read is the least and the largest value of each feature of its tokens, in play.
 
     Args:
         key: as in `evaluation.play`.
@@ -41,13 +46,14 @@ def fidelity(
         panel: of the rows.
         agents: by name.
         target: of all of them.
+        tokenizer: likewise; without a draw that an agent adds to its tokens.
         num_tasks: tasks that both play.
         num_episodes: of each task.
         probabilities: whether there are any; a model that reads its draw has none.
     """
     of_target = as_agent(target)
 
-    def measure(agent: Agent, model: object, index: Array) -> dict[str, Array]:
+    def measure(agent: Agent, model: object, index: Array) -> Any:
         how = {"num_episodes": num_episodes}
         _, own = play(key, tasks, agent, model, index, **how)
         task, theirs = play(key, tasks, of_target, None, index, **how)
@@ -59,16 +65,16 @@ def fidelity(
             found |= {"tv_mean": distance.mean(), "tv_max": distance.max()}
             found["log_prob_error_max"] = jnp.abs(jnp.log(p) - jnp.log(q)).max()
             found["spread_max"] = jnp.ptp(p, axis=-1).max()
-        return found
+        tokens = encode(tokenizer, own)
+        return found, jnp.stack([tokens.min(0), tokens.max(0)])
 
-    numbers = Numbers()
+    numbers, seen = Numbers(), {}
     for name, agent in agents.items():
-        table = over_seeds_and_tasks(
-            agent,
-            functools.partial(measure, agent),
-            num_tasks,
-            num_tasks,
+        table, range_ = over_seeds_and_tasks(
+            agent, functools.partial(measure, agent), num_tasks, num_tasks
         )
+        low, high = (np.asarray(range_[:, :, at]) for at in (0, 1))
+        seen[name] = np.stack([low.min((0, 1)), high.max((0, 1))])
         for metric, values in jax.tree.map(np.asarray, table).items():
             if metric.endswith("_max"):
                 known = {"seeds": 0, "tasks": num_tasks}
@@ -76,4 +82,4 @@ def fidelity(
                 add_estimate(numbers, panel, name, metric, most, **known)
             else:
                 add_values(numbers, panel, name, metric, values, seeds=0)
-    return numbers
+    return numbers, seen

@@ -9,6 +9,7 @@ from envs.base import Family, require
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from icrl.theory.compiler import Construction
 from icrl.theory.gadgets import Layer, Unit, clear, table, total
+from icrl.theory.knots import exp_knots, log_knots
 from icrl.theory.stream import NOTHING, Stream, dot
 
 LEAST_LOG = -11.0  # densities and distribution functions below e^-11 count as that
@@ -65,11 +66,11 @@ def bernoulli_thompson(
 
     nodes, weights, integral = legendre(num_nodes)
     most = math.log(steps + 1.0)  # of a log-density
-    exp_knots = np.arange(LEAST_LOG, most + spacing(error), spacing(error))
-    exp_heights = np.exp(exp_knots)
+    exp_at = exp_knots(LEAST_LOG, most, error)
+    exp_heights = np.exp(exp_at)
     exp_heights[0] = 0.0
-    log_knots = np.exp(np.arange(LEAST_LOG, spacing(error), spacing(error)))
-    log_heights = np.log(log_knots)
+    log_at = log_knots(math.exp(LEAST_LOG), error)
+    log_heights = np.log(log_at)
     log_density = np.array(
         [
             [wins[k] * math.log(x) + losses[k] * math.log1p(-x) for x in nodes]
@@ -83,14 +84,14 @@ def bernoulli_thompson(
     exps, logs, joint, last = [], [], [], []
     everyone = log_cdf.sum(0)
     for k, q in np.ndindex(arms, num_nodes):
-        exps += table(stream, log_density[k, q], exp_knots, exp_heights, density[k, q])
+        exps += table(stream, log_density[k, q], exp_at, exp_heights, density[k, q])
         below = dot(integral[q], density[k])
-        logs += table(stream, below, log_knots, log_heights, log_cdf[k, q])
+        logs += table(stream, below, log_at, log_heights, log_cdf[k, q])
         alone = log_density[k, q] + everyone[q] - log_cdf[k, q]
-        joint += table(stream, alone, exp_knots, exp_heights, density[k, q])
+        joint += table(stream, alone, exp_at, exp_heights, density[k, q])
     for k in range(arms):
         best = dot(weights, density[k])
-        last += table(stream, best, log_knots, log_heights, score[k])
+        last += table(stream, best, log_at, log_heights, score[k])
     layers += [Layer((), exps), Layer((), logs), Layer((), [*clear(density), *joint])]
     layers.append(Layer((), last))
     return Construction(
@@ -102,11 +103,6 @@ def bernoulli_thompson(
         max_tokens=2 * steps + 1,
         limits=[(0.0, 1.0)] * (shown + arms + 1),
     )
-
-
-def spacing(error: float) -> float:
-    """Distance of knots at which a chord of exp, or of log, errs so much relatively."""
-    return math.sqrt(8 * error)
 
 
 def legendre(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -100,8 +100,11 @@ def build(construction: Construction, dtype: Dtype = "float64") -> Transformer:
 def require_limits(
     construction: Construction, tokens: Float[np.ndarray, "*batch token"]
 ) -> None:
-    """Raises `ValueError` if a feature is outside of what the constants assume."""
-    low, high = np.array(construction.limits).T
+    """Raises `ValueError` if a feature is outside of what the constants assume.
+
+    Tokens may lack the draw with which those of a construction end.
+    """
+    low, high = np.array(construction.limits[: tokens.shape[-1]]).T
     outside = (tokens < low) | (tokens > high)
     if outside.any():
         *where, feature = (int(at) for at in np.argwhere(outside)[0])
@@ -130,8 +133,8 @@ def embedded(
     model: Transformer, tokens: Float[Array, "time token"]
 ) -> Float[Array, "time width"]:
     """The stream of a context before any layer."""
-    assert model.positions is not None  # for type checkers
-    return model.embed(tokens) + model.positions[...][: len(tokens)]
+    x = model.embed(tokens)
+    return x if model.positions is None else x + model.positions[...][: len(tokens)]
 
 
 def _config(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from icrl.theory.stream import Form, Stream
+from icrl.theory.stream import Form, Stream, dot
 
 Forms: TypeAlias = Sequence[Form] | np.ndarray
 
@@ -111,9 +111,9 @@ def clear(field: Any) -> list[Unit]:
 
 
 def table(
-    stream: Stream, value: Form, knots: np.ndarray, heights: np.ndarray, to: Form
+    stream: Stream, value: Form, knots: np.ndarray, heights: np.ndarray, to: Any
 ) -> list[Unit]:
-    """Adds a piecewise linear function of a form (G9).
+    """Adds a piecewise linear function of a form, or several of the same knots (G9).
 
     Constant before the first knot and behind the last.
 
@@ -121,16 +121,19 @@ def table(
         stream: of the construction.
         value: the argument.
         knots: where it bends, increasing.
-        heights: its values there.
-        to: where it is added.
+        heights: its values there [knots]; of several [functions, knots].
+        to: where it is added; of several, where each of them is.
     """
-    slopes = np.diff(heights) / np.diff(knots)
-    bends = np.diff(np.concatenate([[0.0], slopes, [0.0]]))
+    heights, to = np.atleast_2d(heights), np.ravel(to)
+    slopes = np.diff(heights, axis=1) / np.diff(knots)
+    edge = np.zeros((len(heights), 1))
+    bends = np.diff(np.concatenate([edge, slopes, edge], axis=1), axis=1)
     bent = [
-        Unit(value - knot * stream.one, bend * to)
-        for knot, bend in zip(knots, bends, strict=True)
+        Unit(value - knot * stream.one, dot(bend, to))
+        for knot, bend in zip(knots, bends.T, strict=True)
+        if np.any(bend != 0)
     ]
-    return [*add(heights[0] * stream.one, to), *bent]
+    return [*add(stream.one, dot(heights[:, 0], to)), *bent]
 
 
 def larger(left: Form, right: Form, to: Form) -> list[Unit]:
@@ -148,11 +151,26 @@ def clipped(stream: Stream, value: Form, most: float, to: Form) -> list[Unit]:
     return [Unit(value, to), Unit(value - most * stream.one, -to)]
 
 
+def rises(stream: Stream, values: np.ndarray, to: np.ndarray) -> list[Layer]:
+    """Adds relu(q_1) + Σ relu(q_j - q_{j-1}) of each row: what the paper says is max.
+
+    It is where no value is below 0 and they rise, then fall; of (1, 0, 1) it makes 2.
+    No construction has it. Arguments are as for `tournament`, which is right.
+    """
+    units = []
+    for row, target in zip(values, to, strict=True):
+        before = [row[0] * 0.0, *row[:-1]]
+        units += [
+            Unit(now - then, target) for now, then in zip(row, before, strict=True)
+        ]
+    del stream
+    return [Layer((), units)]
+
+
 def tournament(stream: Stream, values: np.ndarray, to: np.ndarray) -> list[Layer]:
     """Adds the largest of each row, in ⌈log2 columns⌉ layers.
 
-    Source: ours. The paper's gadget, relu(q_1) + Σ relu(q_j - q_{j-1}), adds up what
-    rises: of (1, 0, 1) it makes 2.
+    Source: ours, in place of the paper's gadget, which adds up what rises.
 
     Args:
         stream: of the construction.

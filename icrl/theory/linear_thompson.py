@@ -9,6 +9,7 @@ from icrl.algorithms.linear.linear_thompson import normal_nodes
 from icrl.theory import ridge as regression
 from icrl.theory.compiler import Construction
 from icrl.theory.gadgets import Head, Layer, Unit, product, table, tournament
+from icrl.theory.knots import log_knots
 from icrl.theory.stream import Stream, dot
 
 RAMP = 0.01  # reward units
@@ -128,8 +129,7 @@ def _shares(
         Unit(stream.one - (highest[s] - worth[s, k]) / RAMP, share[k] / num_nodes)
         for s, k in np.ndindex(*worth.shape)
     ]
-    step = np.sqrt(8 * LOG_ERROR)
-    knots = np.exp(np.arange(np.log(LEAST_SHARE), step, step))
+    knots = log_knots(LEAST_SHARE, LOG_ERROR)
     logs = [
         unit
         for k in range(arms)

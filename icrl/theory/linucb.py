@@ -1,5 +1,6 @@
 """Soft LinUCB as a transformer."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,17 @@ from envs.base import Family, require
 from icrl.theory import ridge as regression
 from icrl.theory.compiler import Construction
 from icrl.theory.gadgets import Layer, product, table
+from icrl.theory.knots import root_knots
 from icrl.theory.stream import NOTHING, Stream
 
 LEAST = 0.02  # of a bonus squared, over the least that a feature vector of norm 1 has
-SCHEMES = ("newton_schulz", "accelerated", "accelerated_paper", "chebyshev")
+DESCENTS = {  # and whether they know the largest curvature there can be
+    "gradient": (regression.gradient, True),
+    "accelerated": (regression.accelerated, True),
+    "accelerated_paper": (regression.accelerated, False),
+    "chebyshev": (regression.chebyshev, True),
+}
+SCHEMES = ("newton_schulz", *DESCENTS)
 
 
 def linucb(
@@ -79,9 +87,8 @@ def linucb(
         layers = [moments.layer, *inside, Layer(heads)]
     else:
         require(depth >= 2, "depth must be at least 2", depth)
-        tight = scheme != "accelerated_paper"
+        make, tight = DESCENTS[scheme]
         bounds = regression.curvatures(ridge, largest, steps, tight=tight)
-        make = regression.chebyshev if scheme == "chebyshev" else regression.accelerated
         solution, inside = regression.descend(
             stream, x, reward, shown, decides, ridge, make(depth - 1, *bounds)
         )
@@ -107,13 +114,16 @@ def linucb(
     )
 
 
-def root_knots(least: float, most: float, error: float) -> np.ndarray:
-    """Knots from `least` to `most` between which chords of the root err by `error`.
+def width_of_theorem(family: Family, *, ridge: float = 1.0) -> float:
+    """The width of the bonus with which LinUCB's bounds hold.
 
-    Between squares of s and s' a chord is at most (s' - s)² / (4 (s + s')) below.
+        √ridge B_w + σ √(2 ln(2 B_a B_w T) + d ln((d ridge + T B_a²) / (d ridge)))
+
+    where features and theta lie in [-1, 1], so that B_a = B_w = √d.
+
+    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4 (alpha of soft LinUCB).
     """
-    roots = [np.sqrt(least)]
-    while roots[-1] ** 2 < most:
-        last = roots[-1]
-        roots.append(last + 2 * error + np.sqrt(4 * error**2 + 8 * error * last))
-    return np.array(roots) ** 2
+    family = regression.arms_on_show(family)
+    dim, steps = family.dim, family.horizon
+    level = 2 * math.log(2 * dim * steps) + dim * math.log(1 + steps / ridge)
+    return math.sqrt(ridge * dim) + family.noise_std * math.sqrt(level)

@@ -1,13 +1,14 @@
-"""Ridge regression in context: three iterations that layers of ReLU attention can run.
+"""Ridge regression in context: four iterations that layers of ReLU attention can run.
 
 With the features x_j and rewards r_j of earlier steps, A = ridge I + Σ x xᵀ:
 
-    accelerated   gradient descent with momentum on every system A w = b at once,
-                  one layer a step: e^{-depth / √κ}                  (as in the paper)
+    gradient      gradient descent on every system A w = b at once, one layer a step:
+                  e^{-depth / κ} at least
+    accelerated   the same with momentum: e^{-depth / √κ}           (as in the paper)
     chebyshev     the same with a momentum of its own for each layer: e^{-2 depth / √κ}
     newton_schulz X ← X (2 I - A X), two layers a step: the digits double   (ours)
 
-κ is the condition number of A + ridge at most. The paper's theorem is about the first;
+κ is the largest condition number of A. The paper's theorem is about the second;
 matrices can be multiplied within a token, so that the last needs O(log T) layers.
 """
 
@@ -179,6 +180,12 @@ def curvatures(
     tokens = 2 * steps - 1
     most = ((steps - 1) * largest + ridge) / tokens if tight else largest + ridge
     return ridge / tokens, most
+
+
+def gradient(depth: int, least: float, most: float) -> Descent:
+    """Gradient descent for curvatures from `least` to `most`."""
+    del least
+    return Descent(np.full(depth, 1 / most), np.zeros(depth), nesterov=False)
 
 
 def accelerated(depth: int, least: float, most: float) -> Descent:

@@ -4,7 +4,7 @@ A construction says what each layer adds to which coordinates. It writes linear 
 of the stream as sums of fields, `gram + ridge * one`, and never a matrix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,7 @@ class Form:
     def __add__(self, other: "Form") -> "Form":
         if not isinstance(other, Form):
             return NotImplemented
-        places = self.weights.keys() | other.weights.keys()
-        ours, theirs = self.weights.get, other.weights.get
-        return Form({at: ours(at, 0.0) + theirs(at, 0.0) for at in places})
+        return _sum([(self, 1.0), (other, 1.0)])
 
     def __mul__(self, factor: float | int) -> "Form":
         return Form({at: factor * weight for at, weight in self.weights.items()})
@@ -36,7 +34,7 @@ class Form:
         return self * -1.0
 
     def __sub__(self, other: "Form") -> "Form":
-        return self + -other
+        return _sum([(self, 1.0), (other, -1.0)])
 
     def __truediv__(self, factor: float | int) -> "Form":
         return self * (1.0 / factor)
@@ -53,8 +51,16 @@ NOTHING = Form({})
 
 def dot(weights: np.ndarray, forms: Any) -> Form:
     """A weighted sum of forms."""
-    pairs = zip(weights.tolist(), forms, strict=True)
-    return sum((form * weight for weight, form in pairs), NOTHING)
+    return _sum(zip(forms, weights.tolist(), strict=True))
+
+
+def _sum(terms: Iterable[tuple[Form, float]]) -> Form:
+    """Forms times factors, added up in one pass: tables have 10^5 of them."""
+    weights: dict[int, float] = {}
+    for form, factor in terms:
+        for at, weight in form.weights.items():
+            weights[at] = weights.get(at, 0.0) + factor * weight
+    return Form(weights)
 
 
 class Stream:

@@ -11,14 +11,14 @@ from icrl.theory.gadgets import (
     Head,
     Layer,
     Unit,
-    add,
     clear,
     clipped,
     gate,
     product,
+    table,
     tournament,
 )
-from icrl.theory.stream import NOTHING, Form, Stream, dot
+from icrl.theory.stream import NOTHING, Stream
 
 
 def ucb_vi(
@@ -101,13 +101,15 @@ def ucb_vi(
         for gap, values in ((0.0, stored), (1.0, [-form for form in stored]))
     ]
     share, bonus = stream.add("share", *shape), stream.add("bonus", *shape)
-    known = np.maximum(np.arange(num_episodes + 1.0), 1.0)
+    counts = np.arange(num_episodes + 1.0)
+    known = np.maximum(counts, 1.0)
     level = math.log(states * actions * horizon * num_episodes * horizon * num_episodes)
     widths = scale * 2 * cap * np.sqrt(level / known)
     units = []
     for index in cells:
         both = np.array([1 / known, widths])
-        units += _tables(stream, count[index], both, [share[index], bonus[index]])
+        to = [share[index], bonus[index]]
+        units += table(stream, count[index], counts, both, to)
     layers.append(Layer(sums, units))
 
     # averages; the last step's values
@@ -192,21 +194,3 @@ def _shifted(stream: Stream, distance: Any, shift: int, values: Any, to: Any) ->
     query, key = distance
     query = query[0], query[1] - stream.place * float(shift)
     return Head(query, key, values, to, own=False)
-
-
-def _tables(
-    stream: Stream, count: Form, heights: np.ndarray, to: list[Form]
-) -> list[Unit]:
-    """Adds several functions of a whole number from 0 on (G9)."""
-    slopes = np.diff(heights, axis=1)
-    edge = np.zeros((len(heights), 1))
-    bends = np.diff(np.concatenate([edge, slopes, edge], axis=1), axis=1)
-
-    return [
-        *add(stream.one, dot(heights[:, 0], to)),
-        *(
-            Unit(count - float(n) * stream.one, dot(bends[:, n], to))
-            for n in range(bends.shape[1])
-            if np.any(bends[:, n] != 0)
-        ),
-    ]

@@ -1,7 +1,8 @@
 """Ridge regression, one observation at a time: what linear learners share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -56,6 +57,18 @@ def ridge_update(
         theta_hat=state.theta_hat + along * error / square,
         num_observed=state.num_observed + 1,
     )
+
+
+def ridge_before(
+    features: Float[Array, "time dim"], rewards: Float[Array, " time"], ridge: Scalar
+) -> RidgeState:
+    """The regressions before each observation of a history, along a leading axis."""
+
+    def step(state: RidgeState, now: tuple[Array, Array]) -> tuple[RidgeState, Any]:
+        return ridge_update(state, *now), state
+
+    first = ridge_prior(features.shape[1], ridge)
+    return jax.lax.scan(step, first, (features, rewards))[1]
 
 
 def ridge_scores(

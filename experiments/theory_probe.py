@@ -1,0 +1,278 @@
+"""Where in a transformer do the quantities of the theorems stand?
+
+A linear map is fitted from the stream behind each layer to what LinUCB and UCB-VI know:
+the parameter θ = A⁻¹ b, the vectors A⁻¹ a of all arms, the bonuses; how often each
+state and action was met, and its bonus. On other tasks, R² says how much of them can be
+read off. In constructed transformers it is 1 from the layer on that calculates them. In
+a trained one it shows whether it knows them at all: it must play alike, and need not
+calculate alike.
+
+Histories are those of the algorithm; a model that was trained on UCB-VI reads its own.
+
+Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, for the quantities; the
+comparison is ours.
+Command: icrl run theory_probe cpu
+Cost: (an estimate) 20 minutes of one core.
+Expect: (no reference run yet).
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+from icrl import cli, study
+from icrl.config import ExperimentConfig
+from icrl.drawing.depths import draw_readouts
+from icrl.panels import Drawing
+
+PANELS = [
+    Drawing(
+        name=name,
+        title=title,
+        function=functools.partial(draw_readouts, panel=name),
+    )
+    for name, title in (
+        ("parameter", "LinUCB: θ"),
+        ("solved", "LinUCB: A⁻¹ a of every arm"),
+        ("bonus", "LinUCB: bonuses"),
+        ("count", "UCB-VI: how often state and action were met"),
+        ("count_bonus", "UCB-VI: bonuses"),
+    )
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ExperimentConfig):
+    """Sizes of the experiment."""
+
+    num_tasks: int = 80  # half of them to fit, half to judge
+    num_mdps: int = 100  # of UCB-VI, likewise
+    every: int = 5  # every how many decisions of a history one is taken
+    depth: int = 29  # layers of the Newton-Schulz LinUCB
+    accelerated_depth: int = 101  # of the accelerated one
+    every_layer: int = 5  # of its layers, which are read
+    horizon: int = 200  # pulls of a bandit
+    num_arms: int = 10  # of a bandit
+    dim: int = 5  # of an arm's features
+    states: int = 5  # of an MDP
+    actions: int = 3  # in each of its states
+    steps: int = 5  # of an episode
+    num_episodes: int = 50  # that are played in an MDP
+    # folder of a run whose model was trained on LinUCB's actions; None: none stands
+    # beside the constructions
+    trained: str | None = "results/lin_linear_bandit/reference-cpu"
+    # the same for UCB-VI, of `ucbvi_distillation`
+    trained_mdp: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        least = {"every": 1, "every_layer": 1, "num_tasks": 2, "num_mdps": 2}
+        for name, limit in least.items():
+            if (value := getattr(self, name)) < limit:
+                raise ValueError(f"{name} must be at least {limit}, got {value}")
+
+
+class Probe(NamedTuple):
+    """A model, and whose histories it reads."""
+
+    agent: Any  # one model
+    family: Any
+    tokenizer: Any
+    player: Any
+    layer_step: int = 1  # every how many layers of a stack it is read
+
+
+def run(run, config: Config):
+    """Reads every model, layer by layer."""
+    del run
+    linucb = functools.cache(functools.partial(_of_linucb, config))
+    ucb_vi = functools.cache(functools.partial(_of_ucb_vi, config))
+    shown = {name: linucb for name in ("parameter", "solved", "bonus")}
+    shown |= {name: ucb_vi for name in ("count", "count_bonus")}
+    return {
+        name: functools.partial(_numbers, name, table) for name, table in shown.items()
+    }
+
+
+def _numbers(panel: str, table):
+    """Rows of the layer that says most, and what every layer says."""
+    import numpy as np
+
+    from icrl.evaluation.numbers import Numbers, add_estimate
+
+    numbers = Numbers()
+    for agent, (layers, found, tasks) in table().items():
+        values = np.array(found[panel])
+        best, known = int(values.argmax()), {"seeds": 0, "tasks": tasks}
+        for metric, value in (("explained", values[best]), ("at_layer", layers[best])):
+            add_estimate(numbers, panel, agent, metric, [value] * 3, **known)
+        numbers.arrays[f"{panel}/{agent}/layers"] = np.array(layers)
+        numbers.arrays[f"{panel}/{agent}/explained"] = values
+    return numbers
+
+
+def _of_linucb(config: Config):
+    """What each layer of each LinUCB says."""
+    import jax
+
+    from icrl.theory.agents import written
+    from icrl.theory.linucb import linucb
+    from icrl.theory.settings import soft_linucb
+
+    with jax.enable_x64(True):
+        family, algorithm, tokenizer = soft_linucb(
+            config.horizon, config.num_arms, config.dim
+        )
+        schemes = {
+            "linucb_newton_schulz": ("newton_schulz", config.depth, 1),
+            "linucb_accelerated": (
+                "accelerated",
+                config.accelerated_depth,
+                config.every_layer,
+            ),
+        }
+        probes = {}
+        for name, (scheme, depth, step) in schemes.items():
+            agent = written(linucb(family, scheme=scheme, depth=depth), tokenizer)
+            probes[name] = Probe(agent, family, tokenizer, algorithm, step)
+        if config.trained is not None:
+            agent, loaded = _trained(config.trained)
+            own = loaded.family, loaded.tokenizer
+            probes["transformer"] = Probe(agent, *own, algorithm)
+        return _explained(config, probes, _known_to_linucb, config.num_tasks)
+
+
+def _known_to_linucb(family, played):
+    """Theta, A⁻¹ a and the bonuses before each decision."""
+    import jax
+
+    from icrl.algorithms.posteriors.ridge import ridge_before, ridge_norms
+
+    features = jax.vmap(family.features)(played.obs)
+    arms = jax.vmap(lambda shown, action: shown[action])(features, played.action)
+    before = ridge_before(arms, played.timestep.reward, 1.0)
+    inverse = before.root @ before.root.swapaxes(1, 2)
+    return {
+        "parameter": before.theta_hat,
+        "solved": (features @ inverse).reshape(len(features), -1),
+        "bonus": jax.vmap(ridge_norms)(before, features),
+    }
+
+
+def _of_ucb_vi(config: Config):
+    """What each layer of each UCB-VI says."""
+    import jax
+
+    from icrl.theory.agents import written
+    from icrl.theory.settings import soft_ucb_vi
+    from icrl.theory.ucb_vi import ucb_vi
+
+    with jax.enable_x64(True):
+        sizes = config.states, config.actions, config.steps, config.num_episodes
+        family, algorithm, tokenizer = soft_ucb_vi(*sizes)
+        made = ucb_vi(family, num_episodes=config.num_episodes)
+        agent = written(made, tokenizer)
+        probes = {"ucbvi_constructed": Probe(agent, family, tokenizer, algorithm)}
+        if config.trained_mdp is not None:
+            agent, loaded = _trained(config.trained_mdp, "ad_transformer")
+            own = loaded.family, loaded.tokenizer
+            probes["ad_transformer"] = Probe(agent, *own, agent)
+        return _explained(
+            config, probes, _known_to_ucb_vi, config.num_mdps, config.num_episodes
+        )
+
+
+def _known_to_ucb_vi(family, played):
+    """How often each state and action was met in earlier episodes, and 1 / √ of it."""
+    import jax.numpy as jnp
+
+    states, actions = family.observation.n, family.num_actions
+    cell = played.obs * actions + played.action
+    met = (cell[:, None] == jnp.arange(states * actions)[None]).astype(float)
+    episodes = met.reshape(-1, family.horizon, met.shape[1]).sum(1)
+    before = jnp.cumsum(episodes, axis=0) - episodes
+    count = jnp.repeat(before, family.horizon, axis=0)
+    return {"count": count, "count_bonus": 1 / jnp.sqrt(jnp.maximum(count, 1.0))}
+
+
+def _trained(folder: str, which: str = ""):
+    """The first model of a run as an agent, and what was loaded."""
+    import jax
+
+    from icrl.agents import load_agent
+
+    loaded = load_agent(folder, which)
+    agent = loaded.agent()
+    first = jax.tree.map(lambda leaf: leaf[:1], agent.models)
+    return agent._replace(models=first), loaded
+
+
+def _explained(config: Config, probes, known, num_tasks: int, num_episodes: int = 1):
+    """(layers, R² of each quantity at each layer, tasks) of every model."""
+    import numpy as np
+
+    from icrl.diagnostics.probe import explained
+    from icrl.evaluation import over_seeds_and_tasks
+
+    found = {}
+    for name, probe in probes.items():
+        layers: list[int] = []
+        read = functools.partial(_read, config, probe, known, num_episodes, layers)
+        streams, sought = over_seeds_and_tasks(probe.agent, read, num_tasks, num_tasks)
+        streams = np.asarray(streams[0], np.float64)
+        table = {
+            quantity: [
+                explained(streams[:, at], np.asarray(values[0], np.float64))
+                for at in range(len(layers))
+            ]
+            for quantity, values in sought.items()
+        }
+        found[name] = layers, table, num_tasks
+    return found
+
+
+def _read(config: Config, probe: Probe, known, num_episodes: int, layers, model, index):
+    """Streams [layers, decisions, width] of one history, and what is known there."""
+    import jax.numpy as jnp
+
+    from icrl.agents import as_agent
+    from icrl.evaluation import play
+    from icrl.theory.depth import at_every_depth
+    from icrl.tokenizers.encoding import decisions, encode
+
+    test = study.Evaluation(config, probe.family.split().test)
+    player, how = as_agent(probe.player), {"num_episodes": num_episodes}
+    chosen = model if player.models is not None else None
+    _, played = play(test.key, test.tasks, player, chosen, index, **how)
+    tokens, step = encode(probe.tokenizer, played), probe.layer_step
+
+    def taken(stream):
+        return decisions(probe.tokenizer, stream)[:-1][:: config.every]
+
+    layers[:], streams = at_every_depth(model, tokens, taken, tail=0, every=step)
+    sought = known(probe.family, played).items()
+    return streams.astype(jnp.float32), {n: x[:: config.every] for n, x in sought}
+
+
+CPU = Config().takes("20 min of one core")
+SMOKE = {
+    "num_tasks": 4,
+    "num_mdps": 4,
+    "num_arms": 3,
+    "dim": 2,
+    "depth": 5,
+    "accelerated_depth": 5,
+    "every_layer": 2,
+    "states": 2,
+    "actions": 2,
+    "steps": 2,
+    "num_episodes": 3,
+    "trained": None,
+    "trained_mdp": None,
+}
+EXPERIMENT = study.experiment(
+    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3, figure_name="readouts"
+)
+
+if __name__ == "__main__":
+    cli.run_experiment(EXPERIMENT)
