@@ -3,6 +3,8 @@
 Over 300 lines: every property is asked of all three posteriors in turn.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -307,12 +309,14 @@ def test_rough_draws_under_a_uniform_prior_are_the_exact_ones():
     assert np.allclose(fine, rough, atol=0.01)
 
 
+@pytest.mark.parametrize("proposals", [2, beta_distribution.PROPOSALS])
 @pytest.mark.parametrize("parameters", [(1, 1), (1, 9), (30, 1), (2.5, 4), (400, 100)])
-def test_rough_draws_of_beta_have_its_distribution(parameters):
+def test_draws_of_beta_have_its_distribution(parameters, proposals):
     """Kolmogorov and Smirnov's distance: 0.0043 of exact draws is exceeded in 5 %."""
     a, b = (jnp.full(1, float(x)) for x in parameters)
     keys = jax.random.split(jax.random.key(0), 100_000)
-    drawn = jax.vmap(lambda key: beta_distribution.rough_draw(key, a, b))(keys)[:, 0]
+    draw = functools.partial(beta_distribution.draw, proposals=proposals)
+    drawn = jax.vmap(lambda key: draw(key, a, b))(keys)[:, 0]
     uniform = np.sort(scipy.stats.beta(*parameters).cdf(np.asarray(drawn)))
     distance = abs(uniform - (np.arange(100_000) + 0.5) / 100_000).max()
     assert distance < 0.006

@@ -122,15 +122,16 @@ def beta(family: Family, *, alpha: float = 1.0, beta: float = 1.0) -> Posterior:
         ),
         best_arm_probabilities=probabilities_of_best,
     )
+
+    def draw(key: jax.Array, statistics: ArmStatistics, **options: int) -> PerArm:
+        return beta_distribution.draw(key, *parameters(statistics), **options)
+
     rough = fine._replace(
         best_arm_probabilities=functools.partial(probabilities_of_best, rough=True)
     )
     if min(alpha, beta) >= 1:
-        rough = rough._replace(
-            sample=lambda key, statistics: beta_distribution.rough_draw(
-                key, *parameters(statistics)
-            )
-        )
+        fine = fine._replace(sample=draw)
+        rough = rough._replace(sample=functools.partial(draw, proposals=2))
     return fine._replace(rough=rough)
 
 

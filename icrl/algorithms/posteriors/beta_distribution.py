@@ -25,6 +25,7 @@ LEVELS = (-22.0, -14.0, -7.0, -2.5, -0.5, 0.5, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0)
 _FAR_LEVELS = (*LEVELS[:6], 2.0, 4.5, 8.0, 13.0, 20.0, 30.0, 41.0, 52.0, 64.0)
 ROUGH_LEVELS = (-6.0, -1.0, 1.0, 5.0)  # where 3 nodes a panel must do
 NEAR = 0.25  # distance from the mode, within which a series keeps more digits
+PROPOSALS = 4  # of a gamma variable; the last is accepted in any case
 _FALL_STEPS = 2
 _NEWTON_STEPS = 6
 
@@ -111,25 +112,31 @@ def upper_quantile(tail: Float[Array, ""], a: PerArm, b: PerArm) -> PerArm:
     return jnp.where(tail <= 0, jnp.where(flip, 0.0, 1.0), x)
 
 
-def rough_draw(key: jax.Array, a: PerArm, b: PerArm) -> PerArm:
-    """A draw of Beta(a, b) for labels, of which a and b are at least 1.
+def draw(key: jax.Array, a: PerArm, b: PerArm, *, proposals: int = PROPOSALS) -> PerArm:
+    """A draw of Beta(a, b), of which a and b are at least 1.
 
     It is X / (X + Y) of gamma variables that are proposed and accepted as by Marsaglia
-    and Tsang, but the second proposal is taken in any case: `jax.random.beta` loops
-    until all values of a batch are accepted. Both proposals would be refused for one
-    variable in 400 where the parameter is 1, and for fewer where it is larger.
+    and Tsang, but the last proposal is taken in any case: `jax.random.beta` loops until
+    all values of a batch are accepted, and splits a key for each, which takes 6 times
+    as long. One proposal in 20 is refused where the parameter is 1, and fewer where it
+    is larger: all but the last of 4 are for one variable in 8,000, and the last one's
+    law is within 1/20 of the right one, so that the draw's is within 10^-5.
 
     Source: Marsaglia and Tsang 2000, "A simple method for generating gamma variables".
     """
     key_normal, key_accept = jax.random.split(key)
     shape = jnp.stack([a, b]) - 1 / 3
-    proposed = jax.random.normal(key_normal, (2, *shape.shape))
+    proposed = jax.random.normal(key_normal, (proposals, *shape.shape))
     cubed = (1 + proposed / jnp.sqrt(9 * shape[None])) ** 3
     cubed = jnp.maximum(cubed, 1e-6)  # a negative one is refused
-    uniform = jax.random.uniform(key_accept, shape.shape, minval=1e-7)
-    gain = shape * (1 - cubed[0] + jnp.log(cubed[0]))
-    accepted = jnp.log(uniform) < proposed[0] ** 2 / 2 + gain
-    x, y = shape * jnp.where(accepted, cubed[0], cubed[1])
+    chances = (proposals - 1, *shape.shape)
+    uniform = jax.random.uniform(key_accept, chances, minval=1e-7)
+    gain = shape[None] * (1 - cubed[:-1] + jnp.log(cubed[:-1]))
+    accepted = jnp.log(uniform) < proposed[:-1] ** 2 / 2 + gain
+    chosen = cubed[-1]
+    for number in reversed(range(proposals - 1)):
+        chosen = jnp.where(accepted[number], cubed[number], chosen)
+    x, y = shape * chosen
     return x / (x + y)
 
 
