@@ -5,7 +5,8 @@ and UCB-VI in context. Here are such transformers, with weights that were writte
 not trained. They play beside their algorithms on the same tasks, with the same noise
 and the same draws: soft LinUCB by Newton-Schulz iterations (29 layers) and by
 accelerated gradient descent (as in the proof), linear Thompson sampling that reads its
-draw in the token, and soft UCB-VI. A transformer that was trained on LinUCB's actions
+draw in the token or draws nothing and has 512 nodes, Bernoulli Thompson sampling by a
+quadrature, and soft UCB-VI. A transformer that was trained on LinUCB's actions
 stands beside them. All of it is in float64.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, where nothing is built; what
@@ -31,14 +32,25 @@ PANELS = [
         reference="linear_thompson",
     ),
     Curves(
+        name="thompson_nodes",
+        title="regret: linear Thompson sampling, no draw",
+        reference="linear_thompson",
+    ),
+    Curves(
+        name="bernoulli",
+        title="regret: Bernoulli Thompson sampling",
+        reference="thompson_sampling",
+    ),
+    Curves(
         name="ucb_vi",
         title="regret: soft UCB-VI",
         reference="ucb_vi",
         xlabel="steps of the environment",
     ),
-    Rows(name="linucb_fidelity"),
-    Rows(name="thompson_fidelity"),
-    Rows(name="ucb_vi_fidelity"),
+    *(
+        Rows(name=f"{name}_fidelity")
+        for name in ("linucb", "thompson", "thompson_nodes", "bernoulli", "ucb_vi")
+    ),
 ]
 
 
@@ -54,6 +66,10 @@ class Config(ExperimentConfig):
     depth: int = 29  # layers of the Newton-Schulz LinUCB
     accelerated_depth: int = 301  # of the accelerated one
     temperature: float = 0.05  # of soft LinUCB
+    num_wide_tasks: int = 20  # bandits that those play which draw nothing
+    num_nodes: int = 512  # of linear Thompson sampling that draws nothing
+    num_bernoulli_arms: int = 5  # of a Bernoulli bandit
+    num_bernoulli_nodes: int = 64  # of the quadrature there
     states: int = 5  # of an MDP
     actions: int = 3  # in each of its states
     steps: int = 5  # of an episode
@@ -69,10 +85,10 @@ def run(run, config: Config):
     found = {}
     for panel, make in SETTINGS.items():
         # built once, when the first of both is played
-        played = functools.cache(functools.partial(make, config))
+        build = functools.cache(functools.partial(_build, config, make))
         measured = f"{panel}_fidelity"
-        found[panel] = functools.partial(_online, config, played)
-        found[measured] = functools.partial(_fidelity, config, played, measured)
+        found[panel] = functools.partial(_online, config, build)
+        found[measured] = functools.partial(_fidelity, config, build, measured)
     return found
 
 
@@ -86,33 +102,35 @@ class Played(NamedTuple):
     num_episodes: int = 1
     noise: int = 0  # normal numbers that end a token
 
-    def agents(self) -> dict[str, Any]:
-        """The transformers as agents."""
-        from icrl.theory.agents import written
 
-        tokenizer = self.setting.tokenizer
-        return {
-            name: written(made, tokenizer, noise=self.noise)
-            for name, made in self.constructions.items()
-        }
+def _build(config: Config, make):
+    """An algorithm and its transformers, and these as agents."""
+    from icrl.theory.agents import written
+
+    played = make(config)
+    agents = {
+        name: written(made, played.setting.tokenizer, noise=played.noise)
+        for name, made in played.constructions.items()
+    }
+    return played, agents
 
 
-def _online(config: Config, make):
+def _online(config: Config, build):
     """Regret of the transformers, and of what they are made from."""
     import jax
 
     with jax.enable_x64(True):
-        played = make()
+        played, agents = build()
         others = _trained(config) if played.name == "linucb" else {}
         test = study.Evaluation(config, played.setting.family.split().test)
         return test.online(
-            {**played.agents(), **others, played.name: played.setting.algorithm},
+            {**agents, **others, played.name: played.setting.algorithm},
             num_tasks=played.num_tasks,
             num_episodes=played.num_episodes,
         )
 
 
-def _fidelity(config: Config, make, panel: str):
+def _fidelity(config: Config, build, panel: str):
     """Rows of how exactly the transformers play, on features within their limits."""
     import jax
 
@@ -120,14 +138,14 @@ def _fidelity(config: Config, make, panel: str):
     from icrl.theory.compiler import require_limits
 
     with jax.enable_x64(True):
-        played = make()
+        played, agents = build()
         setting = played.setting
         test = study.Evaluation(config, setting.family.split().test)
         numbers, seen = fidelity(
             test.key,
             test.tasks,
             panel,
-            played.agents(),
+            agents,
             setting.algorithm,
             setting.tokenizer,
             num_tasks=played.num_tasks,
@@ -174,6 +192,44 @@ def _thompson(config: Config):
     )
 
 
+def _thompson_nodes(config: Config):
+    from icrl import algorithms
+    from icrl.theory.linear_thompson import linear_thompson
+    from icrl.theory.settings import soft_linucb
+
+    setting = soft_linucb(*_sizes(config))
+    family = setting.family
+    algorithm = algorithms.linear_thompson(family, prior_variance=1.0)
+    return Played(
+        setting._replace(algorithm=algorithm),
+        "linear_thompson",
+        {"thompson_nodes": linear_thompson(family, num_nodes=config.num_nodes)},
+        config.num_wide_tasks,
+    )
+
+
+def _bernoulli(config: Config):
+    import envs
+    from icrl import algorithms
+    from icrl.theory.bernoulli_thompson import bernoulli_thompson
+    from icrl.theory.settings import Setting
+    from icrl.tokenizers.interleaved import interleaved
+
+    family = envs.family(
+        "BernoulliBandit-Lin2023-v0",
+        horizon=config.horizon,
+        num_arms=config.num_bernoulli_arms,
+    )
+    algorithm = algorithms.thompson_sampling(family)
+    made = bernoulli_thompson(family, num_nodes=config.num_bernoulli_nodes)
+    return Played(
+        Setting(family, algorithm, interleaved(family)),
+        "thompson_sampling",
+        {"bernoulli_constructed": made},
+        config.num_wide_tasks,
+    )
+
+
 def _ucb_vi(config: Config):
     from icrl.theory.settings import soft_ucb_vi
     from icrl.theory.ucb_vi import ucb_vi
@@ -184,7 +240,13 @@ def _ucb_vi(config: Config):
     return Played(setting, "ucb_vi", constructions, config.num_mdps, episodes)
 
 
-SETTINGS = {"linucb": _linucb, "thompson": _thompson, "ucb_vi": _ucb_vi}
+SETTINGS = {
+    "linucb": _linucb,
+    "thompson": _thompson,
+    "thompson_nodes": _thompson_nodes,
+    "bernoulli": _bernoulli,
+    "ucb_vi": _ucb_vi,
+}
 
 
 def _sizes(config: Config):
@@ -209,13 +271,17 @@ SMOKE = {
     "dim": 2,
     "depth": 7,
     "accelerated_depth": 4,
+    "num_wide_tasks": 2,
+    "num_nodes": 8,
+    "num_bernoulli_arms": 2,
+    "num_bernoulli_nodes": 8,
     "states": 2,
     "actions": 2,
     "steps": 2,
     "num_episodes": 3,
     "trained": None,
 }
-EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, smoke=SMOKE)
+EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3)
 
 if __name__ == "__main__":
     cli.run_experiment(EXPERIMENT)
