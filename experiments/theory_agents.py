@@ -3,11 +3,11 @@
 The theory says that a transformer with ReLU attention can run LinUCB, Thompson sampling
 and UCB-VI in context. Here are such transformers, with weights that were written and
 not trained. They play beside their algorithms on the same tasks, with the same noise
-and the same draws: soft LinUCB by Newton-Schulz iterations (29 layers) and by
-accelerated gradient descent (as in the proof), linear Thompson sampling that reads its
-draw in the token or draws nothing and has 512 nodes, Bernoulli Thompson sampling by a
-quadrature, and soft UCB-VI. A transformer that was trained on LinUCB's actions
-stands beside them. All of it is in float64.
+and, where the algorithm chooses by one draw as they do, the same draws: soft LinUCB by
+Newton-Schulz iterations (29 layers) and by accelerated gradient descent (as in the
+proof), linear Thompson sampling that reads its draw in the token, the same by 512 nodes
+without a draw, Bernoulli Thompson sampling by a quadrature, and soft UCB-VI, all in
+float64. A transformer that was trained on LinUCB's actions stands beside them.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, where nothing is built; what
 differs from its proofs is said in `icrl/theory/`.
@@ -18,6 +18,7 @@ Expect: (no reference run yet).
 
 import dataclasses
 import functools
+import math
 from typing import Any, NamedTuple
 
 from icrl import cli, study
@@ -25,7 +26,7 @@ from icrl.config import ExperimentConfig
 from icrl.panels import Curves, Rows
 
 PANELS = [
-    Curves(name="linucb", title="regret: soft LinUCB", reference="linucb"),
+    Curves(name="linucb", title="regret: soft LinUCB", reference="linucb", ideal=False),
     Curves(
         name="thompson",
         title="regret: linear Thompson sampling",
@@ -60,6 +61,7 @@ class Config(ExperimentConfig):
 
     num_tasks: int = 100  # bandits that each agent plays
     num_mdps: int = 20  # that each agent plays
+    num_checked: int = 2  # histories on which heads are looked at
     horizon: int = 200  # pulls
     num_arms: int = 10  # of a bandit
     dim: int = 5  # of an arm's features
@@ -101,6 +103,8 @@ class Played(NamedTuple):
     num_tasks: int
     num_episodes: int = 1
     noise: int = 0  # normal numbers that end a token
+    coupled: bool = True  # whether both choose alike by the same draw
+    least: float = 0.0  # probability below which the transformers promise nothing
 
 
 def _build(config: Config, make):
@@ -135,6 +139,7 @@ def _fidelity(config: Config, build, panel: str):
     import jax
 
     from icrl.diagnostics.fidelity import fidelity
+    from icrl.evaluation.numbers import add_estimate
     from icrl.theory.compiler import require_limits
 
     with jax.enable_x64(True):
@@ -151,10 +156,47 @@ def _fidelity(config: Config, build, panel: str):
             num_tasks=played.num_tasks,
             num_episodes=played.num_episodes,
             probabilities=not played.noise,
+            coupled=played.coupled,
+            least=played.least,
         )
+        for name, agent in agents.items():
+            worst = _highest_other_score(test, played, agent)
+            known = {"seeds": 0, "tasks": config.num_checked}
+            estimate = [worst] * 3
+            add_estimate(numbers, panel, name, "highest_other_score", estimate, **known)
+            if worst > 0:
+                raise ValueError(
+                    f"a head of {name!r} must score no token above 0 that it leaves "
+                    f"out, got {worst}"
+                )
     for name, made in played.constructions.items():
         require_limits(made, seen[name])
     return numbers
+
+
+def _highest_other_score(test, played: Played, agent) -> float:
+    """Of heads that see their own token alone, on a few histories of the algorithm."""
+    import jax
+    import jax.numpy as jnp
+
+    from icrl.agents import as_agent
+    from icrl.evaluation import over_seeds_and_tasks, play
+    from icrl.theory.compiler import highest_other_score
+    from icrl.tokenizers.encoding import encode
+
+    target = as_agent(played.setting.algorithm)
+    how = {"num_episodes": played.num_episodes}
+
+    def score(model, index):
+        _, history = play(test.key, test.tasks, target, None, index, **how)
+        tokens = encode(played.setting.tokenizer, history)
+        # what is drawn in play is not the history's: another draw of the same law
+        shape = len(tokens), played.noise
+        drawn = jax.random.normal(jax.random.fold_in(test.key, index), shape)
+        return highest_other_score(model, jnp.concatenate([tokens, drawn], axis=1))
+
+    number = test.config.num_checked
+    return float(over_seeds_and_tasks(agent, score, number, 1).max())
 
 
 def _linucb(config: Config):
@@ -194,7 +236,7 @@ def _thompson(config: Config):
 
 def _thompson_nodes(config: Config):
     from icrl import algorithms
-    from icrl.theory.linear_thompson import linear_thompson
+    from icrl.theory.linear_thompson import LEAST_SHARE, linear_thompson
     from icrl.theory.settings import soft_linucb
 
     setting = soft_linucb(*_sizes(config))
@@ -205,13 +247,15 @@ def _thompson_nodes(config: Config):
         "linear_thompson",
         {"thompson_nodes": linear_thompson(family, num_nodes=config.num_nodes)},
         config.num_wide_tasks,
+        coupled=False,  # one draws a parameter, the other an arm
+        least=LEAST_SHARE,
     )
 
 
 def _bernoulli(config: Config):
     import envs
     from icrl import algorithms
-    from icrl.theory.bernoulli_thompson import bernoulli_thompson
+    from icrl.theory.bernoulli_thompson import LEAST_LOG, bernoulli_thompson
     from icrl.theory.settings import Setting
     from icrl.tokenizers.interleaved import interleaved
 
@@ -227,6 +271,8 @@ def _bernoulli(config: Config):
         "thompson_sampling",
         {"bernoulli_constructed": made},
         config.num_wide_tasks,
+        coupled=False,
+        least=math.exp(LEAST_LOG),
     )
 
 

@@ -7,7 +7,9 @@ read off. In constructed transformers it is 1 from the layer on that calculates 
 a trained one it shows whether it knows them at all: it must play alike, and need not
 calculate alike.
 
-Histories are those of the algorithm; a model that was trained on UCB-VI reads its own.
+Histories are those of the algorithm; a model that was trained on UCB-VI reads its own,
+and its UCB-VI counts states and actions whatever the step. Half of the tasks are to
+fit, half to judge; there are no intervals.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, for the quantities; the
 comparison is ours.
@@ -18,6 +20,7 @@ Expect: (no reference run yet).
 
 import dataclasses
 import functools
+import math
 from typing import Any, NamedTuple
 
 from icrl import cli, study
@@ -25,6 +28,7 @@ from icrl.config import ExperimentConfig
 from icrl.drawing.depths import draw_readouts
 from icrl.panels import Drawing
 
+CLEAR = 0.99  # R² from which on a quantity is said to stand there
 PANELS = [
     Drawing(
         name=name,
@@ -47,7 +51,8 @@ class Config(ExperimentConfig):
 
     num_tasks: int = 80  # half of them to fit, half to judge
     num_mdps: int = 100  # of UCB-VI, likewise
-    every: int = 5  # every how many decisions of a history one is taken
+    every: int = 5  # every how many decisions of a bandit's history one is taken
+    every_of_mdp: int = 7  # of an MDP's; no factor of the steps
     depth: int = 29  # layers of the Newton-Schulz LinUCB
     accelerated_depth: int = 101  # of the accelerated one
     every_layer: int = 5  # of its layers, which are read
@@ -66,6 +71,11 @@ class Config(ExperimentConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        if math.gcd(self.every_of_mdp, self.steps) > 1:
+            raise ValueError(
+                f"every_of_mdp must share no factor with steps {self.steps}, or only "
+                f"some steps are read, got {self.every_of_mdp}"
+            )
         least = {"every": 1, "every_layer": 1, "num_tasks": 2, "num_mdps": 2}
         for name, limit in least.items():
             if (value := getattr(self, name)) < limit:
@@ -79,7 +89,10 @@ class Probe(NamedTuple):
     family: Any
     tokenizer: Any
     player: Any
+    known: Any  # (family, trajectory) -> what is known at each decision
+    every: int  # every how many decisions of a history one is taken
     layer_step: int = 1  # every how many layers of a stack it is read
+    limits: Any = None  # of a construction, which its features must keep
 
 
 def run(run, config: Config):
@@ -95,16 +108,19 @@ def run(run, config: Config):
 
 
 def _numbers(panel: str, table):
-    """Rows of the layer that says most, and what every layer says."""
+    """Rows of the last layer and the first clear one, and what every layer says."""
     import numpy as np
 
     from icrl.evaluation.numbers import Numbers, add_estimate
 
     numbers = Numbers()
     for agent, (layers, found, tasks) in table().items():
-        values = np.array(found[panel])
-        best, known = int(values.argmax()), {"seeds": 0, "tasks": tasks}
-        for metric, value in (("explained", values[best]), ("at_layer", layers[best])):
+        values, known = np.array(found[panel]), {"seeds": 0, "tasks": tasks}
+        shown = {"explained_at_end": values[-1]}
+        there = np.flatnonzero(values > CLEAR)
+        if len(there):
+            shown["clear_from_layer"] = layers[there[0]]
+        for metric, value in shown.items():
             add_estimate(numbers, panel, agent, metric, [value] * 3, **known)
         numbers.arrays[f"{panel}/{agent}/layers"] = np.array(layers)
         numbers.arrays[f"{panel}/{agent}/explained"] = values
@@ -133,13 +149,16 @@ def _of_linucb(config: Config):
         }
         probes = {}
         for name, (scheme, depth, step) in schemes.items():
-            agent = written(linucb(family, scheme=scheme, depth=depth), tokenizer)
-            probes[name] = Probe(agent, family, tokenizer, algorithm, step)
+            made = linucb(family, scheme=scheme, depth=depth)
+            agent, how = written(made, tokenizer), (_known_to_linucb, config.every)
+            whose = family, tokenizer, algorithm
+            probes[name] = Probe(agent, *whose, *how, step, made)
         if config.trained is not None:
             agent, loaded = _trained(config.trained)
-            own = loaded.family, loaded.tokenizer
-            probes["transformer"] = Probe(agent, *own, algorithm)
-        return _explained(config, probes, _known_to_linucb, config.num_tasks)
+            whose = loaded.family, loaded.tokenizer, algorithm
+            how = _known_to_linucb, config.every
+            probes["transformer"] = Probe(agent, *whose, *how)
+        return _explained(config, probes, config.num_tasks)
 
 
 def _known_to_linucb(family, played):
@@ -172,24 +191,34 @@ def _of_ucb_vi(config: Config):
         family, algorithm, tokenizer = soft_ucb_vi(*sizes)
         made = ucb_vi(family, num_episodes=config.num_episodes)
         agent = written(made, tokenizer)
-        probes = {"ucbvi_constructed": Probe(agent, family, tokenizer, algorithm)}
+        every = config.every_of_mdp
+        of_cells, of_pairs = (
+            functools.partial(_known_to_ucb_vi, per_step) for per_step in (True, False)
+        )
+        whose = family, tokenizer, algorithm
+        probe = Probe(agent, *whose, of_cells, every, limits=made)
+        probes = {"ucbvi_constructed": probe}
         if config.trained_mdp is not None:
             agent, loaded = _trained(config.trained_mdp, "ad_transformer")
-            own = loaded.family, loaded.tokenizer
-            probes["ad_transformer"] = Probe(agent, *own, agent)
-        return _explained(
-            config, probes, _known_to_ucb_vi, config.num_mdps, config.num_episodes
-        )
+            whose = loaded.family, loaded.tokenizer, agent
+            probes["ad_transformer"] = Probe(agent, *whose, of_pairs, every)
+        return _explained(config, probes, config.num_mdps, config.num_episodes)
 
 
-def _known_to_ucb_vi(family, played):
-    """How often each state and action was met in earlier episodes, and 1 / √ of it."""
+def _known_to_ucb_vi(per_step: bool, family, played):
+    """How often each cell was met in earlier episodes, and 1 / √ of it, as its bonus.
+
+    A cell is a state and an action, and with `per_step` the step of the episode.
+    """
     import jax.numpy as jnp
 
-    states, actions = family.observation.n, family.num_actions
-    cell = played.obs * actions + played.action
-    met = (cell[:, None] == jnp.arange(states * actions)[None]).astype(float)
-    episodes = met.reshape(-1, family.horizon, met.shape[1]).sum(1)
+    cells, cell = family.observation.n * family.num_actions, played.obs
+    cell = cell * family.num_actions + played.action
+    if per_step:
+        step = jnp.arange(len(cell)) % family.horizon
+        cells, cell = cells * family.horizon, step * cells + cell
+    met = (cell[:, None] == jnp.arange(cells)[None]).astype(float)
+    episodes = met.reshape(-1, family.horizon, cells).sum(1)
     before = jnp.cumsum(episodes, axis=0) - episodes
     count = jnp.repeat(before, family.horizon, axis=0)
     return {"count": count, "count_bonus": 1 / jnp.sqrt(jnp.maximum(count, 1.0))}
@@ -207,18 +236,23 @@ def _trained(folder: str, which: str = ""):
     return agent._replace(models=first), loaded
 
 
-def _explained(config: Config, probes, known, num_tasks: int, num_episodes: int = 1):
+def _explained(config: Config, probes, num_tasks: int, num_episodes: int = 1):
     """(layers, R² of each quantity at each layer, tasks) of every model."""
     import numpy as np
 
     from icrl.diagnostics.probe import explained
     from icrl.evaluation import over_seeds_and_tasks
+    from icrl.theory.compiler import require_limits
 
     found = {}
     for name, probe in probes.items():
         layers: list[int] = []
-        read = functools.partial(_read, config, probe, known, num_episodes, layers)
-        streams, sought = over_seeds_and_tasks(probe.agent, read, num_tasks, num_tasks)
+        read = functools.partial(_read, config, probe, num_episodes, layers)
+        streams, sought, tokens = over_seeds_and_tasks(
+            probe.agent, read, num_tasks, num_tasks
+        )
+        if probe.limits is not None:
+            require_limits(probe.limits, np.asarray(tokens))
         streams = np.asarray(streams[0], np.float64)
         table = {
             quantity: [
@@ -231,8 +265,8 @@ def _explained(config: Config, probes, known, num_tasks: int, num_episodes: int 
     return found
 
 
-def _read(config: Config, probe: Probe, known, num_episodes: int, layers, model, index):
-    """Streams [layers, decisions, width] of one history, and what is known there."""
+def _read(config: Config, probe: Probe, num_episodes: int, layers, model, index):
+    """Streams [layers, decisions, width] of one history, what is known, its tokens."""
     import jax.numpy as jnp
 
     from icrl.agents import as_agent
@@ -247,11 +281,12 @@ def _read(config: Config, probe: Probe, known, num_episodes: int, layers, model,
     tokens, step = encode(probe.tokenizer, played), probe.layer_step
 
     def taken(stream):
-        return decisions(probe.tokenizer, stream)[:-1][:: config.every]
+        return decisions(probe.tokenizer, stream)[:-1][:: probe.every]
 
     layers[:], streams = at_every_depth(model, tokens, taken, tail=0, every=step)
-    sought = known(probe.family, played).items()
-    return streams.astype(jnp.float32), {n: x[:: config.every] for n, x in sought}
+    known = probe.known(probe.family, played).items()
+    sought = {name: x[:: probe.every] for name, x in known}
+    return streams.astype(jnp.float32), sought, tokens
 
 
 CPU = Config().takes("20 min of one core")
@@ -263,6 +298,7 @@ SMOKE = {
     "depth": 5,
     "accelerated_depth": 5,
     "every_layer": 2,
+    "every_of_mdp": 1,
     "states": 2,
     "actions": 2,
     "steps": 2,

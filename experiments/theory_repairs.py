@@ -27,10 +27,9 @@ from typing import Any
 
 from icrl import cli, study
 from icrl.config import ExperimentConfig
-from icrl.drawing.repairs import draw_maximum, draw_spread
+from icrl.drawing.repairs import BONUSES, draw_maximum, draw_spread
 from icrl.panels import Curves, Drawing
 
-WIDTH = 2.0  # of LinUCB's bonus, in the paper's experiment
 PANELS = [
     Drawing(
         name="maximum",
@@ -46,7 +45,7 @@ PANELS = [
         reference="ucb_vi",
         ideal=False,
         xlabel="steps of the environment",
-        styles={"ucb_vi_theorem": {"color": "#CC79A7", "label": "UCB-VI, theorem"}},
+        styles=BONUSES,
     ),
     Curves(
         name="linucb",
@@ -117,7 +116,7 @@ def _maximum(config: Config):
                 shares[name].append(estimate)
         for name, gadget in gadgets.items():
             found = _largest(gadget, np.array([[1.0, 0.0, 1.0]])).item()
-            known = {"seeds": 0, "tasks": 1, "exact": 1.0}
+            known = {"seeds": 0, "tasks": 1}
             add_estimate(numbers, "maximum", name, "of_101", [found] * 3, **known)
     numbers.arrays["maximum/sizes"] = np.array(sizes)
     numbers.arrays["maximum/expected"] = np.array(expected)
@@ -189,10 +188,10 @@ def _spread(config: Config):
         score = functools.partial(spread_of, agent)
         spread = np.asarray(over_seeds_and_tasks(agent, score, config.num_mdps, 25))
         add_curve(numbers, f"spread/{name}", spread)
-        moved = np.append(spread.max((0, 1)) > 1e-6, True)
-        first = float(np.argmax(moved))  # episodes that were uniform in every MDP
-        known = {"seeds": 0, "tasks": config.num_mdps}
-        add_estimate(numbers, "spread", name, "uniform_for", [first] * 3, **known)
+        moved = np.flatnonzero(spread.max((0, 1)) > 1e-6)
+        if len(moved):  # episodes that were uniform in every MDP; else all of them
+            first, known = float(moved[0]), {"seeds": 0, "tasks": config.num_mdps}
+            add_estimate(numbers, "spread", name, "uniform_for", [first] * 3, **known)
     return numbers
 
 
@@ -212,7 +211,7 @@ def _regret_of_width(config: Config):
     """Regret of LinUCB with either width."""
     import envs
     from icrl import algorithms
-    from icrl.theory.linucb import width_of_theorem
+    from icrl.theory.linucb import WIDTH, width_of_theorem
     from icrl.theory.settings import BANDIT
 
     family: Any = envs.family(BANDIT)

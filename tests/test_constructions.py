@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import envs
 from envs.bernoulli_bandit import BernoulliBanditFamily
@@ -14,6 +15,8 @@ from envs.linear_bandit import LinearBanditFamily
 from envs.random_mdp import RandomMDPFamily
 from icrl import algorithms
 from icrl.agents.in_context import in_context
+from icrl.config import TransformerConfig
+from icrl.models import Transformer
 from icrl.replay import predictions
 from icrl.rollout import rollout
 from icrl.theory import bernoulli_thompson, linear_thompson, linucb, ridge, ucb_vi
@@ -181,6 +184,33 @@ def test_every_depth_says_what_a_transformer_of_that_depth_says():
         np.testing.assert_allclose(found[at], shorter(tokens), atol=1e-9)
 
 
+def test_the_stream_behind_a_stack_is_that_of_all_its_layers():
+    """Also where it is read every few layers, and their number does not divide."""
+    tokens = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (7, 11)))
+    model = build(linucb.linucb(BANDIT, scheme="chebyshev", depth=12))
+
+    def logits(stream):
+        return model.policy(stream, tokens)
+
+    depths, found = at_every_depth(model, tokens, logits, tail=0, every=4)
+    assert depths == [0, 4, 8, 12]
+    np.testing.assert_allclose(found[-1], model(tokens), atol=1e-9)
+    looped = Transformer(
+        TransformerConfig(num_layers=1, schedule=(0, 0)),
+        token_size=11,
+        num_actions=4,
+        max_tokens=7,
+        rngs=nnx.Rngs(0),
+    )
+    with pytest.raises(ValueError, match="no loops"):
+        at_every_depth(looped, tokens, logits, tail=0)
+
+
+def test_newton_schulz_has_an_odd_number_of_layers():
+    with pytest.raises(ValueError, match="odd number from 5 on, got 16"):
+        linucb.linucb(BANDIT, depth=16)
+
+
 def test_the_width_of_the_theorem():
     family = envs.family("LinearBandit-Lin2023-v0")
     # √5 + 1.5 √(2 ln 2000 + 5 ln 201), by hand; 11.9 in our notes on the paper
@@ -262,6 +292,8 @@ def test_linear_thompson_sampling_is_played_by_nodes():
     ours, exact = distances(model, tokenizer, algorithm, theirs, tokens)
     tv = abs(np.exp(ours) - np.exp(exact)).sum(-1) / 2
     assert tv.mean() < 0.03 and tv.max() < 0.1
+    worst = jax.jit(jax.vmap(highest_other_score, (None, 0)))(model, tokens)
+    assert worst.max() <= 0
 
 
 def test_the_integral_of_legendre_is_that_of_a_polynomial():

@@ -322,6 +322,15 @@ def test_draws_of_beta_have_its_distribution(parameters, proposals):
     assert distance < 0.006
 
 
+def test_draws_of_beta_are_not_drawn_to_the_ends():
+    """Of a uniform variable, a share of 2e-5 is within 1e-5 of them."""
+    ones = jnp.ones(1000)
+    keys = jax.random.split(jax.random.key(1), 2000)
+    drawn = jax.jit(jax.vmap(lambda key: beta_distribution.draw(key, ones, ones)))(keys)
+    share = ((drawn < 1e-5) | (drawn > 1 - 1e-5)).mean()
+    assert share < 2e-5 + 4 * np.sqrt(2e-5 / drawn.size)
+
+
 @pytest.mark.parametrize("noise_std", [0.0, 0.01, 30.0, 60.0])
 def test_rough_draws_stay_in_the_interval_whatever_the_noise(noise_std):
     posterior = posteriors.uniform_prior(GAUSSIAN, noise_std=noise_std)

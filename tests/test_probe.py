@@ -27,3 +27,5 @@ def test_what_is_fitted_to_chance_alone_does_not_carry_over():
 def test_one_task_cannot_be_fitted_and_judged():
     with pytest.raises(ValueError, match="tasks must be at least 2, got 1"):
         explained(np.zeros((1, 3, 2)), np.zeros((1, 3, 1)))
+    with pytest.raises(ValueError, match="values must differ"):
+        explained(np.zeros((2, 3, 2)), np.ones((2, 3, 1)))

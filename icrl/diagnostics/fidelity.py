@@ -31,6 +31,8 @@ def fidelity(
     num_tasks: int,
     num_episodes: int = 1,
     probabilities: bool = True,
+    coupled: bool = True,
+    least: float = 0.0,
 ) -> tuple[Numbers, dict[str, Float[np.ndarray, "2 token"]]]:
     """Returns rows of how each agent differs from its target, and what it has read.
 
@@ -38,7 +40,7 @@ def fidelity(
     `action_match` is the share of equal actions. On the target's own histories
     `tv_mean` is the total variation of action probabilities, and `tv_max` and
     `log_prob_error_max` the largest distances of all tasks and decisions. What it has
-    read is the least and the largest value of each feature of its tokens, in play.
+    read is the least and the largest value of each feature of its tokens.
 
     Args:
         key: as in `evaluation.play`.
@@ -50,6 +52,10 @@ def fidelity(
         num_tasks: tasks that both play.
         num_episodes: of each task.
         probabilities: whether there are any; a model that reads its draw has none.
+        coupled: whether an agent and its target choose alike by the same draw; if not,
+            that actions are equal says nothing, and is left out.
+        least: probability below which agents promise nothing: all below count as it in
+            `log_prob_error_max`.
     """
     of_target = as_agent(target)
 
@@ -57,15 +63,18 @@ def fidelity(
         how = {"num_episodes": num_episodes}
         _, own = play(key, tasks, agent, model, index, **how)
         task, theirs = play(key, tasks, of_target, None, index, **how)
-        found = {"action_match": jnp.mean(own.action == theirs.action)}
+        match = {"action_match": jnp.mean(own.action == theirs.action)}
+        found = match if coupled else {}
         if probabilities:
             p = of_target.action_probabilities(None, task, theirs)[:-1]
             q = agent.action_probabilities(model, task, theirs)[:-1]
             distance = total_variation(p, q)
             found |= {"tv_mean": distance.mean(), "tv_max": distance.max()}
-            found["log_prob_error_max"] = jnp.abs(jnp.log(p) - jnp.log(q)).max()
+            log_p, log_q = (jnp.log(jnp.maximum(x, least)) for x in (p, q))
+            found["log_prob_error_max"] = jnp.abs(log_p - log_q).max()
             found["spread_max"] = jnp.ptp(p, axis=-1).max()
-        tokens = encode(tokenizer, own)
+        both = [encode(tokenizer, history) for history in (own, theirs)]
+        tokens = jnp.concatenate(both)
         return found, jnp.stack([tokens.min(0), tokens.max(0)])
 
     numbers, seen = Numbers(), {}

@@ -27,7 +27,7 @@ def explained(
         ridge: of the fit, on features of variance 1 and for each decision.
 
     Raises:
-        ValueError: if there is only one task.
+        ValueError: if there is only one task, or the values to be judged are all alike.
     """
     if len(features) < 2:
         raise ValueError(f"tasks must be at least 2, got {len(features)}")
@@ -40,5 +40,7 @@ def explained(
     centre = y.mean(0)
     gram = x.T @ x + ridge * len(x) * np.eye(x.shape[1])
     fitted = x_test @ np.linalg.solve(gram, x.T @ (y - centre)) + centre
-    left, all_of_it = ((y_test - z) ** 2 for z in (fitted, y_test.mean(0)))
-    return float(1 - left.sum() / all_of_it.sum())
+    left, whole = (((y_test - z) ** 2).sum() for z in (fitted, y_test.mean(0)))
+    if whole == 0:
+        raise ValueError("values must differ, got one and the same everywhere")
+    return float(1 - left / whole)

@@ -9,8 +9,8 @@ from typing import Any
 
 GADGETS = {"rises": ("#CC79A7", "what rises"), "tournament": ("#0072B2", "tournament")}
 BONUSES = {
-    "ucb_vi": ("#0072B2", "UCB-VI, a fortieth"),
-    "ucb_vi_theorem": ("#CC79A7", "UCB-VI, theorem"),
+    "ucb_vi": {"color": "#0072B2", "label": "UCB-VI, less bonus"},
+    "ucb_vi_theorem": {"color": "#CC79A7", "label": "UCB-VI, the theorem's"},
 }
 
 
@@ -50,8 +50,8 @@ def draw_spread(ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]) 
     """
     del summary
     episodes = arrays["spread/steps"]
-    for name, (color, label) in BONUSES.items():
-        ax.plot(episodes, arrays[f"spread/{name}/mean"], color=color, label=label)
+    for name, style in BONUSES.items():
+        ax.plot(episodes, arrays[f"spread/{name}/mean"], **style)
     until = float(arrays["spread/until"])
     label = f"4 ln(S A T / δ) = {until:.0f}"
     ax.axvline(until, color="black", linestyle=":", linewidth=1, label=label)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from envs.base import require
 from icrl.models.blocks import Stack
 from icrl.models.transformer import Transformer
 from icrl.theory.compiler import embedded
@@ -32,7 +33,12 @@ def at_every_depth(
 
     Returns:
         How many layers a token passes, all in all, and what was read [depths, ...].
+
+    Raises:
+        ValueError: if a block stands at several depths.
     """
+    once = model.config.depths == tuple(range(len(model.blocks)))
+    require(once, "a transformer must have no loops", model.config.depths)
     last = len(model.blocks) - tail
     parts, ending = model.blocks[:last], model.blocks[last:]
 
@@ -62,13 +68,16 @@ def _block(block: Any, x: Array, finish: Callable[[Array], Any]) -> tuple[Array,
 def _stack(
     stack: Stack, x: Array, finish: Callable[[Array], Any], every: int
 ) -> tuple[Array, Any]:
-    """The layers of a stack; what comes after the last full `every` is not read."""
-    groups = stack.depth // every
+    """The layers of a stack; those behind the last full `every` are not read."""
+    groups, left = divmod(stack.depth, every)
 
     def grouped(leaf: Array) -> Array:
         return leaf[: groups * every].reshape(groups, every, *leaf.shape[1:])
 
-    blocks = jax.tree.map(grouped, stack.blocks) if stack.stacked else None
+    blocks = others = None
+    if stack.stacked:
+        blocks = jax.tree.map(grouped, stack.blocks)
+        others = jax.tree.map(lambda leaf: leaf[groups * every :], stack.blocks)
 
     def layer(x: Array, block: Any) -> tuple[Array, None]:
         return (stack.blocks if block is None else block)(x)[0], None
@@ -77,4 +86,6 @@ def _stack(
         x, _ = jax.lax.scan(layer, x, blocks, every)
         return x, finish(x)
 
-    return jax.lax.scan(group, x, blocks, groups)
+    x, found = jax.lax.scan(group, x, blocks, groups)
+    x, _ = jax.lax.scan(layer, x, others, left)
+    return x, found

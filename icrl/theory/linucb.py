@@ -12,6 +12,8 @@ from icrl.theory.gadgets import Layer, product, table
 from icrl.theory.knots import root_knots
 from icrl.theory.stream import NOTHING, Stream
 
+WIDTH = 2.0  # of the bonus, as in the paper's experiment
+TEMPERATURE = 0.05  # of the softmax, reward units
 LEAST = 0.02  # of a bonus squared, over the least that a feature vector of norm 1 has
 DESCENTS = {  # and whether they know the largest curvature there can be
     "gradient": (regression.gradient, True),
@@ -28,8 +30,8 @@ def linucb(
     scheme: str = "newton_schulz",
     depth: int = 29,
     ridge: float = 1.0,
-    width: float = 2.0,
-    temperature: float = 0.05,
+    width: float = WIDTH,
+    temperature: float = TEMPERATURE,
     root_error: float = 1e-5,
     bound: float = 64.0,
     most_reward: float = 12.0,
@@ -57,7 +59,8 @@ def linucb(
 
     Raises:
         ValueError: if the family is no linear bandit whose arms are shown, the scheme
-            is unknown, or there are too few layers.
+            is unknown, or there are too few layers, or an even number of them for
+            Newton-Schulz.
     """
     family = regression.arms_on_show(family)
     require(scheme in SCHEMES, f"scheme must be one of {', '.join(SCHEMES)}", scheme)
@@ -69,8 +72,9 @@ def linucb(
     constant = NOTHING
     layers: list[Any]
     if scheme == "newton_schulz":
+        rule = "depth of newton_schulz must be an odd number from 5 on"
+        require(depth >= 5 and depth % 2 == 1, rule, depth)
         iterations = (depth - 3) // 2
-        require(iterations >= 1, "depth must be at least 5", depth)
         moments = regression.gather(stream, x, reward, ridge)
         inverse, first, inside = regression.newton_schulz(
             stream, moments.gram, iterations, largest * (steps - 1) + 2 * ridge, bound

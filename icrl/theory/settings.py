@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import envs
 from envs.random_mdp import RandomMDPFamily
 from icrl import algorithms
+from icrl.theory.linucb import TEMPERATURE, WIDTH
+from icrl.theory.ucb_vi import SCALE
 from icrl.tokenizers.interleaved_ended import interleaved_ended
 from icrl.tokenizers.interleaved_features import interleaved_features
 
 BANDIT = "LinearBandit-Lin2023-v0"
-SCALE = 0.025  # of UCB-VI's bonus; with the theorem's, 1, it would play uniformly
 
 
 class Setting(NamedTuple):
@@ -25,12 +26,12 @@ class Setting(NamedTuple):
 
 
 def soft_linucb(
-    horizon: int, num_arms: int, dim: int, *, temperature: float = 0.05
+    horizon: int, num_arms: int, dim: int, *, temperature: float = TEMPERATURE
 ) -> Setting:
-    """Linear bandits, and LinUCB of width 2 with a softmax over its bounds."""
+    """Linear bandits, and LinUCB with a softmax over its bounds."""
     family = envs.family(BANDIT, horizon=horizon, num_arms=num_arms, dim=dim)
     algorithm = algorithms.linucb(
-        family, width=2.0, first="index", temperature=temperature
+        family, width=WIDTH, first="index", temperature=temperature
     )
     return Setting(family, algorithm, interleaved_features(family))
 

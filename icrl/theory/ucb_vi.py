@@ -20,12 +20,14 @@ from icrl.theory.gadgets import (
 )
 from icrl.theory.stream import NOTHING, Stream
 
+SCALE = 0.025  # of the bonus; with the theorem's, 1, it would play uniformly
+
 
 def ucb_vi(
     family: Family,
     *,
     num_episodes: int,
-    scale: float = 0.025,
+    scale: float = SCALE,
     max_reward: float = 1.0,
 ) -> Construction:
     """Returns the transformer that plays soft `ucb_vi(counts_per_step=True)`.

@@ -127,12 +127,13 @@ def draw(key: jax.Array, a: PerArm, b: PerArm, *, proposals: int = PROPOSALS) ->
     key_normal, key_accept = jax.random.split(key)
     shape = jnp.stack([a, b]) - 1 / 3
     proposed = jax.random.normal(key_normal, (proposals, *shape.shape))
-    cubed = (1 + proposed / jnp.sqrt(9 * shape[None])) ** 3
-    cubed = jnp.maximum(cubed, 1e-6)  # a negative one is refused
+    root = 1 + proposed / jnp.sqrt(9 * shape[None])
+    cubed = jnp.maximum(root, 1e-10) ** 3  # a negative one is refused
     chances = (proposals - 1, *shape.shape)
     uniform = jax.random.uniform(key_accept, chances, minval=1e-7)
     gain = shape[None] * (1 - cubed[:-1] + jnp.log(cubed[:-1]))
     accepted = jnp.log(uniform) < proposed[:-1] ** 2 / 2 + gain
+    accepted = accepted & (root[:-1] > 0)
     chosen = cubed[-1]
     for number in reversed(range(proposals - 1)):
         chosen = jnp.where(accepted[number], cubed[number], chosen)
