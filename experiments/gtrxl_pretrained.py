@@ -12,8 +12,12 @@ neither pretraining nor bandits. All models are as wide and as deep. Gittins ind
 stand for the optimum, which earns 14.287 in 20 pulls of 5 arms (by recursion over all
 histories).
 Command: icrl run gtrxl_pretrained cpu
-Cost: (an estimate) 40 minutes on 2 cores.
-Expect: (no reference run yet).
+Cost: about an hour of one core (cpu, 8 models of 3 training seeds, 2 by reward).
+Expect (cpu, 20 pulls of 5 arms): all four imitate as well: as DPT 3.92 beside Thompson
+sampling's 3.94 (GTrXL -0.4 % ± 1.4), 0.0001 nats from it or less, as AD 2.47 to 2.48
+beside UCB's 2.47. The GPT costs half of GTrXL's multiplications. Behind reward the DPT
+GTrXL is at 2.42, from Gittins' 2.37 it cannot be told (+0.05 ± 0.12); one that learnt
+as much by reward alone is at 2.55.
 """
 
 import dataclasses
@@ -209,7 +213,7 @@ CPU = Config(
     fine_tuning=PpoConfig(
         num_steps=400, batch_size=512, value_steps=50, schedule="linear"
     ),
-).takes("40 min on 2 cores")
+).takes("an hour of one core")
 SMOKE = {"num_contexts": 20, "models": ("gtrxl",)}
 EXPERIMENT = study.experiment(__name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3)
 
