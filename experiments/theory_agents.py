@@ -9,6 +9,8 @@ proof), linear Thompson sampling that reads its draw in the token, the same by 5
 without a draw, Bernoulli Thompson sampling by a quadrature, and soft UCB-VI, all in
 float64. A transformer that was trained on LinUCB's actions stands beside them.
 
+Over 300 lines: five settings, each with its algorithm and its constructions.
+
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, where nothing is built; what
 differs from its proofs is said in `icrl/theory/`.
 Command: icrl run theory_agents cpu

@@ -1,4 +1,7 @@
-"""Constructed transformers play what they are made from."""
+"""Constructed transformers play what they are made from.
+
+Over 300 lines: one way to play beside an algorithm, and all that is played.
+"""
 
 import dataclasses
 import functools
