@@ -25,6 +25,8 @@ def draw_maximum(
         arrays: has `maximum/sizes`, `maximum/expected` of the published gadget, and
             `maximum/<gadget>/right` [sizes, (mean, low, high)].
     """
+    from icrl.drawing import figures
+
     del summary
     sizes = arrays["maximum/sizes"]
     for name, (color, label) in GADGETS.items():
@@ -36,7 +38,7 @@ def draw_maximum(
     ax.plot(sizes, expected, ":", color="black", linewidth=1, label=label)
     ax.set(xlabel="values n, in random order", ylabel="share right", ylim=(-0.03, 1.05))
     ax.set_xticks(sizes)
-    ax.legend(frameon=False, fontsize=8)
+    figures.beside(ax)
 
 
 def draw_spread(ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -48,6 +50,8 @@ def draw_spread(ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]) 
         arrays: has `spread/steps`, `spread/<agent>/mean`, and `spread/until`, for how
             many episodes the theorem's bonus must play uniformly.
     """
+    from icrl.drawing import figures
+
     del summary
     episodes = arrays["spread/steps"]
     for name, style in BONUSES.items():
@@ -57,4 +61,4 @@ def draw_spread(ax: Any, summary: Mapping[str, Any], arrays: Mapping[str, Any]) 
     ax.axvline(until, color="black", linestyle=":", linewidth=1, label=label)
     ax.set(xlabel="episodes", ylabel="largest less least action probability")
     ax.set(xscale="log", ylim=(-0.03, 1.05))
-    ax.legend(frameon=False, fontsize=8)
+    figures.beside(ax)
