@@ -17,10 +17,10 @@ their transformers equal (`theory_agents`).
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4 and its appendices.
 Command: icrl run theory_repairs cpu
 Cost: about two minutes of one core.
-Expect: the gadget right for 67, 34, 13 and 5 % of 3 to 6 values. With the theorem's bonus
-every one of 100 MDPs is played uniformly for 681 episodes (4 ln(S A T / δ) = 85), and
-2,000 cost 2,545, uniform play 2,604, a fortieth of the bonus 1,956. LinUCB's width of the
-theorem, 11.9, costs 97.8 in 200 pulls; width 2 costs 32.6.
+Expect: the gadget right for 67, 34, 13 and 5 % of 3 to 6 values. With the theorem's
+bonus all 100 MDPs are played uniformly for 681 episodes (4 ln(S A T / δ) = 85); 2,000
+episodes cost 2,545, 2,604 if played uniformly, and 1,956 with a fortieth of the bonus.
+LinUCB's width of the theorem, 11.9, costs 97.8 in 200 pulls; width 2 costs 32.6.
 """
 
 import dataclasses
