@@ -192,7 +192,7 @@ def _highest_other_score(test, played: Played, agent) -> float:
     def score(model, index):
         _, history = play(test.key, test.tasks, target, None, index, **how)
         tokens = encode(played.setting.tokenizer, history)
-        # what is drawn in play is not the history's: another draw of the same law
+        # what is drawn in play is not the history's: another draw, distributed alike
         shape = len(tokens), played.noise
         drawn = jax.random.normal(jax.random.fold_in(test.key, index), shape)
         return highest_other_score(model, jnp.concatenate([tokens, drawn], axis=1))

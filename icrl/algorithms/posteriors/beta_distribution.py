@@ -119,8 +119,8 @@ def draw(key: jax.Array, a: PerArm, b: PerArm, *, proposals: int = PROPOSALS) ->
     and Tsang, but the last proposal is taken in any case: `jax.random.beta` loops until
     all values of a batch are accepted, and splits a key for each, which takes 6 times
     as long. One proposal in 20 is refused where the parameter is 1, and fewer where it
-    is larger: all but the last of 4 are for one variable in 8,000, and the last one's
-    law is within 1/20 of the right one, so that the draw's is within 10^-5.
+    is larger: all but the last of 4 are for one variable in 8,000, and the distribution
+    of the last is within 1/20 of the right one, so that the draw's is within 10^-5.
 
     Source: Marsaglia and Tsang 2000, "A simple method for generating gamma variables".
     """
