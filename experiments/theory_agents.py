@@ -5,11 +5,12 @@ and UCB-VI in context. Here are such transformers, with weights that were writte
 not trained. They play beside their algorithms on the same tasks, with the same noise
 and, where the algorithm chooses by one draw as they do, the same draws: soft LinUCB by
 Newton-Schulz iterations (29 layers) and by accelerated gradient descent (as in the
-proof), linear Thompson sampling that reads its draw in the token, the same by 512 nodes
-without a draw, Bernoulli Thompson sampling by a quadrature, and soft UCB-VI, all in
-float64. A transformer that was trained on LinUCB's actions stands beside them.
+proof), linear Thompson sampling that reads its draw in the token (by our root, and in a
+smaller bandit by the proof's), the same by 512 nodes without a draw, Bernoulli Thompson
+sampling by a quadrature, and soft UCB-VI, all in float64. A transformer that was
+trained on LinUCB's actions stands beside them.
 
-Over 300 lines: five settings, each with its algorithm and its constructions.
+Over 300 lines: six settings, each with its algorithm and its constructions.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, where nothing is built; what
 differs from its proofs is said in `icrl/theory/`.
@@ -35,6 +36,11 @@ PANELS = [
         reference="linear_thompson",
     ),
     Curves(
+        name="thompson_pade",
+        title="regret: linear Thompson sampling, root of the proof",
+        reference="linear_thompson",
+    ),
+    Curves(
         name="thompson_nodes",
         title="regret: linear Thompson sampling, no draw",
         reference="linear_thompson",
@@ -52,7 +58,14 @@ PANELS = [
     ),
     *(
         Rows(name=f"{name}_fidelity")
-        for name in ("linucb", "thompson", "thompson_nodes", "bernoulli", "ucb_vi")
+        for name in (
+            "linucb",
+            "thompson",
+            "thompson_pade",
+            "thompson_nodes",
+            "bernoulli",
+            "ucb_vi",
+        )
     ),
 ]
 
@@ -70,6 +83,10 @@ class Config(ExperimentConfig):
     depth: int = 29  # layers of the Newton-Schulz LinUCB
     accelerated_depth: int = 301  # of the accelerated one
     temperature: float = 0.05  # of soft LinUCB
+    pade_dim: int = 2  # of features, where the root is that of the proof
+    pade_horizon: int = 50  # pulls there
+    pade_terms: int = 10  # of its approximation
+    pade_layers: int = 150  # of each of its two descents
     num_wide_tasks: int = 20  # bandits that those play which draw nothing
     num_nodes: int = 512  # of linear Thompson sampling that draws nothing
     num_bernoulli_arms: int = 5  # of a Bernoulli bandit
@@ -107,6 +124,7 @@ class Played(NamedTuple):
     noise: int = 0  # normal numbers that end a token
     coupled: bool = True  # whether both choose alike by the same draw
     least: float = 0.0  # probability below which the transformers promise nothing
+    cap: float = math.inf  # the field `values` is clipped a little above
 
 
 def _build(config: Config, make):
@@ -162,11 +180,11 @@ def _fidelity(config: Config, build, panel: str):
             least=played.least,
         )
         for name, agent in agents.items():
-            worst = _highest_other_score(test, played, agent)
-            known = {"seeds": 0, "tasks": config.num_checked}
-            estimate = [worst] * 3
-            add_estimate(numbers, panel, name, "highest_other_score", estimate, **known)
-            if worst > 0:
+            inside = _looked_at(test, played, name, agent)
+            for metric, value in inside.items():
+                known = {"seeds": 0, "tasks": config.num_checked}
+                add_estimate(numbers, panel, name, metric, [value] * 3, **known)
+            if (worst := inside["highest_other_score"]) > 0:
                 raise ValueError(
                     f"a head of {name!r} must score no token above 0 that it leaves "
                     f"out, got {worst}"
@@ -176,29 +194,47 @@ def _fidelity(config: Config, build, panel: str):
     return numbers
 
 
-def _highest_other_score(test, played: Played, agent) -> float:
-    """Of heads that see their own token alone, on a few histories of the algorithm."""
+def _looked_at(test, played: Played, name: str, agent) -> dict[str, float]:
+    """What holds inside a transformer, on a few histories of the algorithm.
+
+    `highest_other_score` of heads that see their own token alone; and `below_clip`, the
+    share of all values that were not clipped, where they are: an algorithm all of whose
+    values are would play uniformly, and could not be missed.
+    """
     import jax
     import jax.numpy as jnp
 
     from icrl.agents import as_agent
     from icrl.evaluation import over_seeds_and_tasks, play
     from icrl.theory.compiler import highest_other_score
-    from icrl.tokenizers.encoding import encode
+    from icrl.theory.depth import at_every_depth
+    from icrl.tokenizers.encoding import decisions, encode
 
+    tokenizer = played.setting.tokenizer
+    fields = played.constructions[name].stream
     target = as_agent(played.setting.algorithm)
     how = {"num_episodes": played.num_episodes}
 
-    def score(model, index):
+    def look(model, index):
         _, history = play(test.key, test.tasks, target, None, index, **how)
-        tokens = encode(played.setting.tokenizer, history)
+        tokens = encode(tokenizer, history)
         # what is drawn in play is not the history's: another draw, distributed alike
         shape = len(tokens), played.noise
         drawn = jax.random.normal(jax.random.fold_in(test.key, index), shape)
-        return highest_other_score(model, jnp.concatenate([tokens, drawn], axis=1))
+        tokens = jnp.concatenate([tokens, drawn], axis=1)
+        found = {"highest_other_score": highest_other_score(model, tokens)}
+        if played.cap < math.inf:
+            share = at_every_depth(model, tokens, share_below, tail=0)[1]
+            found["below_clip"] = share[-1]
+        return found
 
-    number = test.config.num_checked
-    return float(over_seeds_and_tasks(agent, score, number, 1).max())
+    def share_below(stream):
+        values = fields.read("values", stream).reshape(len(stream), -1)
+        return jnp.mean(decisions(tokenizer, values)[:-1] < played.cap)
+
+    found = over_seeds_and_tasks(agent, look, test.config.num_checked, 1)
+    how = {"highest_other_score": jnp.max, "below_clip": jnp.mean}
+    return {metric: float(how[metric](values)) for metric, values in found.items()}
 
 
 def _linucb(config: Config):
@@ -219,20 +255,30 @@ def _linucb(config: Config):
 
 
 def _thompson(config: Config):
+    return _of_a_draw(config, "thompson_noise_token", *_sizes(config))
+
+
+def _thompson_pade(config: Config):
+    sizes = config.pade_horizon, config.num_arms, config.pade_dim
+    how = {"terms": config.pade_terms, "descent_layers": config.pade_layers}
+    return _of_a_draw(config, "thompson_pade", *sizes, scheme="pade", **how)
+
+
+def _of_a_draw(config: Config, name, horizon, arms, dim, **how):
+    """Linear Thompson sampling whose draw stands in the token."""
     from icrl import algorithms
     from icrl.theory.linear_thompson import linear_thompson
     from icrl.theory.settings import soft_linucb
 
-    setting = soft_linucb(*_sizes(config))
-    algorithm = algorithms.linear_thompson(
-        setting.family, root="symmetric", prior_variance=1.0
-    )
+    setting = soft_linucb(horizon, arms, dim)
+    family = setting.family
+    algorithm = algorithms.linear_thompson(family, root="symmetric", prior_variance=1.0)
     return Played(
         setting._replace(algorithm=algorithm),
         "linear_thompson",
-        {"thompson_noise_token": linear_thompson(setting.family)},
+        {name: linear_thompson(family, **how)},
         config.num_tasks,
-        noise=config.dim,
+        noise=dim,
     )
 
 
@@ -285,12 +331,20 @@ def _ucb_vi(config: Config):
     sizes, episodes = (config.states, config.actions, config.steps), config.num_episodes
     setting = soft_ucb_vi(*sizes, episodes)
     constructions = {"ucbvi_constructed": ucb_vi(setting.family, num_episodes=episodes)}
-    return Played(setting, "ucb_vi", constructions, config.num_mdps, episodes)
+    return Played(
+        setting,
+        "ucb_vi",
+        constructions,
+        config.num_mdps,
+        episodes,
+        cap=config.steps - 1e-9,  # most that an episode can pay
+    )
 
 
 SETTINGS = {
     "linucb": _linucb,
     "thompson": _thompson,
+    "thompson_pade": _thompson_pade,
     "thompson_nodes": _thompson_nodes,
     "bernoulli": _bernoulli,
     "ucb_vi": _ucb_vi,
@@ -319,6 +373,9 @@ SMOKE = {
     "dim": 2,
     "depth": 7,
     "accelerated_depth": 4,
+    "pade_horizon": 4,
+    "pade_terms": 2,
+    "pade_layers": 4,
     "num_wide_tasks": 2,
     "num_nodes": 8,
     "num_bernoulli_arms": 2,

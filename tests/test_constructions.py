@@ -22,13 +22,21 @@ from icrl.config import TransformerConfig
 from icrl.models import Transformer
 from icrl.replay import predictions
 from icrl.rollout import rollout
-from icrl.theory import bernoulli_thompson, linear_thompson, linucb, ridge, ucb_vi
+from icrl.theory import (
+    bernoulli_thompson,
+    linear_thompson,
+    linucb,
+    pade,
+    ridge,
+    ucb_vi,
+)
 from icrl.theory.compiler import (
     build,
     highest_other_score,
     require_limits,
 )
 from icrl.theory.depth import at_every_depth
+from icrl.theory.stream import Form
 from icrl.tokenizers.encoding import decisions, encode
 from icrl.tokenizers.interleaved import interleaved
 from icrl.tokenizers.interleaved_ended import interleaved_ended
@@ -238,6 +246,82 @@ def test_thompson_sampling_is_played_by_a_transformer_that_reads_its_draw():
     assert len(np.unique(theirs.action[0])) > 1
 
 
+def test_thompson_sampling_is_played_with_the_root_of_the_proof():
+    algorithm = algorithms.linear_thompson(BANDIT, root="symmetric", prior_variance=1.0)
+    tokenizer = interleaved_features(BANDIT)
+    construction = linear_thompson.linear_thompson(
+        BANDIT, scheme="pade", terms=10, descent_layers=120
+    )
+    assert construction.depth == 241
+    model = build(construction)
+    mine, theirs, tokens = played(
+        model,
+        lambda m: in_context(m, tokenizer, greedy=True, noise=2),
+        algorithm,
+        tokenizer,
+        BANDIT,
+        4,
+    )
+    np.testing.assert_array_equal(mine.action, theirs.action)
+    assert len(np.unique(theirs.action[0])) > 1
+    require_limits(construction, np.asarray(tokens))
+    drawn = jnp.zeros((*tokens.shape[:2], 2))
+    tokens = jnp.concatenate([tokens, drawn], axis=-1)
+    worst = jax.jit(jax.vmap(highest_other_score, (None, 0)))(model, tokens)
+    assert worst.max() <= 0
+
+
+def test_nodes_can_stand_behind_either_root():
+    tokenizer = interleaved_features(BANDIT)
+    key_task, *keys = jax.random.split(jax.random.key(1), 3)
+    trajectory = rollout(*keys, BANDIT.sample(key_task), algorithms.uniform(BANDIT))
+    tokens = encode(tokenizer, trajectory)
+    make = functools.partial(linear_thompson.linear_thompson, BANDIT, num_nodes=16)
+    one = build(make())
+    other = build(make(scheme="pade", terms=8, descent_layers=100))
+    np.testing.assert_allclose(
+        jax.nn.softmax(one(tokens)[::2]), jax.nn.softmax(other(tokens)[::2]), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("prior_ridge", [0.1, 1.0, 9.0])
+def test_descent_converges_from_the_first_token_on(prior_ridge):
+    """Also where the ridge outweighs what one arm can add to a step."""
+    construction = linucb.linucb(
+        BANDIT, scheme="accelerated", depth=200, ridge=prior_ridge
+    )
+    model = build(construction)
+    arms = np.array([[1.0, 1.0], [1.0, 0.5], [0.5, -1.0], [-1.0, 1.0]])
+    tokens = jnp.asarray([[*arms.ravel(), 0.0, 0.0, 0.0]])
+
+    def solved(stream):
+        return construction.stream.read("solution", stream[0])[1:]
+
+    found = at_every_depth(model, tokens, solved, tail=1, every=199)[1][-1]
+    np.testing.assert_allclose(found, arms / prior_ridge, rtol=1e-3)
+
+
+@pytest.mark.parametrize("terms, error", [(4, 0.1), (8, 3e-3), (16, 5e-6)])
+def test_the_root_of_the_proof(terms, error):
+    """Errors of the operator at T = 200, d = 5 as in our notes on the paper."""
+    root = pade.root(terms, 2.25, 5.0, 200)
+    eigenvalues = np.geomspace(2.25, 2.25 + 5 * 199, 500)
+    found = np.zeros(500)
+    for i, value in enumerate(eigenvalues):
+        x = value / root.centre - 1
+        solved = 1 / (1 + root.b * x)
+        for system, exact in zip(pade.systems(root, np.ones(1)), solved, strict=True):
+            assert system.right is not None
+            matrix = system.weight * (value - 2.25) + system.ridge
+            assert system.right[0] / matrix == pytest.approx(exact)
+        u = np.array([[Form({0: value})] for value in solved])
+        (form,) = pade.combined(root, np.array([Form({0: 1.0})]), u)
+        found[i] = form.weights[0]
+    worst = abs(found / np.sqrt(eigenvalues) - 1).max()
+    assert worst < error
+    assert root.most / root.least < 500
+
+
 def test_ucb_vi_is_played_by_its_transformer():
     algorithm = algorithms.ucb_vi(
         MDP,
@@ -264,7 +348,18 @@ def test_ucb_vi_is_played_by_its_transformer():
     np.testing.assert_array_equal(mine.action, theirs.action)
     ours, exact = distances(model, tokenizer, algorithm, theirs, tokens, EPISODES)
     np.testing.assert_allclose(ours, exact, atol=1e-8)
+    # neither plays uniformly: few values are clipped, and actions differ
     assert np.ptp(np.exp(exact), axis=-1).max() > 0.2
+
+    def share_below_clip(stream):
+        values = construction.stream.read("values", stream).reshape(len(stream), -1)
+        return jnp.mean(decisions(tokenizer, values)[:-1] < 3.0 - 1e-9)
+
+    @jax.jit
+    def share(model, tokens):
+        return at_every_depth(model, tokens, share_below_clip, tail=0)[1][-1]
+
+    assert share(model, tokens[0]) > 0.5
     require_limits(construction, np.asarray(tokens))
     worst = jax.jit(jax.vmap(highest_other_score, (None, 0)))(model, tokens)
     assert worst.max() <= 0

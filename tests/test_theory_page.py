@@ -23,6 +23,7 @@ CONSTRUCTIONS = {
     "newton_schulz": lambda: linucb(LINEAR),
     "accelerated": lambda: linucb(LINEAR, scheme="accelerated", depth=301),
     "thompson": lambda: linear_thompson(LINEAR),
+    "pade": lambda: linear_thompson(LINEAR, scheme="pade"),
     "bernoulli": lambda: bernoulli_thompson(BERNOULLI),
     "ucb_vi": lambda: ucb_vi(MDP, num_episodes=50),
 }

@@ -1,20 +1,24 @@
 """Thompson sampling for linear bandits as a transformer."""
 
 import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from envs.base import Family
+from envs.base import Family, require
 from icrl.algorithms.linear.linear_thompson import normal_nodes
+from icrl.theory import pade
 from icrl.theory import ridge as regression
 from icrl.theory.compiler import Construction
-from icrl.theory.gadgets import Head, Layer, Unit, product, table, tournament
+from icrl.theory.gadgets import Head, Layer, Repeated, Unit, product, table, tournament
 from icrl.theory.knots import log_knots
-from icrl.theory.stream import Stream, dot
+from icrl.theory.stream import NOTHING, Form, Stream, dot
 
 RAMP = 0.01  # reward units
 LEAST_SHARE = 1e-4
 LOG_ERROR = 1e-4  # of the table of logarithms
+SCHEMES = ("newton_schulz", "pade")
 
 
 def linear_thompson(
@@ -23,7 +27,10 @@ def linear_thompson(
     prior_variance: float = 1.0,
     noise_std: float | None = None,
     num_nodes: int = 0,
+    scheme: str = "newton_schulz",
     iterations: int = 12,
+    terms: int = 12,
+    descent_layers: int = 300,
     temperature: float = 1e-9,
     bound: float = 64.0,
     most_reward: float = 12.0,
@@ -43,71 +50,159 @@ def linear_thompson(
     the logits are those of the shares of points at which an arm is best: tokens end
     with no draw, and the model samples.
 
-    Source: ours, in place of Lin, Bai and Mei 2023, arXiv 2310.08566, Theorem on linear
-    Thompson sampling, whose last step is assumed and not constructed.
+    Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Theorem on linear Thompson sampling
+    (`pade`), whose last step is assumed and not constructed: draw and nodes are ours.
 
     Args:
         family: whose observation is the features of the arms, in [-1, 1].
         prior_variance: v, of every coordinate of theta.
         noise_std: √r, which the learner assumes; the family's own if not given.
         num_nodes: a power of 2; 0: a draw in the token.
-        iterations: of the root, two layers each.
+        scheme: one of SCHEMES: the root by the coupled Newton-Schulz iteration (ours),
+            or by a Padé approximation, each term of which is a system for accelerated
+            gradient descent, as is what is then divided by Σ.
+        iterations: of `newton_schulz`, two layers each.
+        terms: of `pade`.
+        descent_layers: of `pade`, of each of its two descents.
         temperature: of the softmax, reward units.
         bound: as in `gadgets.product`.
         most_reward: the largest reward, either way, for which `bound` was tested.
         most_noise: the same of the normal numbers.
 
     Raises:
-        ValueError: if the family is no linear bandit whose arms are shown.
+        ValueError: if the family is no linear bandit whose arms are shown, or the
+            scheme is unknown.
     """
     family = regression.arms_on_show(family)
+    require(scheme in SCHEMES, f"scheme must be one of {', '.join(SCHEMES)}", scheme)
     std = family.noise_std if noise_std is None else noise_std
     arms, dim = family.num_actions, family.dim
-    ridge = std**2 / prior_variance
-    largest = float(dim) * (family.horizon - 1) + ridge
     stream = Stream()
     shown, x = stream.add("arms", arms, dim), stream.add("x", dim)
     reward, noise = stream.add("reward"), stream.add("noise", dim)
-    moments = regression.gather(stream, x, reward, ridge, largest)
-    root, first, inside = regression.inverse_root(
-        stream, moments.gram, iterations, bound
+    task = _Task(
+        shown=shown,
+        x=x,
+        reward=reward,
+        noise=None if num_nodes else noise,
+        std=std,
+        ridge=std**2 / prior_variance,
+        steps=family.horizon,
     )
-    half, theta = stream.add("half", dim), stream.add("theta", dim)
+    if scheme == "newton_schulz":
+        solved = _by_newton_schulz(stream, task, iterations, bound)
+    else:
+        solved = _by_pade(stream, task, terms, descent_layers)
     logits = stream.add("score", arms)
-    spread = std / np.sqrt(largest)
-    drawn = half / largest if num_nodes else half / largest + noise * spread
-
-    def times(matrix: np.ndarray, vector: np.ndarray, to: np.ndarray) -> list[Head]:
-        rows = zip(matrix, to, strict=True)
-        return [h for row, t in rows for h in product(stream, row, vector, t, bound)]
-
-    layers: list[Layer] = [
-        moments.layer,
-        *inside,
-        Layer(times(root, moments.moment, half)),
-        Layer(times(root, drawn, theta)),
-        Layer(times(shown, theta, logits)),
-    ]
+    layers = [*solved.layers, Layer(_times(stream, shown, solved.theta, logits, bound))]
     if num_nodes:
-        turned = stream.add("turned", arms, dim)  # Σ^{-1/2} a
-        of_arms = (times(root, *pair) for pair in zip(shown, turned, strict=True))
-        heads = [*layers[-1].heads, *itertools.chain(*of_arms)]
-        layers[-1] = Layer(heads)
-        layers += _shares(stream, logits, turned * spread, num_nodes)
+        layers += _shares(stream, logits, solved.slopes, num_nodes)
         logits, temperature = stream.names["log_share"], 1.0
     return Construction(
         stream=stream,
         embed=[*shown.ravel(), *x, reward, *([] if num_nodes else noise)],
-        constant=moments.first + first,
+        constant=solved.constant,
         layers=layers,
         logits=[*(logits / temperature)],
         max_tokens=2 * family.horizon + 1,
+        places=solved.places,
         limits=[
             *[(-1.0, 1.0)] * (arms * dim + dim),
             (-most_reward, most_reward),
             *[(-most_noise, most_noise)] * (0 if num_nodes else dim),
         ],
     )
+
+
+class _Task(NamedTuple):
+    """Fields of a token, and what is assumed of the bandit."""
+
+    shown: np.ndarray  # [arms, dim]
+    x: np.ndarray  # [dim]
+    reward: Form
+    noise: np.ndarray | None  # [dim]: the draw; None: for all draws at once
+    std: float  # of the rewards
+    ridge: float
+    steps: int
+
+
+class _Solved(NamedTuple):
+    """What the posterior says."""
+
+    layers: Sequence[Layer | Repeated]
+    theta: np.ndarray  # forms [dim]: what was drawn; without a draw, the mean
+    slopes: np.ndarray  # forms [arms, dim], without a draw: √r Σ^{-1/2} a
+    constant: Form = NOTHING
+    places: Mapping[str, np.ndarray] = {}
+
+
+def _times(
+    stream: Stream, matrix: np.ndarray, vector: np.ndarray, to: np.ndarray, bound: float
+) -> list[Head]:
+    """Adds the matrix times the vector."""
+    rows = zip(matrix, to, strict=True)
+    return [h for row, t in rows for h in product(stream, row, vector, t, bound)]
+
+
+def _by_newton_schulz(
+    stream: Stream, task: _Task, iterations: int, bound: float
+) -> _Solved:
+    """Σ^{-1/2}, then what it is multiplied with."""
+    arms, dim = task.shown.shape
+    largest = float(dim) * (task.steps - 1) + task.ridge
+    moments = regression.gather(stream, task.x, task.reward, task.ridge, largest)
+    root, first, inside = regression.inverse_root(
+        stream, moments.gram, iterations, bound
+    )
+    half, theta = stream.add("half", dim), stream.add("theta", dim)
+    spread = task.std / np.sqrt(largest)
+    inner, slopes, heads = half / largest, np.empty((0, dim), object), []
+    if task.noise is None:
+        turned = stream.add("turned", arms, dim)  # Σ^{-1/2} a
+        for arm, to in zip(task.shown, turned, strict=True):
+            heads += _times(stream, root, arm, to, bound)
+        slopes = turned * spread
+    else:
+        inner = inner + task.noise * spread
+    layers = [
+        moments.layer,
+        *inside,
+        Layer(_times(stream, root, moments.moment, half, bound)),
+        Layer([*_times(stream, root, inner, theta, bound), *heads]),
+    ]
+    return _Solved(layers, theta, slopes, moments.first + first)
+
+
+def _by_pade(stream: Stream, task: _Task, terms: int, descent_layers: int) -> _Solved:
+    """Σ^{1/2} times the draw or every arm, and the mean; then Σ⁻¹ times the former."""
+    dim, decides = len(task.x), stream.add("decides")
+    root = pade.root(terms, task.ridge, float(dim), task.steps)
+    vectors = task.shown if task.noise is None else task.noise[None]
+    mean = regression.System(None, task.ridge)
+    of_root = [pade.systems(root, vector) for vector in vectors]
+
+    def descend(
+        systems: Sequence[regression.System], least: float, prefix: str
+    ) -> tuple[np.ndarray, Repeated]:
+        descent = regression.accelerated(descent_layers, least, root.most)
+        return regression.descend(
+            stream, task.x, task.reward, systems, decides, descent, prefix=prefix
+        )
+
+    first, roots = descend([mean, *itertools.chain(*of_root)], root.least, "root_")
+    solved = first[1:].reshape(len(vectors), terms, dim)
+    halves = [
+        pade.combined(root, vector, u)
+        for vector, u in zip(vectors, solved, strict=True)
+    ]
+    divided, quotients = descend(
+        [regression.System(half, task.ridge) for half in halves],
+        task.ridge / (2 * task.steps - 1),
+        "",
+    )
+    theta = first[0] if task.noise is None else first[0] + divided[0] * task.std
+    places = {"decides": 1.0 - np.arange(2 * task.steps + 1) % 2}
+    return _Solved([roots, quotients], theta, divided * task.std, places=places)
 
 
 def _shares(

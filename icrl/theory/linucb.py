@@ -93,8 +93,9 @@ def linucb(
         require(depth >= 2, "depth must be at least 2", depth)
         make, tight = DESCENTS[scheme]
         bounds = regression.curvatures(ridge, largest, steps, tight=tight)
+        systems = [regression.System(right, ridge) for right in (None, *shown)]
         solution, inside = regression.descend(
-            stream, x, reward, shown, decides, ridge, make(depth - 1, *bounds)
+            stream, x, reward, systems, decides, make(depth - 1, *bounds)
         )
         layers = [inside]
     mean, square = stream.add("mean", arms), stream.add("square_of_bonus", arms)

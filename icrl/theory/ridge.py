@@ -12,6 +12,7 @@ With the features x_j and rewards r_j of earlier steps, A = ridge I + Σ x xᵀ:
 matrices can be multiplied within a token, so that the last needs O(log T) layers.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -168,18 +169,19 @@ def curvatures(
 ) -> tuple[float, float]:
     """The least and the largest curvature of the regression over its tokens, at T.
 
-    At step t there are i = 2 t - 1 tokens, and the function is that of A / i.
+    At step t there are i = 2 t - 1 tokens, and the function is that of A / i. Its
+    largest curvature, ((t - 1) largest + ridge) / i, is that of t = T or of t = 1.
 
     Args:
         ridge: of the regression.
         largest: squared norm of a feature vector, at most.
         steps: T.
-        tight: whether the largest is that of t = T, ((T - 1) largest + ridge) / (2 T -
-            1); else the paper's, largest + ridge.
+        tight: whether the largest is that of the worst step; else the paper's, largest
+            + ridge.
     """
     tokens = 2 * steps - 1
-    most = ((steps - 1) * largest + ridge) / tokens if tight else largest + ridge
-    return ridge / tokens, most
+    last = ((steps - 1) * largest + ridge) / tokens
+    return ridge / tokens, max(last, ridge) if tight else largest + ridge
 
 
 def gradient(depth: int, least: float, most: float) -> Descent:
@@ -213,47 +215,57 @@ def chebyshev(depth: int, least: float, most: float) -> Descent:
     return Descent(np.array(rates), np.array(momenta), nesterov=False)
 
 
+class System(NamedTuple):
+    """(weight Σ x xᵀ + ridge I) w = right, in every token that decides."""
+
+    right: np.ndarray | None  # forms [dim], 0 where nothing is decided; None: Σ r x
+    ridge: float
+    weight: float = 1.0
+
+
 def descend(
     stream: Stream,
     x: np.ndarray,
     reward: Form,
-    arms: np.ndarray,
+    systems: Sequence[System],
     decides: Form,
-    ridge: float,
     descent: Descent,
+    *,
+    prefix: str = "",
 ) -> tuple[np.ndarray, Repeated]:
-    """Solves A θ = Σ r x and A y = a for every arm a, one layer a step.
+    """Solves all systems side by side, one layer a step.
 
     Args:
         stream: of the construction.
         x: forms of the features that an action had; 0 in tokens without one.
         reward: likewise.
-        arms: forms [arms, dim] of the features on offer; 0 where nothing is decided.
+        systems: to be solved; where the right side is Σ r x, the weight is 1.
         decides: 1 in tokens that decide, 0 in others: all solutions stay 0 there, as
             step sizes are not made for them.
-        ridge: on the diagonal of A.
         descent: how.
+        prefix: of the names of fields.
 
     Returns:
-        The field of the solutions [1 + arms, dim], θ first; and the layers.
+        The field of the solutions [systems, dim]; and the layers.
     """
-    systems, dim = 1 + len(arms), len(x)
-    solution = stream.add("solution", systems, dim)
-    point = stream.add("point", systems, dim)  # where the gradient is taken
-    change = stream.add("change", systems, dim)
+    number, dim = len(systems), len(x)
+    solution = stream.add(f"{prefix}solution", number, dim)
+    point = stream.add(f"{prefix}point", number, dim)  # where the gradient is taken
+    change = stream.add(f"{prefix}change", number, dim)
     answer = solution if descent.nesterov else point
     own = (stream.one - stream.place, stream.one), (stream.one, stream.place)
 
     def layer(rate: float, momentum: float) -> Layer:
         heads: list[Head] = []
-        for s in range(systems):
-            query, key = [*point[s]], [*x]
-            if s == 0:
+        for s, (right, ridge, weight) in enumerate(systems):
+            query, key, pull = [*point[s]], [*x], point[s] * -ridge
+            if right is None:
                 query, key = [*query, -decides], [*key, reward]
+            else:
+                pull = pull + right
             for sign in (1.0, -1.0):  # change -= rate / i Σ x (⟨x, point⟩ - r)
-                signed = [form * (rate * sign) for form in query]
+                signed = [form * (rate * weight * sign) for form in query]
                 heads.append(Head(signed, key, x * -sign, change[s], own=False))
-            pull = point[s] * -ridge if s == 0 else arms[s - 1] - point[s] * ridge
             heads.append(Head(*own, pull * rate, change[s], own=True))
         units: list[Unit] = []
         for now, old, step in zip(
