@@ -107,6 +107,8 @@ def returns(
 ) -> Any:
     """Returns rows of what settings come to, and the return of each.
 
+    All are compared with the first variant, setting by setting and bandit by bandit.
+
     A setting that met a NaN has no model; it counts as uniform play, whose mean is half
     the pulls. A setting diverged if it met a NaN, or ends below uniform play plus three
     standard errors: also one that learns too slowly to leave it.
@@ -131,7 +133,8 @@ def returns(
     agents = {name: found.agent() for name, found in models.items()}
     scores = test.returns({**agents, "uniform": algorithms.uniform(family)})
     numbers = Numbers(finals={f"{panel}/tasks_hash": scores.tasks_hash})
-    of_uniform = scores["uniform"][..., 0]
+    of_uniform, of_first = scores["uniform"][..., 0], None
+    first = next(iter(trained))
     add_row(numbers, panel, "uniform", "return", of_uniform, scores)
     uniform = config.horizon / 2
     for name in trained:
@@ -140,6 +143,11 @@ def returns(
         if found:
             totals[[seeds.index(seed) for seed in found]] = scores[name][..., 0]
         add_row(numbers, panel, name, "return", totals, scores, seeds=len(seeds))
+        if of_first is None:
+            of_first = totals
+        else:  # in the same settings and bandits
+            gap, metric = totals - of_first, f"return_minus_{first}"
+            add_row(numbers, panel, name, metric, gap, scores, seeds=len(seeds))
         means = totals.mean(1)
         errors = totals.std(1, ddof=1) / np.sqrt(totals.shape[1])
         diverged = int((means <= uniform + 3 * errors).sum())
