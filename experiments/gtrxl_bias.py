@@ -8,8 +8,10 @@ coefficient, log-uniform over two decades, the same for both.
 Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 7: ten settings of a 4-layer
 GTrXL on Memory Maze, where all with the bias reach the human level and two without.
 Command: icrl run gtrxl_bias cpu
-Cost: (an estimate) 30 minutes on 2 cores.
-Expect: (no reference run yet).
+Cost: 25 minutes of one core.
+Expect: after half a million steps 6.51 with the bias and 6.47 without, in the same
+settings -0.04 (-0.07 to -0.00); after 100,000 steps 6.21 and 5.97. No setting diverged,
+of ten either way (0 to 28 %): on a task this small the bias saves steps, no more.
 """
 
 import dataclasses
@@ -39,7 +41,7 @@ def run(run, config: gtrxl.SearchConfig):
     }
 
 
-CPU = gtrxl.SearchConfig().takes("30 min on 2 cores")
+CPU = gtrxl.SearchConfig().takes("25 min of one core")
 SMOKE = {"seeds": (0, 1), "model": gtrxl.SMOKE_GTRXL}
 EXPERIMENT = study.experiment(
     __name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3, figure_name="returns"
