@@ -10,7 +10,7 @@ smaller bandit by the proof's), the same by 512 nodes without a draw, Bernoulli 
 sampling by a quadrature, and soft UCB-VI, all in float64. A transformer that was
 trained on LinUCB's actions stands beside them.
 
-Over 300 lines: six settings, each with its algorithm and its constructions.
+Over 300 lines: seven settings, each with its algorithm and its constructions.
 
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, where nothing is built; what
 differs from its proofs is said in `icrl/theory/`.
@@ -30,6 +30,12 @@ from icrl.panels import Curves, Rows
 
 PANELS = [
     Curves(name="linucb", title="regret: soft LinUCB", reference="linucb", ideal=False),
+    Curves(
+        name="linucb_accelerated",
+        title="regret: soft LinUCB, as in the proof",
+        reference="linucb",
+        ideal=False,
+    ),
     Curves(
         name="thompson",
         title="regret: linear Thompson sampling",
@@ -60,6 +66,7 @@ PANELS = [
         Rows(name=f"{name}_fidelity")
         for name in (
             "linucb",
+            "linucb_accelerated",
             "thompson",
             "thompson_pade",
             "thompson_nodes",
@@ -87,7 +94,7 @@ class Config(ExperimentConfig):
     pade_horizon: int = 50  # pulls there
     pade_terms: int = 10  # of its approximation
     pade_layers: int = 150  # of each of its two descents
-    num_wide_tasks: int = 20  # bandits that those play which draw nothing
+    num_wide_tasks: int = 20  # bandits that the accelerated one plays, and those below
     num_nodes: int = 512  # of linear Thompson sampling that draws nothing
     num_bernoulli_arms: int = 5  # of a Bernoulli bandit
     num_bernoulli_nodes: int = 64  # of the quadrature there
@@ -105,11 +112,11 @@ def run(run, config: Config):
     del run
     found = {}
     for panel, make in SETTINGS.items():
-        # built once, when the first of both is played
-        build = functools.cache(functools.partial(_build, config, make))
-        measured = f"{panel}_fidelity"
-        found[panel] = functools.partial(_online, config, build)
-        found[measured] = functools.partial(_fidelity, config, build, measured)
+        rows = f"{panel}_fidelity"
+        # played once, when the first of both is asked for
+        measure = functools.cache(functools.partial(_measure, config, make, rows))
+        found[panel] = functools.partial(_regret, measure)
+        found[rows] = functools.partial(_rows, measure)
     return found
 
 
@@ -121,63 +128,56 @@ class Played(NamedTuple):
     constructions: dict[str, Any]
     num_tasks: int
     num_episodes: int = 1
+    at_once: int = 16  # tasks side by side on a core
     noise: int = 0  # normal numbers that end a token
     coupled: bool = True  # whether both choose alike by the same draw
     least: float = 0.0  # probability below which the transformers promise nothing
+    others: dict[str, Any] | None = None  # who plays beside them
     cap: float = math.inf  # the field `values` is clipped a little above
 
 
-def _build(config: Config, make):
-    """An algorithm and its transformers, and these as agents."""
-    from icrl.theory.agents import written
-
-    played = make(config)
-    agents = {
-        name: written(made, played.setting.tokenizer, noise=played.noise)
-        for name, made in played.constructions.items()
-    }
-    return played, agents
-
-
-def _online(config: Config, build):
+def _regret(measure):
     """Regret of the transformers, and of what they are made from."""
-    import jax
-
-    with jax.enable_x64(True):
-        played, agents = build()
-        others = _trained(config) if played.name == "linucb" else {}
-        test = study.Evaluation(config, played.setting.family.split().test)
-        return test.online(
-            {**agents, **others, played.name: played.setting.algorithm},
-            num_tasks=played.num_tasks,
-            num_episodes=played.num_episodes,
-        )
+    scores, _ = measure()
+    return scores
 
 
-def _fidelity(config: Config, build, panel: str):
-    """Rows of how exactly the transformers play, on features within their limits."""
+def _rows(measure):
+    """Rows of how exactly the transformers play."""
+    _, numbers = measure()
+    return numbers
+
+
+def _measure(config: Config, make, panel: str):
+    """Regret and rows of one setting, on features within the transformers' limits."""
     import jax
 
     from icrl.diagnostics.fidelity import fidelity
     from icrl.evaluation.numbers import add_estimate
+    from icrl.theory.agents import written
     from icrl.theory.compiler import require_limits
 
     with jax.enable_x64(True):
-        played, agents = build()
+        played = make(config)
         setting = played.setting
+        agents = {
+            name: written(made, setting.tokenizer, noise=played.noise)
+            for name, made in played.constructions.items()
+        }
         test = study.Evaluation(config, setting.family.split().test)
-        numbers, seen = fidelity(
+        sizes = {"num_tasks": played.num_tasks, "num_episodes": played.num_episodes}
+        numbers, scores, seen = fidelity(
             test.key,
             test.tasks,
             panel,
             agents,
             setting.algorithm,
             setting.tokenizer,
-            num_tasks=played.num_tasks,
-            num_episodes=played.num_episodes,
             probabilities=not played.noise,
             coupled=played.coupled,
             least=played.least,
+            tasks_at_once=played.at_once * jax.device_count(),
+            **sizes,
         )
         for name, agent in agents.items():
             inside = _looked_at(test, played, name, agent)
@@ -189,9 +189,11 @@ def _fidelity(config: Config, build, panel: str):
                     f"a head of {name!r} must score no token above 0 that it leaves "
                     f"out, got {worst}"
                 )
+        others = {**(played.others or {}), played.name: setting.algorithm}
+        scores = scores.join(test.online(others, **sizes))
     for name, made in played.constructions.items():
         require_limits(made, seen[name])
-    return numbers
+    return scores, numbers
 
 
 def _looked_at(test, played: Played, name: str, agent) -> dict[str, float]:
@@ -238,20 +240,26 @@ def _looked_at(test, played: Played, name: str, agent) -> dict[str, float]:
 
 
 def _linucb(config: Config):
+    made, by = _of_linucb(config, "linucb_newton_schulz", "newton_schulz", config.depth)
+    return Played(made, "linucb", by, config.num_tasks, others=_trained(config))
+
+
+def _linucb_accelerated(config: Config):
+    depth = config.accelerated_depth
+    made, by = _of_linucb(config, "linucb_accelerated", "accelerated", depth)
+    # each of its layers reads all that a task remembers: few of them fit into a cache
+    return Played(made, "linucb", by, config.num_wide_tasks, at_once=4)
+
+
+def _of_linucb(config: Config, name: str, scheme: str, depth: int):
+    """The setting of soft LinUCB, and a construction by name."""
     from icrl.theory.linucb import linucb
     from icrl.theory.settings import soft_linucb
 
-    sizes, soft = _sizes(config), {"temperature": config.temperature}
-    setting = soft_linucb(*sizes, **soft)
-    depths = {
-        "linucb_newton_schulz": ("newton_schulz", config.depth),
-        "linucb_accelerated": ("accelerated", config.accelerated_depth),
-    }
-    constructions = {
-        name: linucb(setting.family, scheme=scheme, depth=depth, **soft)
-        for name, (scheme, depth) in depths.items()
-    }
-    return Played(setting, "linucb", constructions, config.num_tasks)
+    soft = {"temperature": config.temperature}
+    setting = soft_linucb(*_sizes(config), **soft)
+    made = linucb(setting.family, scheme=scheme, depth=depth, **soft)
+    return setting, {name: made}
 
 
 def _thompson(config: Config):
@@ -343,6 +351,7 @@ def _ucb_vi(config: Config):
 
 SETTINGS = {
     "linucb": _linucb,
+    "linucb_accelerated": _linucb_accelerated,
     "thompson": _thompson,
     "thompson_pade": _thompson_pade,
     "thompson_nodes": _thompson_nodes,

@@ -17,7 +17,6 @@ Expect: (no reference run yet).
 import dataclasses
 import functools
 import math
-from typing import Any
 
 from icrl import cli, study
 from icrl.config import ExperimentConfig
@@ -204,7 +203,7 @@ def _regret(config: Config):
     import jax.numpy as jnp
     import numpy as np
 
-    from icrl.evaluation import play, score_agents
+    from icrl.evaluation import play
     from icrl.evaluation.numbers import Numbers, add_row
     from icrl.theory.agents import written
     from icrl.theory.compiler import require_limits
@@ -219,19 +218,21 @@ def _regret(config: Config):
 
     with jax.enable_x64(True):
         family, algorithm, tokenizer = _setting(config)
-        agents: dict[str, Any] = {"linucb": algorithm}
         constructions, played = {}, {}
+        test = study.Evaluation(config, family.split().test)
+        scores = _played(config, test, measure, {"linucb": algorithm})
         for scheme in config.schemes:
             newton = scheme == NEWTON_SCHULZ
             depths = config.played_newton_schulz if newton else config.played
             played[scheme] = [d for d in depths if d <= getattr(config, scheme)]
+            agents = {}
             for depth in played[scheme]:
                 made = _construction(config, family, scheme, depth)
                 constructions[f"{scheme}_{depth}"] = made
                 agents[f"{scheme}_{depth}"] = written(made, tokenizer)
-        test = study.Evaluation(config, family.split().test)
-        number = config.num_tasks
-        scores = score_agents(test.key, test.tasks, agents, measure, number, number)
+            if agents:
+                few = 16 if newton else 4
+                scores = scores.join(_played(config, test, measure, agents, few))
     for agent, made in constructions.items():
         require_limits(made, scores[agent][..., :-1].reshape(-1, len(made.limits)))
     numbers = Numbers(finals={"regret/tasks_hash": scores.tasks_hash})
@@ -249,6 +250,20 @@ def _regret(config: Config):
             numbers.arrays[f"regret/{scheme}/depths"] = np.array(depths)
             numbers.arrays[f"regret/{scheme}/gap"] = np.array(gaps)
     return numbers
+
+
+def _played(config: Config, test, measure, agents, on_a_core: int = 16):
+    """What is measured of agents; few tasks side by side keep a cache from overflowing.
+
+    Each layer of a descent reads all that a task remembers.
+    """
+    import jax
+
+    from icrl.evaluation import score_agents
+
+    at_once = on_a_core * jax.device_count()
+    whose = test.key, test.tasks, agents, measure
+    return score_agents(*whose, config.num_tasks, at_once)
 
 
 def _setting(config: Config):

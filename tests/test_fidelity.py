@@ -8,6 +8,7 @@ import envs
 from icrl import algorithms
 from icrl.agents import as_agent
 from icrl.diagnostics.fidelity import fidelity
+from icrl.evaluation import online
 from icrl.tokenizers.interleaved import interleaved
 
 FAMILY = envs.family("BernoulliBandit-DPT-v0", num_arms=3, horizon=6)
@@ -16,7 +17,7 @@ FAMILY = envs.family("BernoulliBandit-DPT-v0", num_arms=3, horizon=6)
 def test_the_same_algorithm_matches_and_another_does_not():
     target = algorithms.thompson_sampling(FAMILY)
     other = as_agent(algorithms.uniform(FAMILY))
-    found, seen = fidelity(
+    found, scores, seen = fidelity(
         jax.random.key(0),
         FAMILY.split().test,
         "panel",
@@ -25,6 +26,9 @@ def test_the_same_algorithm_matches_and_another_does_not():
         interleaved(FAMILY),
         num_tasks=40,
     )
+    played = online(jax.random.key(0), FAMILY.split().test, {"a": target}, num_tasks=40)
+    np.testing.assert_array_equal(scores["same"], played["a"])
+    assert scores.tasks_hash == played.tasks_hash
     # an observation of one number, an action of three, a reward
     np.testing.assert_array_equal(seen["same"][0], np.zeros(5))
     np.testing.assert_array_equal(seen["same"][1], np.ones(5))

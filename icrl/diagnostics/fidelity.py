@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,25 @@ from envs.splits import TaskSet
 from icrl.agents import Agent, as_agent
 from icrl.algorithms.base import Algorithm
 from icrl.diagnostics.divergence import total_variation
-from icrl.evaluation import over_seeds_and_tasks, play
+from icrl.evaluation import Scores, over_seeds_and_tasks, play
 from icrl.evaluation.numbers import Numbers, add_estimate, add_values
+from icrl.evaluation.playing import task_ids, tasks_hash
 from icrl.tokenizers.base import Tokenizer
 from icrl.tokenizers.encoding import encode
+
+
+class Fidelity(NamedTuple):
+    """How agents differ from their target.
+
+    Attributes:
+        numbers: rows, as `fidelity` says.
+        scores: the agents' regret, as `evaluation.online` has it.
+        seen: the least and the largest value of each feature of an agent's tokens.
+    """
+
+    numbers: Numbers
+    scores: Scores
+    seen: dict[str, Float[np.ndarray, "2 token"]]
 
 
 def fidelity(
@@ -33,18 +48,18 @@ def fidelity(
     probabilities: bool = True,
     coupled: bool = True,
     least: float = 0.0,
-) -> tuple[Numbers, dict[str, Float[np.ndarray, "2 token"]]]:
-    """Returns rows of how each agent differs from its target, and what it has read.
+    tasks_at_once: int = 500,
+) -> Fidelity:
+    """Returns rows of how each agent differs from its target, its regret and tokens.
 
     Both play the same tasks with the same noise and the same draws of their choices:
     `action_match` is the share of equal actions. On the target's own histories
     `tv_mean` is the total variation of action probabilities, and `tv_max` and
-    `log_prob_error_max` the largest distances of all tasks and decisions. What it has
-    read is the least and the largest value of each feature of its tokens.
+    `log_prob_error_max` the largest distances of all tasks and decisions.
 
     Args:
         key: as in `evaluation.play`.
-        tasks: where tasks come from.
+        tasks: where tasks come from; they have gaps.
         panel: of the rows.
         agents: by name.
         target: of all of them.
@@ -56,6 +71,7 @@ def fidelity(
             that actions are equal says nothing, and is left out.
         least: probability below which agents promise nothing: all below count as it in
             `log_prob_error_max`.
+        tasks_at_once: tasks side by side; bounds memory.
     """
     of_target = as_agent(target)
 
@@ -73,14 +89,16 @@ def fidelity(
             log_p, log_q = (jnp.log(jnp.maximum(x, least)) for x in (p, q))
             found["log_prob_error_max"] = jnp.abs(log_p - log_q).max()
             found["spread_max"] = jnp.ptp(p, axis=-1).max()
+        assert own.gap is not None  # for type checkers
         both = [encode(tokenizer, history) for history in (own, theirs)]
         tokens = jnp.concatenate(both)
-        return found, jnp.stack([tokens.min(0), tokens.max(0)])
+        range_ = jnp.stack([tokens.min(0), tokens.max(0)])
+        return found, range_, jnp.cumsum(own.gap)
 
-    numbers, seen = Numbers(), {}
+    numbers, seen, regret = Numbers(), {}, {}
     for name, agent in agents.items():
-        table, range_ = over_seeds_and_tasks(
-            agent, functools.partial(measure, agent), num_tasks, num_tasks
+        table, range_, regret[name] = over_seeds_and_tasks(
+            agent, functools.partial(measure, agent), num_tasks, tasks_at_once
         )
         low, high = (np.asarray(range_[:, :, at]) for at in (0, 1))
         seen[name] = np.stack([low.min((0, 1)), high.max((0, 1))])
@@ -91,4 +109,6 @@ def fidelity(
                 add_estimate(numbers, panel, name, metric, most, **known)
             else:
                 add_values(numbers, panel, name, metric, values, seeds=0)
-    return numbers, seen
+    learned = frozenset(name for name, agent in agents.items() if agent.is_trained)
+    met = task_ids(tasks, num_tasks), tasks_hash(key, tasks, num_tasks)
+    return Fidelity(numbers, Scores(regret, learned, *met), seen)
