@@ -51,9 +51,9 @@ PANELS = [
 class Config(ExperimentConfig):
     """Sizes of the experiment."""
 
-    num_tasks: int = 80  # half of them to fit, half to judge
+    num_tasks: int = 320  # half of them to fit, half to judge
     num_mdps: int = 100  # of UCB-VI, likewise
-    every: int = 5  # every how many decisions of a bandit's history one is taken
+    every: int = 10  # every how many decisions of a bandit's history one is taken
     every_of_mdp: int = 7  # of an MDP's; no factor of the steps
     depth: int = 29  # layers of the Newton-Schulz LinUCB
     accelerated_depth: int = 101  # of the accelerated one
@@ -78,7 +78,7 @@ class Config(ExperimentConfig):
                 f"every_of_mdp must share no factor with steps {self.steps}, or only "
                 f"some steps are read, got {self.every_of_mdp}"
             )
-        least = {"every": 1, "every_layer": 1, "num_tasks": 2, "num_mdps": 2}
+        least = {"every": 1, "every_layer": 1, "num_tasks": 4, "num_mdps": 4}
         for name, limit in least.items():
             if (value := getattr(self, name)) < limit:
                 raise ValueError(f"{name} must be at least {limit}, got {value}")

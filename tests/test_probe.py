@@ -20,12 +20,24 @@ def test_what_is_linear_is_explained_and_what_is_not_is_not():
 
 def test_what_is_fitted_to_chance_alone_does_not_carry_over():
     random = np.random.default_rng(1)
-    features, values = random.normal(size=(6, 10, 40)), random.normal(size=(6, 10, 1))
-    assert explained(features, values) < 0
+    features, values = random.normal(size=(8, 10, 40)), random.normal(size=(8, 10, 1))
+    assert explained(features, values, ridges=[1e-9]) < -1
+    # with a ridge that other tasks choose, no more is claimed than the mean
+    assert -0.3 < explained(features, values) < 0.05
 
 
-def test_one_task_cannot_be_fitted_and_judged():
-    with pytest.raises(ValueError, match="tasks must be at least 2, got 1"):
-        explained(np.zeros((1, 3, 2)), np.zeros((1, 3, 1)))
+def test_the_ridge_is_that_by_which_other_tasks_are_foretold():
+    """Features that are one number in all of a task: it has a unit, not decisions."""
+    random = np.random.default_rng(2)
+    of_task = random.normal(size=(60, 1, 25)) * np.ones((1, 20, 1))
+    signal = of_task[..., :1] + 0.1 * random.normal(size=(60, 20, 1))
+    chosen = explained(of_task, signal)
+    fixed = [explained(of_task, signal, ridges=[r]) for r in (1e-6, 1e-2, 1.0, 100.0)]
+    assert chosen > max(fixed) - 0.1 and chosen > 0.5
+
+
+def test_three_tasks_cannot_be_fitted_and_judged():
+    with pytest.raises(ValueError, match="tasks must be at least 4, got 3"):
+        explained(np.zeros((3, 3, 2)), np.zeros((3, 3, 1)))
     with pytest.raises(ValueError, match="values must differ"):
-        explained(np.zeros((2, 3, 2)), np.ones((2, 3, 1)))
+        explained(np.zeros((4, 3, 2)), np.ones((4, 3, 1)))
