@@ -300,6 +300,7 @@ SMOKE = {
     "depth": 5,
     "accelerated_depth": 5,
     "every_layer": 2,
+    "every": 1,
     "every_of_mdp": 1,
     "states": 2,
     "actions": 2,
