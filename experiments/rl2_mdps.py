@@ -99,12 +99,6 @@ def run(run, config: Config):
     first = study.train(run, imitated, config.imitation, name="gtrxl_imitation")
     learn = functools.partial(study.train_online, run)
     trained = {
-        **{
-            name: learn(
-                _recipe(config, getattr(config, name)), config.training, name=name
-            )
-            for name in config.from_scratch
-        },
         "gtrxl_imitation": first,
         "gtrxl_fine_tuned": learn(
             recipe,
@@ -114,6 +108,9 @@ def run(run, config: Config):
             seeds=first.seeds,
         ),
     }
+    for name in config.from_scratch:
+        own = _recipe(config, getattr(config, name))
+        trained[name] = learn(own, config.training, name=name)
     agents = {
         **{name: models.agent() for name, models in trained.items()},
         TEACHER: teacher,
