@@ -9,9 +9,9 @@ Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 7: ten settings of a 4-l
 GTrXL on Memory Maze, where all with the bias reach the human level and two without.
 Command: icrl run gtrxl_bias cpu
 Cost: 25 minutes of one core.
-Expect: after half a million steps 6.51 with the bias and 6.47 without, in the same
+Expect: after half a million steps 6.50 with the bias and 6.47 without, in the same
 settings -0.04 (-0.07 to -0.00); after 100,000 steps 6.21 and 5.97. No setting diverged,
-of ten either way (0 to 28 %): on a task this small the bias saves steps, no more.
+of ten either way (0 to 28 %): in tasks this small the bias saves steps, little more.
 """
 
 import dataclasses

@@ -94,7 +94,7 @@ class Config(ExperimentConfig):
     pade_horizon: int = 50  # pulls there
     pade_terms: int = 10  # of its approximation
     pade_layers: int = 150  # of each of its two descents
-    num_wide_tasks: int = 20  # bandits that the accelerated one plays, and those below
+    num_slow_tasks: int = 20  # bandits of the slow ones: accelerated, nodes, Bernoulli
     num_nodes: int = 512  # of linear Thompson sampling that draws nothing
     num_bernoulli_arms: int = 5  # of a Bernoulli bandit
     num_bernoulli_nodes: int = 64  # of the quadrature there
@@ -128,12 +128,12 @@ class Played(NamedTuple):
     constructions: dict[str, Any]
     num_tasks: int
     num_episodes: int = 1
-    at_once: int = 16  # tasks side by side on a core
+    at_once: int = 500  # tasks side by side; bounds memory
     noise: int = 0  # normal numbers that end a token
     coupled: bool = True  # whether both choose alike by the same draw
     least: float = 0.0  # probability below which the transformers promise nothing
     others: dict[str, Any] | None = None  # who plays beside them
-    cap: float = math.inf  # the field `values` is clipped a little above
+    cap: float = math.inf  # at which values are clipped
 
 
 def _regret(measure):
@@ -176,7 +176,7 @@ def _measure(config: Config, make, panel: str):
             probabilities=not played.noise,
             coupled=played.coupled,
             least=played.least,
-            tasks_at_once=played.at_once * jax.device_count(),
+            tasks_at_once=played.at_once,
             **sizes,
         )
         for name, agent in agents.items():
@@ -184,7 +184,7 @@ def _measure(config: Config, make, panel: str):
             for metric, value in inside.items():
                 known = {"seeds": 0, "tasks": config.num_checked}
                 add_estimate(numbers, panel, name, metric, [value] * 3, **known)
-            if (worst := inside["highest_other_score"]) > 0:
+            if not (worst := inside["highest_other_score"]) <= 0:  # NaN is none
                 raise ValueError(
                     f"a head of {name!r} must score no token above 0 that it leaves "
                     f"out, got {worst}"
@@ -199,9 +199,9 @@ def _measure(config: Config, make, panel: str):
 def _looked_at(test, played: Played, name: str, agent) -> dict[str, float]:
     """What holds inside a transformer, on a few histories of the algorithm.
 
-    `highest_other_score` of heads that see their own token alone; and `below_clip`, the
-    share of all values that were not clipped, where they are: an algorithm all of whose
-    values are would play uniformly, and could not be missed.
+    `highest_other_score` of heads that see their own token alone. `below_clip`, the
+    share of values below the clip, if there is one: were all clipped, play would be
+    uniform, and a match would say nothing.
     """
     import jax
     import jax.numpy as jnp
@@ -209,34 +209,30 @@ def _looked_at(test, played: Played, name: str, agent) -> dict[str, float]:
     from icrl.agents import as_agent
     from icrl.evaluation import over_seeds_and_tasks, play
     from icrl.theory.compiler import highest_other_score
-    from icrl.theory.depth import at_every_depth
-    from icrl.tokenizers.encoding import decisions, encode
+    from icrl.theory.ucb_vi import share_below_clip
+    from icrl.tokenizers.encoding import encode
 
-    tokenizer = played.setting.tokenizer
-    fields = played.constructions[name].stream
-    target = as_agent(played.setting.algorithm)
-    how = {"num_episodes": played.num_episodes}
+    tokenizer, made = played.setting.tokenizer, played.constructions[name]
+    target, episodes = as_agent(played.setting.algorithm), played.num_episodes
 
     def look(model, index):
-        _, history = play(test.key, test.tasks, target, None, index, **how)
+        _, history = play(
+            test.key, test.tasks, target, None, index, num_episodes=episodes
+        )
         tokens = encode(tokenizer, history)
-        # what is drawn in play is not the history's: another draw, distributed alike
-        shape = len(tokens), played.noise
-        drawn = jax.random.normal(jax.random.fold_in(test.key, index), shape)
-        tokens = jnp.concatenate([tokens, drawn], axis=1)
+        if played.noise:  # another draw than the history's; none where none is decided
+            shape = len(tokens), played.noise
+            drawn = jax.random.normal(jax.random.fold_in(test.key, index), shape)
+            tokens = jnp.concatenate([tokens, drawn.at[1::2].set(0.0)], axis=1)
         found = {"highest_other_score": highest_other_score(model, tokens)}
         if played.cap < math.inf:
-            share = at_every_depth(model, tokens, share_below, tail=0)[1]
-            found["below_clip"] = share[-1]
+            share = share_below_clip(made, model, tokenizer, tokens, played.cap)
+            found["below_clip"] = share
         return found
 
-    def share_below(stream):
-        values = fields.read("values", stream).reshape(len(stream), -1)
-        return jnp.mean(decisions(tokenizer, values)[:-1] < played.cap)
-
     found = over_seeds_and_tasks(agent, look, test.config.num_checked, 1)
-    how = {"highest_other_score": jnp.max, "below_clip": jnp.mean}
-    return {metric: float(how[metric](values)) for metric, values in found.items()}
+    joined = {"highest_other_score": jnp.max, "below_clip": jnp.mean}
+    return {metric: float(joined[metric](values)) for metric, values in found.items()}
 
 
 def _linucb(config: Config):
@@ -245,10 +241,11 @@ def _linucb(config: Config):
 
 
 def _linucb_accelerated(config: Config):
+    from icrl.theory.depth import few_at_once
+
     depth = config.accelerated_depth
     made, by = _of_linucb(config, "linucb_accelerated", "accelerated", depth)
-    # each of its layers reads all that a task remembers: few of them fit into a cache
-    return Played(made, "linucb", by, config.num_wide_tasks, at_once=4)
+    return Played(made, "linucb", by, config.num_slow_tasks, at_once=few_at_once())
 
 
 def _of_linucb(config: Config, name: str, scheme: str, depth: int):
@@ -302,7 +299,7 @@ def _thompson_nodes(config: Config):
         setting._replace(algorithm=algorithm),
         "linear_thompson",
         {"thompson_nodes": linear_thompson(family, num_nodes=config.num_nodes)},
-        config.num_wide_tasks,
+        config.num_slow_tasks,
         coupled=False,  # one draws a parameter, the other an arm
         least=LEAST_SHARE,
     )
@@ -326,7 +323,7 @@ def _bernoulli(config: Config):
         Setting(family, algorithm, interleaved(family)),
         "thompson_sampling",
         {"bernoulli_constructed": made},
-        config.num_wide_tasks,
+        config.num_slow_tasks,
         coupled=False,
         least=math.exp(LEAST_LOG),
     )
@@ -345,7 +342,7 @@ def _ucb_vi(config: Config):
         constructions,
         config.num_mdps,
         episodes,
-        cap=config.steps - 1e-9,  # most that an episode can pay
+        cap=float(config.steps),  # the most that an episode can pay
     )
 
 
@@ -385,7 +382,7 @@ SMOKE = {
     "pade_horizon": 4,
     "pade_terms": 2,
     "pade_layers": 4,
-    "num_wide_tasks": 2,
+    "num_slow_tasks": 2,
     "num_nodes": 8,
     "num_bernoulli_arms": 2,
     "num_bernoulli_nodes": 8,

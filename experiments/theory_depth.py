@@ -205,10 +205,11 @@ def _regret(config: Config):
     import jax.numpy as jnp
     import numpy as np
 
-    from icrl.evaluation import play
+    from icrl.evaluation import play, score_agents
     from icrl.evaluation.numbers import Numbers, add_row
     from icrl.theory.agents import written
     from icrl.theory.compiler import require_limits
+    from icrl.theory.depth import few_at_once
     from icrl.tokenizers.encoding import encode
 
     def measure(agent, model, index):
@@ -220,27 +221,32 @@ def _regret(config: Config):
 
     with jax.enable_x64(True):
         family, algorithm, tokenizer = _setting(config)
-        constructions, played = {}, {}
+        constructions, depths_of = {}, {}
         test = study.Evaluation(config, family.split().test)
-        scores = _played(config, test, measure, {"linucb": algorithm})
+
+        def score(agents, at_once=500):
+            whose = test.key, test.tasks, agents, measure
+            return score_agents(*whose, config.num_tasks, at_once)
+
+        scores = score({"linucb": algorithm})
         for scheme in config.schemes:
             newton = scheme == NEWTON_SCHULZ
             depths = config.played_newton_schulz if newton else config.played
-            played[scheme] = [d for d in depths if d <= getattr(config, scheme)]
+            depths_of[scheme] = [d for d in depths if d <= getattr(config, scheme)]
             agents = {}
-            for depth in played[scheme]:
+            for depth in depths_of[scheme]:
                 made = _construction(config, family, scheme, depth)
                 constructions[f"{scheme}_{depth}"] = made
                 agents[f"{scheme}_{depth}"] = written(made, tokenizer)
             if agents:
-                few = 16 if newton else 4
-                scores = scores.join(_played(config, test, measure, agents, few))
+                at_once = 500 if newton else few_at_once()
+                scores = scores.join(score(agents, at_once))
     for agent, made in constructions.items():
         require_limits(made, scores[agent][..., :-1].reshape(-1, len(made.limits)))
     numbers = Numbers(finals={"regret/tasks_hash": scores.tasks_hash})
     target = scores["linucb"][..., -1]
     add_row(numbers, "regret", "linucb", "final_regret", target, scores)
-    for scheme, depths in played.items():
+    for scheme, depths in depths_of.items():
         gaps = []
         for depth in depths:
             agent = f"{scheme}_{depth}"
@@ -252,19 +258,6 @@ def _regret(config: Config):
             numbers.arrays[f"regret/{scheme}/depths"] = np.array(depths)
             numbers.arrays[f"regret/{scheme}/gap"] = np.array(gaps)
     return numbers
-
-
-def _played(config: Config, test, measure, agents, on_a_core: int = 16):
-    """What is measured of agents; few tasks side by side keep a cache from overflowing.
-
-    Each layer of a descent reads all that a task remembers.
-    """
-    import jax
-
-    from icrl.evaluation import score_agents
-
-    whose = test.key, test.tasks, agents, measure, config.num_tasks
-    return score_agents(*whose, on_a_core * jax.device_count())
 
 
 def _setting(config: Config):

@@ -52,7 +52,7 @@ class Config(ExperimentConfig):
     """Sizes of the experiment."""
 
     num_tasks: int = 320  # half of them to fit, half to judge
-    num_mdps: int = 100  # of UCB-VI, likewise
+    num_mdps: int = 200  # of UCB-VI, likewise
     every: int = 10  # every how many decisions of a bandit's history one is taken
     every_of_mdp: int = 7  # of an MDP's; no factor of the steps
     depth: int = 29  # layers of the Newton-Schulz LinUCB
@@ -256,13 +256,9 @@ def _explained(config: Config, probes, num_tasks: int, num_episodes: int = 1):
         if probe.limits is not None:
             require_limits(probe.limits, np.asarray(tokens))
         streams = np.asarray(streams[0], np.float64)
-        table = {
-            quantity: [
-                explained(streams[:, at], np.asarray(values[0], np.float64))
-                for at in range(len(layers))
-            ]
-            for quantity, values in sought.items()
-        }
+        values = {x: np.asarray(y[0], np.float64) for x, y in sought.items()}
+        each = [explained(streams[:, at], values) for at in range(len(layers))]
+        table = {quantity: [one[quantity] for one in each] for quantity in values}
         found[name] = layers, table, num_tasks
     return found
 

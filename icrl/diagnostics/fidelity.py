@@ -59,7 +59,7 @@ def fidelity(
 
     Args:
         key: as in `evaluation.play`.
-        tasks: where tasks come from; they have gaps.
+        tasks: where tasks come from.
         panel: of the rows.
         agents: by name.
         target: of all of them.
@@ -72,6 +72,9 @@ def fidelity(
         least: probability below which agents promise nothing: all below count as it in
             `log_prob_error_max`.
         tasks_at_once: tasks side by side; bounds memory.
+
+    Raises:
+        ValueError: if the tasks give no gaps.
     """
     of_target = as_agent(target)
 
@@ -89,7 +92,8 @@ def fidelity(
             log_p, log_q = (jnp.log(jnp.maximum(x, least)) for x in (p, q))
             found["log_prob_error_max"] = jnp.abs(log_p - log_q).max()
             found["spread_max"] = jnp.ptp(p, axis=-1).max()
-        assert own.gap is not None  # for type checkers
+        if own.gap is None:
+            raise ValueError("fidelity needs tasks that give their gaps, got others")
         both = [encode(tokenizer, history) for history in (own, theirs)]
         tokens = jnp.concatenate(both)
         range_ = jnp.stack([tokens.min(0), tokens.max(0)])

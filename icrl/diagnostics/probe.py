@@ -1,30 +1,26 @@
 """What can be read off a model's stream by a linear map, fitted and tested apart."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 RIDGES = tuple(10.0**power for power in range(-9, 3))  # of features of variance 1
-Samples: TypeAlias = tuple[
-    Float[np.ndarray, "tasks decisions width"],
-    Float[np.ndarray, "tasks decisions size"],
-]
+FOLDS = 5  # of tasks, to choose among them
 
 
 def explained(
     features: Float[np.ndarray, "tasks decisions width"],
-    values: Float[np.ndarray, "tasks decisions size"],
+    values: Mapping[str, Float[np.ndarray, "tasks decisions _"]],
     *,
     ridges: Sequence[float] = RIDGES,
-) -> float:
-    """Returns R², the share of the variance of values that a linear map explains.
+) -> dict[str, float]:
+    """Returns R² of each quantity: how much of it a linear map explains.
 
     The map is fitted on the first half of the tasks and judged on the second: 1 says
     that the values stand in the features, 0 that they do no better than their mean, and
     less that what was fitted does not carry over. The ridge of the fit is the one with
-    which either half of the fitted tasks says most of the other: decisions of one task
+    which four fifths of the fitted tasks say most of the others: decisions of one task
     are alike, so that few tasks are fitted by chance. Variances are summed over values.
 
     Source: Alain and Bengio 2016, "Understanding intermediate layers using linear
@@ -32,7 +28,7 @@ def explained(
 
     Args:
         features: of every decision, as float64.
-        values: what is sought.
+        values: what is sought, by name.
         ridges: of the fit, for each decision, on features of variance 1.
 
     Raises:
@@ -41,31 +37,47 @@ def explained(
     """
     if len(features) < 4:
         raise ValueError(f"tasks must be at least 4, got {len(features)}")
-    half = len(features) // 2
-    fitted, judged = (features[:half], values[:half]), (features[half:], values[half:])
-    one, other = ((features[i:half:2], values[i:half:2]) for i in (0, 1))
-    left = sum(_left(*pair, ridges) for pair in ((one, other), (other, one)))
-    best = ridges[int(np.argmin(left))]
-    whole = ((judged[1] - judged[1].mean((0, 1))) ** 2).sum()
-    if whole == 0:
-        raise ValueError("values must differ, got one and the same everywhere")
-    return float(1 - _left(fitted, judged, [best])[0] / whole)
+    tasks, half = np.arange(len(features)), len(features) // 2
+    fold = np.where(tasks < half, tasks % FOLDS, -1)
+    errors = {name: np.zeros(len(ridges)) for name in values}
+    for left_out in range(min(FOLDS, half)):
+        fitted = (fold >= 0) & (fold != left_out)
+        found = _squared_errors(features, values, fitted, fold == left_out, ridges)
+        errors = {name: errors[name] + found[name] for name in values}
+    judged = _squared_errors(features, values, tasks < half, tasks >= half, ridges)
+    shares = {}
+    for name, y in values.items():
+        whole = ((y[half:] - y[half:].mean((0, 1))) ** 2).sum()
+        if whole == 0:
+            raise ValueError(f"values of {name} must differ, got the same everywhere")
+        shares[name] = float(1 - judged[name][np.argmin(errors[name])] / whole)
+    return shares
 
 
-def _left(
-    fitted: Samples, judged: Samples, ridges: Sequence[float]
-) -> Float[np.ndarray, " ridges"]:
-    """The squared error, on other tasks, of what was fitted with each ridge."""
-    (x, y), (x_test, y_test) = (
-        [np.concatenate([*part]) for part in samples] for samples in (fitted, judged)
-    )
-    mean, spread, centre = x.mean(0), x.std(0), y.mean(0)
+def _squared_errors(
+    features: Float[np.ndarray, "tasks decisions width"],
+    values: Mapping[str, Float[np.ndarray, "tasks decisions _"]],
+    fitted: Bool[np.ndarray, " tasks"],
+    judged: Bool[np.ndarray, " tasks"],
+    ridges: Sequence[float],
+) -> dict[str, Float[np.ndarray, " ridges"]]:
+    """Of what is fitted on some tasks and judged on others, with each ridge."""
+    x, x_test = (np.concatenate([*features[which]]) for which in (fitted, judged))
+    mean, spread = x.mean(0), x.std(0)
     kept = spread > 1e-9 * (1 + abs(mean))
     x, x_test = ((z - mean)[:, kept] / spread[kept] for z in (x, x_test))
     variances, directions = np.linalg.eigh(x.T @ x)
-    met, x_test = directions.T @ (x.T @ (y - centre)), x_test @ directions
-    errors = []
-    for ridge in ridges:
-        solved = met / (np.maximum(variances, 0.0) + ridge * len(x))[:, None]
-        errors.append(((y_test - centre - x_test @ solved) ** 2).sum())
-    return np.array(errors)
+    x, x_test = x @ directions, x_test @ directions
+    errors = {}
+    for name, of_all in values.items():
+        y, y_test = (np.concatenate([*of_all[which]]) for which in (fitted, judged))
+        projected, left = x.T @ (y - y.mean(0)), y_test - y.mean(0)
+        errors[name] = np.array(
+            [
+                (
+                    (left - (x_test / (variances + ridge * len(x))) @ projected) ** 2
+                ).sum()
+                for ridge in ridges
+            ]
+        )
+    return errors

@@ -13,6 +13,15 @@ from icrl.models.transformer import Transformer
 from icrl.theory.compiler import embedded
 
 
+def few_at_once() -> int:
+    """How many tasks play a descent side by side.
+
+    Each of its layers reads all that a task remembers: on a processor, more than 4
+    overflow the cache of a core.
+    """
+    return 4 * jax.device_count() if jax.default_backend() == "cpu" else 500
+
+
 def at_every_depth(
     model: Transformer,
     tokens: Float[Array, "time token"],

@@ -70,11 +70,13 @@ def linear_thompson(
         most_noise: the same of the normal numbers.
 
     Raises:
-        ValueError: if the family is no linear bandit whose arms are shown, or the
-            scheme is unknown.
+        ValueError: if the family is no linear bandit whose arms are shown, the scheme
+            is unknown, or there are no terms or layers.
     """
     family = regression.arms_on_show(family)
     require(scheme in SCHEMES, f"scheme must be one of {', '.join(SCHEMES)}", scheme)
+    require(terms >= 1, "terms must be at least 1", terms)
+    require(descent_layers >= 1, "descent_layers must be at least 1", descent_layers)
     std = family.noise_std if noise_std is None else noise_std
     arms, dim = family.num_actions, family.dim
     stream = Stream()

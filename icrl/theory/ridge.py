@@ -218,7 +218,8 @@ def chebyshev(depth: int, least: float, most: float) -> Descent:
 class System(NamedTuple):
     """(weight Σ x xᵀ + ridge I) w = right, in every token that decides."""
 
-    right: np.ndarray | None  # forms [dim], 0 where nothing is decided; None: Σ r x
+    # forms [dim], 0 where nothing is decided; None: weight Σ r x
+    right: np.ndarray | None
     ridge: float
     weight: float = 1.0
 
@@ -239,7 +240,7 @@ def descend(
         stream: of the construction.
         x: forms of the features that an action had; 0 in tokens without one.
         reward: likewise.
-        systems: to be solved; where the right side is Σ r x, the weight is 1.
+        systems: to be solved.
         decides: 1 in tokens that decide, 0 in others: all solutions stay 0 there, as
             step sizes are not made for them.
         descent: how.

@@ -3,10 +3,14 @@
 import math
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from envs.base import Family, require_discrete
+from icrl.models import Transformer
 from icrl.theory.compiler import Construction
+from icrl.theory.depth import at_every_depth
 from icrl.theory.gadgets import (
     Head,
     Layer,
@@ -19,6 +23,8 @@ from icrl.theory.gadgets import (
     tournament,
 )
 from icrl.theory.stream import NOTHING, Stream
+from icrl.tokenizers.base import Tokenizer
+from icrl.tokenizers.encoding import decisions
 
 SCALE = 0.025  # of the bonus; with the theorem's, 1, it would play uniformly
 
@@ -171,6 +177,33 @@ def ucb_vi(
         limits=[*[(0.0, 1.0)] * (states + actions), (0.0, max_reward)],
         places=places,
     )
+
+
+def share_below_clip(
+    construction: Construction,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    tokens: Float[Array, "time token"],
+    cap: float,
+) -> Float[Array, ""]:
+    """The share of all values, at all decisions of a context, that were not clipped.
+
+    Were all clipped, UCB-VI would play uniformly, and a match with it say nothing.
+
+    Args:
+        construction: of `ucb_vi`.
+        model: built from it.
+        tokenizer: whose tokens it reads.
+        tokens: a context.
+        cap: at which values are clipped: the most that an episode can pay.
+    """
+
+    def share(stream: Float[Array, "time width"]) -> Float[Array, ""]:
+        values = construction.stream.read("values", stream)
+        at_decisions = decisions(tokenizer, values.reshape(len(stream), -1))[:-1]
+        return jnp.mean(at_decisions < cap - 1e-9)
+
+    return at_every_depth(model, tokens, share, tail=0)[1][-1]
 
 
 def _places(stream: Stream, horizon: int, episodes: int) -> dict[str, np.ndarray]:
