@@ -362,8 +362,8 @@ def test_ucb_vi_is_played_by_its_transformer():
     def share_below(model, tokens, cap):
         return ucb_vi.share_below_clip(construction, model, tokenizer, tokens, cap)
 
-    assert 0.5 < share_below(model, tokens[0], 3.0) < 1
-    assert share_below(model, tokens[0], 9.0) == 1
+    assert share_below(model, tokens[0], 3.0) > 0.5
+    assert share_below(model, tokens[0], 0.3) < 0.5  # what was never tried: 0.4
     require_limits(construction, np.asarray(tokens))
     worst = jax.jit(jax.vmap(highest_other_score, (None, 0)))(model, tokens)
     assert worst.max() <= 0
