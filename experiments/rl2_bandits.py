@@ -90,7 +90,8 @@ class Config(ExperimentConfig):
     gtrxl: TransformerConfig  # of one agent; its memory is a trial
     gru: TransformerConfig  # of the other
     training: PpoConfig  # at 10 pulls
-    long_training: PpoConfig  # at more
+    long_training: PpoConfig  # of the GTrXL at more
+    long_gru_training: PpoConfig  # of the GRU there, which learns best in larger steps
 
     def __post_init__(self):
         super().__post_init__()
@@ -159,11 +160,15 @@ def _learned(run, config: Config, cell: Cell) -> dict[str, Any]:
     """Agents that PPO trains in one cell."""
     from icrl.agents import Recipe
 
-    training, seeds = config.training, run.config.seeds
+    each = {
+        "gtrxl": (config.gtrxl, config.long_training),
+        "gru": (config.gru, config.long_gru_training),
+    }
+    seeds, agents = run.config.seeds, {}
     if cell[0] > 10:
-        training, seeds = config.long_training, seeds[: config.num_long_seeds]
-    agents = {}
-    for name, model in (("gtrxl", config.gtrxl), ("gru", config.gru)):
+        seeds = seeds[: config.num_long_seeds]
+    for name, (model, long_training) in each.items():
+        training = config.training if cell[0] <= 10 else long_training
         recipe = Recipe(
             family=FAMILY,
             changes=_changes(cell),
@@ -207,7 +212,13 @@ CPU = Config(
     gru=gtrxl.GRU,
     training=PpoConfig(num_steps=600, batch_size=512, schedule="linear"),
     long_training=PpoConfig(num_steps=800, batch_size=256, schedule="linear"),
+    long_gru_training=PpoConfig(
+        num_steps=800, batch_size=256, learning_rate=3e-3, schedule="linear"
+    ),
 ).takes("an hour on 2 cores")
+PAPER_LONG = PpoConfig(
+    num_steps=2000, batch_size=2560, num_minibatches=20, schedule="linear"
+)
 PAPER = Config(
     seeds=(0, 1, 2),
     num_tasks=20_000,
@@ -218,9 +229,8 @@ PAPER = Config(
     training=PpoConfig(
         num_steps=1000, batch_size=25_600, num_minibatches=200, schedule="linear"
     ),
-    long_training=PpoConfig(
-        num_steps=2000, batch_size=2560, num_minibatches=20, schedule="linear"
-    ),
+    long_training=PAPER_LONG,
+    long_gru_training=PAPER_LONG,
 ).takes("days on one GPU (23 billion steps of the environment)")
 SMOKE = {
     "cells": ((10, 5),),
