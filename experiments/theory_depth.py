@@ -72,7 +72,7 @@ class Config(ExperimentConfig):
     gradient: int = 351  # of gradient descent
     every: int = 5  # layers of the others between two measurements
     # layers with which they play, where a scheme has so many
-    played: tuple[int, ...] = (11, 26, 51, 101, 201)
+    played: tuple[int, ...] = (11, 26, 51, 101)
     # and those of Newton-Schulz
     played_newton_schulz: tuple[int, ...] = (15, 19, 21, 23, 25, 29)
 
