@@ -11,8 +11,13 @@ Source: Duan et al. 2016, arXiv 1611.02779, Table 1, and its authors' launchers:
 discount 0.99, advantages of lambda 0.3. They optimise with TRPO and a GRU of width 256;
 "UCB1" has a tuned width, and "OTS" plays the likeliest of some draws of all arms.
 Command: icrl run rl2_bandits cpu
-Cost: (an estimate) an hour on 2 cores.
-Expect: (no reference run yet).
+Cost: two and a half hours of one core: an hour for the GTrXL at 100 pulls, half an hour
+for 50 arms and 500 pulls.
+Expect (cpu): at 10 pulls the GTrXL's return is 6.64 and 6.68 of 5 and 10 arms, the
+GRU's 6.65 and 6.70 (exact optima 6.66 and 6.71; Gittins 6.62 and 6.67 in fewer
+bandits). At 100 pulls of 5 arms, one training seed: 77.3 and 77.0 (Gittins 78.5, UCB
+78.2, Thompson 74.9); the GTrXL passes 74 after 150 of its 800 steps. All 70 numbers of
+algorithms lie within 3 √2 standard errors of a re-simulation by the authors' rules.
 """
 
 import dataclasses
@@ -215,7 +220,7 @@ CPU = Config(
     long_gru_training=PpoConfig(
         num_steps=800, batch_size=256, learning_rate=3e-3, schedule="linear"
     ),
-).takes("an hour on 2 cores")
+).takes("150 min of one core")
 PAPER_LONG = PpoConfig(
     num_steps=2000, batch_size=2560, num_minibatches=20, schedule="linear"
 )
