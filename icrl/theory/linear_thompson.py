@@ -33,6 +33,7 @@ def linear_thompson(
     descent_layers: int = 300,
     temperature: float = 1e-9,
     bound: float = 64.0,
+    bound_of_sums: float = 4096.0,
     most_reward: float = 12.0,
     most_noise: float = 6.0,
 ) -> Construction:
@@ -66,6 +67,7 @@ def linear_thompson(
         descent_layers: of `pade`, of each of its two descents.
         temperature: of the softmax, reward units.
         bound: as in `gadgets.product`.
+        bound_of_sums: the same where Σ^{-1/2} meets Σ y x, which grows with the steps.
         most_reward: the largest reward, either way, for which `bound` was tested.
         most_noise: the same of the normal numbers.
 
@@ -92,7 +94,7 @@ def linear_thompson(
         steps=family.horizon,
     )
     if scheme == "newton_schulz":
-        solved = _by_newton_schulz(stream, task, iterations, bound)
+        solved = _by_newton_schulz(stream, task, iterations, bound, bound_of_sums)
     else:
         solved = _by_pade(stream, task, terms, descent_layers)
     logits = stream.add("score", arms)
@@ -147,7 +149,7 @@ def _times(
 
 
 def _by_newton_schulz(
-    stream: Stream, task: _Task, iterations: int, bound: float
+    stream: Stream, task: _Task, iterations: int, bound: float, bound_of_sums: float
 ) -> _Solved:
     """Σ^{-1/2}, then what it is multiplied with."""
     arms, dim = task.shown.shape
@@ -169,7 +171,7 @@ def _by_newton_schulz(
     layers = [
         moments.layer,
         *inside,
-        Layer(_times(stream, root, moments.moment, half, bound)),
+        Layer(_times(stream, root, moments.moment, half, bound_of_sums)),
         Layer([*_times(stream, root, inner, theta, bound), *heads]),
     ]
     return _Solved(layers, theta, slopes, moments.first + first)
