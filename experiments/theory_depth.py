@@ -239,7 +239,8 @@ def _regret(config: Config):
                 constructions[f"{scheme}_{depth}"] = made
                 agents[f"{scheme}_{depth}"] = written(made, tokenizer)
             if agents:
-                at_once = 500 if newton else few_at_once()
+                shared = newton or scheme == "chebyshev"
+                at_once = 500 if shared else few_at_once()
                 scores = scores.join(score(agents, at_once))
     for agent, made in constructions.items():
         require_limits(made, scores[agent][..., :-1].reshape(-1, len(made.limits)))
