@@ -44,7 +44,7 @@ def run(run, config: gtrxl.SearchConfig):
 CPU = gtrxl.SearchConfig().takes("25 min of one core")
 SMOKE = {"seeds": (0, 1), "model": gtrxl.SMOKE_GTRXL}
 EXPERIMENT = study.experiment(
-    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, columns=3, figure_name="returns"
+    __name__, run, PANELS, cpu=CPU, smoke=SMOKE, figure_name="returns"
 )
 
 if __name__ == "__main__":
