@@ -15,8 +15,13 @@ Over 300 lines: seven settings, each with its algorithm and its constructions.
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, where nothing is built; what
 differs from its proofs is said in `icrl/theory/`.
 Command: icrl run theory_agents cpu
-Cost: (an estimate) 30 minutes on 2 cores.
-Expect: (no reference run yet).
+Cost: 50 minutes of one core.
+Expect: actions identical to the algorithm's by Newton-Schulz (total variation 1e-4 at
+most, regret 37.4 of 100 bandits), by accelerated gradient descent (2.5e-4), with a draw
+in the token by either root (regret 51.3; 13.5 in the smaller bandit), and of UCB-VI
+(59.8 of 20 MDPs; log probabilities within 2e-9, 99 % of values below the clip). Without
+a draw: 0.015 on average and 0.048 at most for 512 nodes, 6e-5 and 4e-4 for Bernoulli
+bandits. The trained transformer pays 33.9, no less than LinUCB for sure (-3.5 ± 4.9).
 """
 
 import dataclasses
@@ -371,7 +376,7 @@ def _trained(config: Config):
     return {"transformer": load_agent(config.trained).agent()}
 
 
-CPU = Config().takes("30 min on 2 cores")
+CPU = Config().takes("50 min of one core")
 SMOKE = {
     "num_tasks": 4,
     "num_mdps": 2,
