@@ -16,8 +16,12 @@ Over 300 lines: what is read of two algorithms and four models is one measuremen
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Section 4, for the quantities; the
 comparison is ours.
 Command: icrl run theory_probe cpu
-Cost: (an estimate) 20 minutes of one core.
-Expect: (no reference run yet).
+Cost: 40 minutes of one core.
+Expect: by Newton-Schulz θ and A⁻¹ a are there from layer 28 of 29 on (R² 0.1 to 0.2
+before), and bonuses in the last; by gradient descent R² of θ grows layer by layer, and
+passes 0.99 at layer 60 of 101. The trained transformer of three layers imitates LinUCB
+without them: 0.47 of θ at most, 0.53 of the bonuses, nothing of A⁻¹ a. In UCB-VI counts
+and bonuses are there from layer 3 of 17 on.
 """
 
 import dataclasses
@@ -287,7 +291,7 @@ def _read(config: Config, probe: Probe, num_episodes: int, layers, model, index)
     return streams.astype(jnp.float32), sought, tokens
 
 
-CPU = Config().takes("20 min of one core")
+CPU = Config().takes("40 min of one core")
 SMOKE = {
     "num_tasks": 4,
     "num_mdps": 4,
