@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation
 
-from icrl.drawing import figures
+from icrl.drawing import bars, figures
 from icrl.drawing.styles import SPARE_COLORS, STYLE
 
 AXES = {"title": "t", "xlabel": "x", "ylabel": "y"}
@@ -78,3 +78,15 @@ def test_a_figure_says_what_labelled_its_models():
     summary = {"rows": [row], "labels": {"model": "mean of 8 posterior draws"}}
     assert figures.units_of(summary).endswith("; labels: mean of 8 posterior draws")
     assert "labels" not in figures.units_of({"rows": [row]})  # older than the entry
+
+
+@pytest.mark.parametrize(
+    ("yscale", "mean", "dots"), [("linear", 0, 1), ("linear", 1, 0), ("log", 0, 0)]
+)
+def test_a_bar_of_height_0_has_a_dot_where_its_axis_has_a_0(ax, yscale, mean, dots):
+    row = {"panel": "online", "agent": "dpt", "metric": "return", "published": None}
+    rows = [row | {"mean": mean, "low": mean, "high": mean + 0.1, "seed": None}]
+    drawing = {"metric": "return", "agents": ["dpt"], "title": "t", "ylabel": "y"}
+    bars.draw_bars(ax, {"rows": rows}, {"online": "p"}, yscale=yscale, **drawing)
+    ax.figure.canvas.draw()  # a layout that collapses warns, and a warning is an error
+    assert sum(line.get_marker() == "o" for line in ax.lines) == dots

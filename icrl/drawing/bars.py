@@ -51,7 +51,8 @@ def draw_bars(
             error_kw={"linewidth": 1},
         )
         flat = at[means == 0]  # bars that nobody would see
-        ax.plot(flat, 0 * flat, "o", color=styles[agent]["color"], clip_on=False)
+        if flat.size and yscale == "linear":  # nothing unclipped at -inf, or of no size
+            ax.plot(flat, 0 * flat, "o", color=styles[agent]["color"], clip_on=False)
         for x, row in zip(at, found, strict=True):
             if row["published"] is not None:
                 ax.plot(x, row["published"], "D", mfc="white", mec="black", ms=5)
