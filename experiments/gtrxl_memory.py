@@ -59,7 +59,8 @@ class Config(ExperimentConfig):
     gtrxl: TransformerConfig  # whose memory is made an episode
     lstm: TransformerConfig  # of the second agent
     gru: TransformerConfig  # of the third
-    training: PpoConfig  # of all
+    t_maze_training: PpoConfig  # in the corridor
+    training: PpoConfig  # in the two other tasks
 
     def __post_init__(self):
         super().__post_init__()
@@ -103,7 +104,8 @@ def _train(run, config: Config, panel: str, size: int) -> dict[str, Any]:
         model = dataclasses.replace(model, memory=memory)
         recipe = Recipe(family=name, changes=changes, tokenizer="rl2", model=model)
         place = f"{agent}_{panel}_{size}"
-        trained[agent] = study.train_online(run, recipe, config.training, name=place)
+        training = config.t_maze_training if panel == "t_maze" else config.training
+        trained[agent] = study.train_online(run, recipe, training, name=place)
     return trained
 
 
@@ -128,11 +130,19 @@ def _play(config: Config, panel: str, trained):
     return numbers
 
 
+# Who leaves the straight way cannot win any more, and the corridor looks the same as
+# before: what a model learns there by chance keeps it from going straight, if entropy
+# does not hold it back (with 0.01, 1 seed of 3 at 50 cells never leaves return -1).
+# With short sums (gae_lambda 0.3) errors of the values favour actions there.
+T_MAZE_TRAINING = PpoConfig(
+    num_steps=200, batch_size=128, gae_lambda=0.95, entropy_coefficient=0.1
+)
 CPU = Config(
     seeds=(0, 1, 2),
     gtrxl=gtrxl.GTRXL,
     lstm=gtrxl.LSTM,
     gru=gtrxl.GRU,
+    t_maze_training=T_MAZE_TRAINING,
     training=PpoConfig(num_steps=200, batch_size=128, gae_lambda=0.95),
 ).takes("two hours on 2 cores")
 LONG = Config(
@@ -142,6 +152,7 @@ LONG = Config(
     gtrxl=gtrxl.GTRXL,
     lstm=gtrxl.LSTM,
     gru=gtrxl.GRU,
+    t_maze_training=dataclasses.replace(T_MAZE_TRAINING, batch_size=16),
     training=PpoConfig(num_steps=200, batch_size=16, gae_lambda=0.95),
 ).takes("six hours on 2 cores")
 SMOKE = {
