@@ -74,10 +74,17 @@ def test_a_band_that_hides_the_panel_becomes_a_line_for_each_seed(
 
 
 def test_a_figure_says_what_labelled_its_models():
-    row = {"seeds": 1, "tasks": 40, "trajectories": 40}
+    row = {"seeds": 1, "tasks": 40, "trajectories": 40, "low": 0.0, "high": 1.0}
     summary = {"rows": [row], "labels": {"model": "mean of 8 posterior draws"}}
     assert figures.units_of(summary).endswith("; labels: mean of 8 posterior draws")
     assert "labels" not in figures.units_of({"rows": [row]})  # older than the entry
+
+
+def test_a_figure_without_intervals_does_not_speak_of_them():
+    row = {"seeds": 0, "tasks": 40, "trajectories": 40, "low": 0.5, "high": 0.5}
+    assert figures.units_of({"rows": [row]}) == "means over 40 tasks"
+    other = row | {"high": 0.6}
+    assert "intervals over 40 tasks" in figures.units_of({"rows": [row, other]})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_a_figure_says_what_labelled_its_models():
 )
 def test_a_bar_of_height_0_has_a_dot_where_its_axis_has_a_0(ax, yscale, mean, dots):
     row = {"panel": "online", "agent": "dpt", "metric": "return", "published": None}
-    rows = [row | {"mean": mean, "low": mean, "high": mean + 0.1, "seed": None}]
+    rows = [row | {"mean": mean, "low": mean, "high": mean + 0.1}]
     drawing = {"metric": "return", "agents": ["dpt"], "title": "t", "ylabel": "y"}
     bars.draw_bars(ax, {"rows": rows}, {"online": "p"}, yscale=yscale, **drawing)
     ax.figure.canvas.draw()  # a layout that collapses warns, and a warning is an error

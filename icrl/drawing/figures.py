@@ -68,6 +68,8 @@ def units_of(summary: Mapping[str, Any]) -> str:
     tasks = sorted({row["tasks"] for row in rows if row["tasks"]})
     kind = "bootstrap " if summary.get("interval") == "bootstrap" else ""
     said = f"bands and error bars: 95 % {kind}intervals"
+    if all(row["low"] == row["high"] for row in rows):
+        said = "means"  # or what else was measured once
     if tasks:
         said += f" over {_counted(tasks, 'task')}"
     played = {row.get("trajectories", row["tasks"]) for row in rows}
