@@ -109,4 +109,4 @@ def draw_readouts(
         ax.plot(layers / layers[-1], values, **line, label=label)
     ax.set(xlabel="part of the layers", ylabel="R² of a linear read-out")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.05)
-    ax.legend(frameon=False, fontsize=8)
+    figures.beside(ax)
