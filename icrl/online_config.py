@@ -28,6 +28,9 @@ class OnlineConfig(TrainingConfig):
     # of generalised advantages (Schulman et al. 2016, arXiv 1506.02438); RL²'s authors
     # have 0.3: rewards of bandits come at once, and longer sums only add noise
     gae_lambda: float = 0.3
+    # of rewards, before values and advantages are learnt from them: values of about 1
+    # are learnt soonest, and a large error of theirs drowns the policy in the gradient
+    reward_scale: float = 1.0
     num_epochs: int = 3  # passes over a batch
     num_minibatches: int = 4  # of a pass; they divide the trials
     value_coefficient: float = 0.5  # of the error of values in the loss
@@ -53,6 +56,8 @@ class OnlineConfig(TrainingConfig):
             value = getattr(self, name)
             if value < 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
+        if self.reward_scale <= 0:
+            raise ValueError(f"reward_scale must be positive, got {self.reward_scale}")
         if self.value_steps < 0:
             rule = "value_steps must be at least 0"
             raise ValueError(f"{rule}, got {self.value_steps}")

@@ -190,6 +190,9 @@ def test_advantages_are_the_weighted_sums_of_errors():
     ]
     np.testing.assert_allclose(np.asarray(found)[kept], expected, rtol=1e-5)
     assert (np.asarray(found)[~valid] == 0).all()
+    scaled = advantages(segment, discount=0.9, gae_lambda=0.6, reward_scale=3.0)
+    tripled = segment._replace(reward=3 * segment.reward)
+    assert (scaled == advantages(tripled, discount=0.9, gae_lambda=0.6)).all()
 
 
 @pytest.mark.parametrize("kind", [PpoConfig, VmpoConfig])
@@ -224,6 +227,7 @@ def test_what_cannot_be_trained_online_is_refused(recipe, changes, message):
         ({"num_minibatches": 3}, r"batch_size \(8\) must be a multiple of"),
         ({"lengths": (2,)}, r"lengths is of training by imitation, got \(2,\)"),
         ({"segment_steps": 0}, "segment_steps must be at least 1, got 0"),
+        ({"reward_scale": 0.0}, "reward_scale must be positive, got 0.0"),
         ({"sweep": 0.5}, "sweep must be at least 1, got 0.5"),
         ({"entropy_coefficient": -1.0}, "entropy_coefficient must be at least 0"),
     ],
@@ -258,3 +262,13 @@ def test_values_learn_alone_at_first():
     assert moved(states[2], states[3])
     kl = [line["kl"] for line in logged]
     assert max(kl[:2]) < 1e-9 < kl[2]
+
+
+def test_behind_the_steps_of_values_the_first_updates_are_no_longer_than_others():
+    """With moments of 0 beside a count of 240, Adam's would be 15 learning rates."""
+    changed = config(value_steps=60, beta1=0.0)
+    states, _ = train(BANDIT, changed, num_steps=61)
+    before, after = (state.learned.model.blocks for state in states[-2:])
+    moved = jax.tree.map(lambda old, new: jnp.abs(new - old).ravel(), before, after)
+    mean = jnp.concatenate(jax.tree.leaves(moved)).mean()
+    assert 0 < mean < changed.updates * 1.5 * changed.learning_rate

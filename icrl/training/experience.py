@@ -266,12 +266,13 @@ def _noting(algorithm: Algorithm) -> Algorithm:
 
 
 def advantages(
-    segment: Segment, *, discount: float, gae_lambda: float
+    segment: Segment, *, discount: float, gae_lambda: float, reward_scale: float = 1.0
 ) -> Float[Array, " time"]:
     """Returns generalised advantages of the actions of one segment.
 
-    A trial is one stream: values go on through the ends of its episodes. Steps behind
-    a termination are no decisions: they are passed over, and theirs are 0.
+    Values and advantages are those of the rewards times `reward_scale`. A trial is one
+    stream: values go on through the ends of its episodes. Steps behind a termination
+    are no decisions: they are passed over, and theirs are 0.
 
     Source: Schulman et al. 2016, arXiv 1506.02438, equation 16.
     """
@@ -288,5 +289,5 @@ def advantages(
         return kept, jnp.where(valid, advantage, 0.0)
 
     last = segment.next_value, jnp.zeros_like(segment.next_value)
-    now = segment.reward, segment.values, segment.valid
+    now = reward_scale * segment.reward, segment.values, segment.valid
     return jax.lax.scan(step, last, now, reverse=True)[1]

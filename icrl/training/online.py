@@ -148,7 +148,8 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         trials = _begun(player, state, jax.random.split(key_start, size))
         collect = jax.vmap(player.collect, (None, 0))
         trials, segments = over_devices(collect, state.learned.model, trials)
-        gae = {"discount": config.discount, "gae_lambda": config.gae_lambda}
+        named = ("discount", "gae_lambda", "reward_scale")
+        gae = {name: getattr(config, name) for name in named}
         advantage = jax.vmap(lambda one: advantages(one, **gae))(segments)
         batch = Batch(segments, advantage)
 
@@ -162,12 +163,13 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             learned, opt_state = carry
             part = jax.tree.map(lambda x: x[chosen], batch)
             grads, logged = jax.grad(loss, has_aux=True)(learned, part)
-            grads = at_first(grads, state.step)
             after: Any
             updates, after = optimizer.update(grads, opt_state, learned)
             logged["gradient_norm"] = optax.tree.norm(grads)
             updates = jax.tree.map(lambda x: state.setting.rate * x, updates)
-            updates = at_first(updates, state.step)  # of weight decay, too
+            # updates, not gradients: what stands still goes on to gather its moments
+            # (from moments of 0 beside a late count, Adam takes far too long steps)
+            updates = at_first(updates, state.step)
             changed: Any = optax.apply_updates(learned, updates)
             return (changed, after), logged
 
