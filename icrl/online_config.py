@@ -28,15 +28,19 @@ class OnlineConfig(TrainingConfig):
     # of generalised advantages (Schulman et al. 2016, arXiv 1506.02438); RL²'s authors
     # have 0.3: rewards of bandits come at once, and longer sums only add noise
     gae_lambda: float = 0.3
-    # of rewards, before values and advantages are learnt from them: values of about 1
-    # are learnt soonest, and a large error of theirs drowns the policy in the gradient
+    # rewards are learnt from as `scale * (reward - offset)`: values of about 1 are
+    # learnt soonest, and less an average reward they do not fall along a trial. Where
+    # episodes can terminate, an offset changes what is best: it is earned by ending
     reward_scale: float = 1.0
+    reward_offset: float = 0.0
     num_epochs: int = 3  # passes over a batch
     num_minibatches: int = 4  # of a pass; they divide the trials
     value_coefficient: float = 0.5  # of the error of values in the loss
     entropy_coefficient: float = 0.01  # of the policy's entropy, which is rewarded
-    # first steps, in which nothing but the value head learns: a model that has learnt
-    # by imitation cannot tell yet which actions are good; the schedule counts them, too
+    # first steps, in which values alone are learnt, and a divergence holds the policy:
+    # a model that has learnt by imitation cannot tell yet which actions are good. Its
+    # head alone could not: what it reads need not know how much is still to come. As
+    # the auxiliary phase of Cobbe et al. 2021, arXiv 2009.04416
     value_steps: int = 0
     # for random search: each training seed multiplies its learning rate and its entropy
     # coefficient by a factor of its own, log-uniform between 1 / sweep and sweep

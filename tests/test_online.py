@@ -190,9 +190,10 @@ def test_advantages_are_the_weighted_sums_of_errors():
     ]
     np.testing.assert_allclose(np.asarray(found)[kept], expected, rtol=1e-5)
     assert (np.asarray(found)[~valid] == 0).all()
-    scaled = advantages(segment, discount=0.9, gae_lambda=0.6, reward_scale=3.0)
-    tripled = segment._replace(reward=3 * segment.reward)
-    assert (scaled == advantages(tripled, discount=0.9, gae_lambda=0.6)).all()
+    changes = {"reward_scale": 3.0, "reward_offset": 0.5}
+    changed = advantages(segment, discount=0.9, gae_lambda=0.6, **changes)
+    same = segment._replace(reward=3 * (segment.reward - 0.5))
+    assert (changed == advantages(same, discount=0.9, gae_lambda=0.6)).all()
 
 
 @pytest.mark.parametrize("kind", [PpoConfig, VmpoConfig])
@@ -237,38 +238,25 @@ def test_a_config_that_makes_no_sense_is_refused(changes, message):
         config(**changes)
 
 
-def test_values_learn_alone_at_first():
-    changed = config(value_steps=2, weight_decay=0.1)
-    states, logged = train(BANDIT, changed)
-
-    def moved(before, after):
-        """Names of what a step has changed, without the value head's."""
-        pairs = zip(
-            jax.tree_util.tree_leaves_with_path(before.learned.model),
-            jax.tree.leaves(after.learned.model),
-            strict=True,
+def test_at_first_values_are_learnt_and_the_policy_stands():
+    sizes = {"num_steps": 20, "batch_size": 32, "num_epochs": 4, "learning_rate": 3e-3}
+    logged, moved = {}, {}
+    for value_steps in (0, 20):
+        changed = config(value_steps=value_steps, **sizes)
+        states, logged[value_steps] = train(BANDIT, changed, num_steps=20)
+        before, after = (
+            state.learned.model.blocks for state in (states[0], states[-1])
         )
-        names = {
-            jax.tree_util.keystr(path, simple=True, separator=".")
-            for (path, old), new in pairs
-            if np.any(old != new)
-        }
-        values = {name for name in names if name.startswith("value.")}
-        assert len(values) == 2
-        return names - values
-
-    assert not moved(states[0], states[1])
-    assert not moved(states[1], states[2])
-    assert moved(states[2], states[3])
-    kl = [line["kl"] for line in logged]
-    assert max(kl[:2]) < 1e-9 < kl[2]
+        moved[value_steps] = _moved(before, after)
+    learnt, held = (sum(line["kl"] for line in logged[n]) for n in (0, 20))
+    assert 0 < held < learnt / 10
+    assert moved[20] > moved[0] / 2  # what both read is learnt for the values
+    errors = [line["value_loss"] for line in logged[20]]
+    assert np.mean(errors[-3:]) < errors[0]
+    own = train(BANDIT, config(value_steps=2, **sizes), num_steps=4)[1]
+    assert own[1]["kl"] < own[2]["kl"] / 3  # then it is learnt
 
 
-def test_behind_the_steps_of_values_the_first_updates_are_no_longer_than_others():
-    """With moments of 0 beside a count of 240, Adam's would be 15 learning rates."""
-    changed = config(value_steps=60, beta1=0.0)
-    states, _ = train(BANDIT, changed, num_steps=61)
-    before, after = (state.learned.model.blocks for state in states[-2:])
+def _moved(before, after):
     moved = jax.tree.map(lambda old, new: jnp.abs(new - old).ravel(), before, after)
-    mean = jnp.concatenate(jax.tree.leaves(moved)).mean()
-    assert 0 < mean < changed.updates * 1.5 * changed.learning_rate
+    return jnp.concatenate(jax.tree.leaves(moved)).mean()

@@ -266,13 +266,18 @@ def _noting(algorithm: Algorithm) -> Algorithm:
 
 
 def advantages(
-    segment: Segment, *, discount: float, gae_lambda: float, reward_scale: float = 1.0
+    segment: Segment,
+    *,
+    discount: float,
+    gae_lambda: float,
+    reward_scale: float = 1.0,
+    reward_offset: float = 0.0,
 ) -> Float[Array, " time"]:
     """Returns generalised advantages of the actions of one segment.
 
-    Values and advantages are those of the rewards times `reward_scale`. A trial is one
-    stream: values go on through the ends of its episodes. Steps behind a termination
-    are no decisions: they are passed over, and theirs are 0.
+    Values and advantages are those of `reward_scale * (reward - reward_offset)`. A
+    trial is one stream: values go on through the ends of its episodes. Steps behind a
+    termination are no decisions: they are passed over, and theirs are 0.
 
     Source: Schulman et al. 2016, arXiv 1506.02438, equation 16.
     """
@@ -289,5 +294,5 @@ def advantages(
         return kept, jnp.where(valid, advantage, 0.0)
 
     last = segment.next_value, jnp.zeros_like(segment.next_value)
-    now = reward_scale * segment.reward, segment.values, segment.valid
+    now = reward_scale * (segment.reward - reward_offset), segment.values, segment.valid
     return jax.lax.scan(step, last, now, reverse=True)[1]

@@ -22,6 +22,10 @@ from icrl.training.optimizer import make_optimizer
 from icrl.training.ppo import ppo_loss
 from icrl.training.vmpo import first_multipliers, vmpo_loss
 
+# Of the divergence that holds the policy while values alone are learnt; with a weight
+# of 1, as theirs, Adam's first steps are long enough to move it
+HOLD = 10.0
+
 
 class Learned(NamedTuple):
     """What the optimiser changes."""
@@ -123,11 +127,6 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
     optimizer = make_optimizer(config.optimizer_config())
     size = config.batch_size
 
-    def at_first(changes: Learned, step: Array) -> Learned:
-        if not config.value_steps:
-            return changes
-        return _of_values_first(changes, step < config.value_steps)
-
     def init(key: Key, model: Any = None) -> OnlineState:
         key_model, key_trials, key_setting = jax.random.split(key, 3)
         if model is None:
@@ -148,7 +147,7 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         trials = _begun(player, state, jax.random.split(key_start, size))
         collect = jax.vmap(player.collect, (None, 0))
         trials, segments = over_devices(collect, state.learned.model, trials)
-        named = ("discount", "gae_lambda", "reward_scale")
+        named = ("discount", "gae_lambda", "reward_scale", "reward_offset")
         gae = {name: getattr(config, name) for name in named}
         advantage = jax.vmap(lambda one: advantages(one, **gae))(segments)
         batch = Batch(segments, advantage)
@@ -157,6 +156,10 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             total, logged = method.loss(*learned, player, part, config)
             more = (state.setting.entropy - 1) * config.entropy_coefficient
             total = total - more * logged["entropy"]
+            # values, and nothing that moves the policy
+            held = config.value_coefficient * logged["value_loss"]
+            held = held + HOLD * logged["kl"]
+            total = jnp.where(state.step < config.value_steps, held, total)
             return total, logged | {"loss": total}
 
         def update(carry: tuple[Learned, Any], chosen: Array):
@@ -167,9 +170,6 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             updates, after = optimizer.update(grads, opt_state, learned)
             logged["gradient_norm"] = optax.tree.norm(grads)
             updates = jax.tree.map(lambda x: state.setting.rate * x, updates)
-            # updates, not gradients: what stands still goes on to gather its moments
-            # (from moments of 0 beside a late count, Adam takes far too long steps)
-            updates = at_first(updates, state.step)
             changed: Any = optax.apply_updates(learned, updates)
             return (changed, after), logged
 
@@ -199,16 +199,6 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         highest=True,
         num_tokens=config.num_steps * size * player.trial_steps // player.num_segments,
     )
-
-
-def _of_values_first(changes: Learned, alone: Array) -> Learned:
-    """The same changes; where `alone`, 0 of all but the value head."""
-
-    def kept(path: Any, change: Array) -> Array:
-        of_model = jax.tree_util.keystr(path[:2], simple=True, separator=".")
-        return change if of_model == "model.value" else jnp.where(alone, 0, change)
-
-    return jax.tree_util.tree_map_with_path(kept, changes)
 
 
 def _begun(player: Player, state: OnlineState, keys: Key) -> Trial:
