@@ -12,8 +12,14 @@ Over 300 lines: errors by depth and play by depth are one question.
 Source: Lin, Bai and Mei 2023, arXiv 2310.08566, Theorem on soft LinUCB, which counts
 Õ(√T) layers and builds none; Newton-Schulz and Chebyshev are ours.
 Command: icrl run theory_depth cpu
-Cost: (an estimate) an hour on 2 cores.
-Expect: (no reference run yet).
+Cost: an hour and a quarter of one core.
+Expect: a total variation of 1e-3 at most from 29 layers on (Newton-Schulz), from 166
+(Chebyshev), 261 (accelerated) and 411 (the paper's constants); after 351 of gradient
+descent 0.55.
+Slopes -0.0331 (accelerated; -1/√κ is -0.0317), -0.0213 (the paper's; -0.0204) and
+-0.0634 (Chebyshev; -2/√κ is -0.0634), of κ 996, and 2,394 with the paper's constants.
+Regret of 40 bandits, 37.8: from 51 layers no scheme pays more for sure (5.3 ± 9.1 at
+most), though the paper's constants still choose quite other actions there.
 """
 
 import dataclasses
@@ -276,7 +282,7 @@ def _construction(config: Config, family, scheme: str, depth: int):
     return linucb(family, scheme=scheme, depth=depth, temperature=config.temperature)
 
 
-CPU = Config().takes("an hour on 2 cores")
+CPU = Config().takes("75 min of one core")
 SMOKE = {
     "num_histories": 2,
     "num_tasks": 2,

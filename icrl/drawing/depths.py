@@ -71,18 +71,26 @@ def draw_regrets(
         summary: is not read.
         arrays: has `regret/<scheme>/depths`, and `/gap` [depths, (mean, low, high)].
     """
+    from matplotlib.ticker import LogLocator, ScalarFormatter
+
     from icrl.drawing import figures
 
     del summary
-    for scheme in figures.names_in(arrays, "regret/", "/depths"):
+    schemes = figures.names_in(arrays, "regret/", "/depths")
+    for place, scheme in enumerate(schemes):
         color, name = SCHEMES[scheme]
         mean, low, high = arrays[f"regret/{scheme}/gap"].T
-        line = {"color": color, "marker": "o", "markersize": 3, "label": name}
-        depths = arrays[f"regret/{scheme}/depths"]
-        ax.errorbar(depths, mean, [mean - low, high - mean], **line)
+        line = {"color": color, "marker": "o", "markersize": 4, "linewidth": 1.2}
+        # side by side, where several schemes have as many layers
+        beside = 1.03 ** (place - len(schemes) // 2)
+        depths = arrays[f"regret/{scheme}/depths"] * beside
+        ax.errorbar(depths, mean, [mean - low, high - mean], label=name, ls="", **line)
+        ax.plot(depths, mean, color=color, linewidth=0.8, alpha=0.5)
     ax.axhline(0.0, color="0.6", linewidth=0.8)
     ax.set(xlabel="layers", ylabel="regret above LinUCB's (reward units)", xscale="log")
-    ax.set_yscale("symlog", linthresh=1.0)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.minorticks_off()
     figures.beside(ax)
 
 
