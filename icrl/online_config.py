@@ -37,6 +37,7 @@ class OnlineConfig(TrainingConfig):
     num_minibatches: int = 4  # of a pass; they divide the trials
     value_coefficient: float = 0.5  # of the error of values in the loss
     entropy_coefficient: float = 0.01  # of the policy's entropy, which is rewarded
+    final_entropy: float = 1.0  # fraction of it to which it falls, linearly, by the end
     # first steps, in which values alone are learnt, and a divergence holds the policy:
     # a model that has learnt by imitation cannot tell yet which actions are good. Its
     # head alone could not: what it reads need not know how much is still to come. As
@@ -52,7 +53,7 @@ class OnlineConfig(TrainingConfig):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        for name in ("discount", "gae_lambda"):
+        for name in ("discount", "gae_lambda", "final_entropy"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {value}")

@@ -133,6 +133,17 @@ def test_each_seed_of_a_random_search_has_a_setting_of_its_own():
         np.testing.assert_allclose(logged[0][name], value, rtol=1e-4, atol=1e-6)
 
 
+def test_the_reward_of_entropy_falls_along_the_training():
+    changed = config(entropy_coefficient=0.1, final_entropy=0.5)
+    _, logged = train(BANDIT, changed, num_steps=3)
+    coefficients = [line["entropy_coefficient"] for line in logged]
+    np.testing.assert_allclose(coefficients, [0.1, 0.0875, 0.075], rtol=1e-6)
+    for line, coefficient in zip(logged, coefficients, strict=True):
+        loss = line["policy_loss"] + changed.value_coefficient * line["value_loss"]
+        expected = loss - coefficient * line["entropy"]
+        np.testing.assert_allclose(line["loss"], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_new_trials_begin_where_the_last_ended_and_not_all_at_once():
     states, _ = train(BANDIT, config(segment_steps=2), num_steps=4)
     played = [np.asarray(state.trials.step) for state in states]
@@ -230,6 +241,7 @@ def test_what_cannot_be_trained_online_is_refused(recipe, changes, message):
         ({"segment_steps": 0}, "segment_steps must be at least 1, got 0"),
         ({"reward_scale": 0.0}, "reward_scale must be positive, got 0.0"),
         ({"sweep": 0.5}, "sweep must be at least 1, got 0.5"),
+        ({"final_entropy": 2.0}, r"final_entropy must lie in \[0, 1\], got 2.0"),
         ({"entropy_coefficient": -1.0}, "entropy_coefficient must be at least 0"),
     ],
 )

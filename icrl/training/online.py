@@ -141,6 +141,10 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         setting = Setting(*factors)
         return OnlineState(learned, setting, optimizer.init(learned), trials, step)
 
+    def entropy_factor(state: OnlineState) -> Float[Array, ""]:
+        fallen = (1 - config.final_entropy) * state.step / config.num_steps
+        return state.setting.entropy * (1 - fallen)
+
     def step(state: OnlineState, key: Key, data: Any) -> tuple[OnlineState, Logged]:
         del data
         key_start, key_order = jax.random.split(key)
@@ -154,7 +158,7 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
 
         def loss(learned: Learned, part: Batch) -> tuple[Float[Array, ""], Logged]:
             total, logged = method.loss(*learned, player, part, config)
-            more = (state.setting.entropy - 1) * config.entropy_coefficient
+            more = (entropy_factor(state) - 1) * config.entropy_coefficient
             total = total - more * logged["entropy"]
             # values, and nothing that moves the policy
             held = config.value_coefficient * logged["value_loss"]
@@ -185,7 +189,7 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
         earned = segments.reward.sum(axis=1).mean() * player.num_segments
         logged |= {"ratio_error": first, "return": earned}
         logged["learning_rate"] = state.setting.rate * config.learning_rate
-        coefficient = state.setting.entropy * config.entropy_coefficient
+        coefficient = entropy_factor(state) * config.entropy_coefficient
         logged["entropy_coefficient"] = coefficient
         kept = trials if player.num_segments > 1 else None
         after = OnlineState(learned, state.setting, opt_state, kept, state.step + 1)
