@@ -65,7 +65,7 @@ class Config(ExperimentConfig):
 
     num_episodes: int = 10  # of a trial
     num_tasks: int = 4000  # unseen MDPs that every agent plays
-    from_scratch: tuple[str, ...] = ("gtrxl", "gru")  # who learns by reward alone
+    from_scratch: tuple[str, ...] = ("gru", "gtrxl")  # who learns by reward alone
     gtrxl: TransformerConfig  # of two agents; its memory is a trial
     gru: TransformerConfig  # of another
     training: PpoConfig  # from fresh weights
@@ -148,16 +148,22 @@ def _by_episode(totals):
     return np.diff(totals, axis=-1, prepend=0.0)
 
 
+# A step of good play earns about 1.5. Less that, and a tenth of it, values are small
+# and do not fall along a trial: their errors do not drown what an action earns.
+ppo = functools.partial(
+    PpoConfig, reward_scale=0.1, reward_offset=1.5, schedule="linear", final_entropy=0.0
+)
+# With 0.03 entropy does not hold out: a GRU chooses nearly without chance after 80
+# steps, at a return of 108.
+from_scratch = functools.partial(ppo, entropy_coefficient=0.1, learning_rate=2e-3)
 CPU = Config(
     seeds=(0,),
     gtrxl=gtrxl.GTRXL,
-    gru=dataclasses.replace(gtrxl.GRU, width=64),
-    training=PpoConfig(num_steps=1000, batch_size=512),
+    gru=dataclasses.replace(gtrxl.GRU, width=128),
+    training=from_scratch(num_steps=1000, batch_size=256),
     pretraining=DistillationConfig(labels="probabilities"),
     imitation=muon_training(6000, 1e-2, micro_batch=8),
-    fine_tuning=PpoConfig(
-        num_steps=400, batch_size=512, value_steps=50, schedule="linear"
-    ),
+    fine_tuning=ppo(num_steps=200, batch_size=256, value_steps=30),
 ).takes("two hours on 2 cores")
 PAPER = Config(
     seeds=(0, 1, 2),
@@ -165,17 +171,11 @@ PAPER = Config(
     gtrxl=dataclasses.replace(gtrxl.GTRXL, width=256, num_heads=8),
     gru=dataclasses.replace(gtrxl.GRU, width=256),
     # a batch of 250,000 steps of the environment, and 10,000 batches, as theirs
-    training=PpoConfig(
-        num_steps=10_000, batch_size=2560, num_minibatches=20, schedule="linear"
-    ),
+    training=from_scratch(num_steps=10_000, batch_size=2560, num_minibatches=20),
     pretraining=DistillationConfig(labels="probabilities"),
     imitation=muon_training(50_000, 1e-2, micro_batch=8),
-    fine_tuning=PpoConfig(
-        num_steps=2000,
-        batch_size=2560,
-        num_minibatches=20,
-        value_steps=50,
-        schedule="linear",
+    fine_tuning=ppo(
+        num_steps=2000, batch_size=2560, num_minibatches=20, value_steps=50
     ),
 ).takes("days on one GPU (17 billion steps of the environment)")
 SMOKE = {
