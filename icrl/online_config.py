@@ -28,10 +28,10 @@ class OnlineConfig(TrainingConfig):
     # of generalised advantages (Schulman et al. 2016, arXiv 1506.02438); RL²'s authors
     # have 0.3: rewards of bandits come at once, and longer sums only add noise
     gae_lambda: float = 0.3
-    # rewards are learnt from as `scale * (reward - offset)`: values of about 1 are
-    # learnt soonest, and less an average reward they do not fall along a trial. Where
-    # episodes can terminate, an offset changes what is best: it is earned by ending
+    # of what is learnt, `scale * (reward - offset)`: values of about 1 come soonest
     reward_scale: float = 1.0
+    # taken off every reward: less their average, values do not fall along a trial.
+    # Where episodes can terminate, it changes what is best: who ends is spared it
     reward_offset: float = 0.0
     num_epochs: int = 3  # passes over a batch
     num_minibatches: int = 4  # of a pass; they divide the trials
