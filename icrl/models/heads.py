@@ -67,5 +67,5 @@ class ValueHead(nnx.Module):
         self.score = linear(width, 1, dtype=exact, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*time width"]) -> Float[Array, "*time"]:
-        """The value at every token, in reward units."""
+        """The value at every token, in units of rewards as they are learnt from."""
         return self.score(x)[..., 0]
