@@ -12,7 +12,7 @@ Source: Duan et al. 2016, arXiv 1611.02779, Table 2 (n = 10), and its authors'
 launchers: tokens, discount 0.99, advantages of lambda 0.3. They optimise with TRPO, a
 GRU of width 256 and 2.5 billion steps at most.
 Command: icrl run rl2_mdps cpu
-Cost: (an estimate) two hours on 2 cores.
+Cost: (an estimate) three hours of one core.
 Expect: (no reference run yet).
 """
 
@@ -164,7 +164,7 @@ CPU = Config(
     pretraining=DistillationConfig(labels="probabilities"),
     imitation=muon_training(6000, 1e-2, micro_batch=8),
     fine_tuning=ppo(num_steps=200, batch_size=256, value_steps=30),
-).takes("two hours on 2 cores")
+).takes("three hours of one core")
 PAPER = Config(
     seeds=(0, 1, 2),
     num_tasks=20_000,
