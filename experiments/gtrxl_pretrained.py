@@ -16,8 +16,8 @@ Cost: about an hour of one core (cpu, 8 models of 3 training seeds, 2 by reward)
 Expect (cpu, 20 pulls of 5 arms): all four imitate as well: as DPT 3.92 beside Thompson
 sampling's 3.94 (GTrXL -0.4 % ± 1.4), 0.0001 nats from it or less, as AD 2.47 to 2.48
 beside UCB's 2.47. The GPT costs half of GTrXL's multiplications. Behind reward the DPT
-GTrXL is at 2.42, from Gittins' 2.37 it cannot be told (+0.05 ± 0.12); one that learnt
-as much by reward alone is at 2.55.
+GTrXL is at 2.45, near Gittins' 2.37 (+0.08 ± 0.06); one that learnt as much by reward
+alone is at 2.55.
 """
 
 import dataclasses

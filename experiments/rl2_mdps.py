@@ -9,8 +9,8 @@ Returns are n V* less the gaps of all actions taken, as in `rl2_mdp_baselines`: 
 of the rewards with less noise. All of RL²'s baselines stand there.
 
 Source: Duan et al. 2016, arXiv 1611.02779, Table 2 (n = 10), and its authors'
-launchers: tokens, discount 0.99, advantages of lambda 0.3. They optimise with TRPO, a
-GRU of width 256 and 2.5 billion steps at most.
+launchers: tokens, advantages of lambda 0.3. Their discount is 0.99, and they optimise
+with TRPO, a GRU of width 256 and 2.5 billion steps at most.
 Command: icrl run rl2_mdps cpu
 Cost: (an estimate) three hours of one core.
 Expect: (no reference run yet).
@@ -154,8 +154,16 @@ ppo = functools.partial(
     PpoConfig, reward_scale=0.1, reward_offset=1.5, schedule="linear", final_entropy=0.0
 )
 # With 0.03 entropy does not hold out: a GRU chooses nearly without chance after 80
-# steps, at a return of 108.
-from_scratch = functools.partial(ppo, entropy_coefficient=0.1, learning_rate=2e-3)
+# steps, at a return of 108. A short sight has far less noise, and what is near is most
+# of what counts here: after 90 steps 124; 116 with the authors' discount of 0.99.
+from_scratch = functools.partial(
+    ppo,
+    discount=0.5,
+    reward_scale=0.3,
+    reward_offset=1.2,
+    entropy_coefficient=0.1,
+    learning_rate=2e-3,
+)
 CPU = Config(
     seeds=(0,),
     gtrxl=gtrxl.GTRXL,
