@@ -160,10 +160,10 @@ def online_learner(recipe: Recipe, config: OnlineConfig) -> Learner:
             total, logged = method.loss(*learned, player, part, config)
             more = (entropy_factor(state) - 1) * config.entropy_coefficient
             total = total - more * logged["entropy"]
-            # values, and nothing that moves the policy
-            held = config.value_coefficient * logged["value_loss"]
-            held = held + HOLD * logged["kl"]
-            total = jnp.where(state.step < config.value_steps, held, total)
+            if config.value_steps:  # values, and nothing that moves the policy
+                held = config.value_coefficient * logged["value_loss"]
+                held = held + HOLD * logged["kl"]
+                total = jnp.where(state.step < config.value_steps, held, total)
             return total, logged | {"loss": total}
 
         def update(carry: tuple[Learned, Any], chosen: Array):
