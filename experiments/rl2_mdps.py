@@ -5,12 +5,17 @@ learn by PPO from the rewards of such trials alone. A second GTrXL first imitate
 best simple planner that is known here (`beb_rewards_only`: greedy with the MDPs' own
 prior and a small bonus of rewards), then goes on by reward: does it pass its teacher?
 
+Who learns by reward alone reads tokens that show transitions as a whole. RL²'s own show
+an action and its reward beside the next state, so that what is known of a state stands
+in the tokens behind its visits. A GTrXL that imitates learns to look there; one that
+learns from rewards earned 110 to 113 after 100 steps, and with whole transitions 136.
+
 Returns are n V* less the gaps of all actions taken, as in `rl2_mdp_baselines`: the mean
 of the rewards with less noise. All of RL²'s baselines stand there.
 
 Source: Duan et al. 2016, arXiv 1611.02779, Table 2 (n = 10), and its authors'
-launchers: tokens, advantages of lambda 0.3. Their discount is 0.99, and they optimise
-with TRPO, a GRU of width 256 and 2.5 billion steps at most.
+launchers: advantages of lambda 0.3. They have a discount of 0.99, TRPO, a GRU of width
+256 that reads their own tokens, and 2.5 billion steps at most.
 Command: icrl run rl2_mdps cpu
 Cost: (an estimate) three hours of one core.
 Expect: (no reference run yet).
@@ -18,7 +23,7 @@ Expect: (no reference run yet).
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Literal
 
 from icrl import cli, gtrxl, study
 from icrl.config import (
@@ -65,7 +70,9 @@ class Config(ExperimentConfig):
 
     num_episodes: int = 10  # of a trial
     num_tasks: int = 4000  # unseen MDPs that every agent plays
-    from_scratch: tuple[str, ...] = ("gru", "gtrxl")  # who learns by reward alone
+    # of who learns by reward alone; the others read rl2
+    tokenizer: Literal["step_whole", "step", "rl2"] = "step_whole"
+    from_scratch: tuple[str, ...] = ("gtrxl", "gru")  # who learns by reward alone
     gtrxl: TransformerConfig  # of two agents; its memory is a trial
     gru: TransformerConfig  # of another
     training: PpoConfig  # from fresh weights
@@ -88,7 +95,7 @@ def run(run, config: Config):
     from icrl.evaluation.returns import expected_totals
     from icrl.pretraining.methods import algorithm_distillation
 
-    recipe = _recipe(config, config.gtrxl)
+    recipe = _recipe(config, config.gtrxl, "rl2")
     family = recipe.make_family()
     rules = {"last_transition": False, "random_ties": True}
     prior = true_prior(family)
@@ -109,7 +116,7 @@ def run(run, config: Config):
         ),
     }
     for name in config.from_scratch:
-        own = _recipe(config, getattr(config, name))
+        own = _recipe(config, getattr(config, name), config.tokenizer)
         trained[name] = learn(own, config.training, name=name)
     agents = {
         **{name: models.agent() for name, models in trained.items()},
@@ -130,12 +137,15 @@ def run(run, config: Config):
     return {"n10": totals, "episodes": totals.map(_by_episode)}
 
 
-def _recipe(config: Config, model: TransformerConfig) -> Any:
+def _recipe(config: Config, model: TransformerConfig, tokenizer: str) -> Any:
     """How an agent reads a trial, which its memory holds."""
     from icrl.agents import Recipe
 
     recipe = Recipe(
-        family=FAMILY, num_episodes=config.num_episodes, tokenizer="rl2", model=model
+        family=FAMILY,
+        num_episodes=config.num_episodes,
+        tokenizer=tokenizer,
+        model=model,
     )
     memory = config.num_episodes * recipe.make_family().horizon
     return dataclasses.replace(recipe, model=dataclasses.replace(model, memory=memory))
@@ -168,7 +178,7 @@ CPU = Config(
     seeds=(0,),
     gtrxl=gtrxl.GTRXL,
     gru=dataclasses.replace(gtrxl.GRU, width=128),
-    training=from_scratch(num_steps=1000, batch_size=256),
+    training=from_scratch(num_steps=600, batch_size=256),
     pretraining=DistillationConfig(labels="probabilities"),
     imitation=muon_training(6000, 1e-2, micro_batch=8),
     fine_tuning=ppo(num_steps=200, batch_size=256, value_steps=30),
