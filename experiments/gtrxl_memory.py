@@ -137,10 +137,10 @@ def _play(config: Config, panel: str, trained):
 
 
 # Who leaves the straight way cannot win any more, and the corridor looks the same as
-# before: what noise teaches a model there can keep it from going straight. Entropy holds
-# that back, and the offset of `_train` takes the noise away, as nobody must count steps
-# to value what is lost: at 100 cells 3 seeds come to the end after 20 to 110 steps, and
-# all remember by 130; without it after 70 to 150, and one never learns to remember.
+# before: what noise teaches a model there can keep it from going straight. Entropy
+# holds that back, and the offset of `_train` takes the noise away, as nobody must count
+# steps to value what is lost: at 100 cells 3 seeds come to the end after 20 to 110
+# steps, and all remember by 130; without it after 70 to 150, and one never remembers.
 # With short sums (gae_lambda 0.3) errors of the values favour actions there.
 T_MAZE_TRAINING = PpoConfig(
     num_steps=200,
