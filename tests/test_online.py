@@ -75,6 +75,10 @@ CASES = {
     "segments shorter than the memory": (BANDIT, config(segment_steps=2)),
     "segments of an MDP's episodes": (MDP, config(segment_steps=4)),
     "segments within episodes": (MDP, config(segment_steps=2)),
+    "tokens with a clock": (
+        dataclasses.replace(MDP, tokenizer="step_whole"),
+        config(segment_steps=2),
+    ),
     "a memory of one token": (
         other(BANDIT, mixer=("relative",), memory=1),
         config(segment_steps=3),
