@@ -133,7 +133,7 @@ def draw_returns(
     xlabel: str,
     levels: Mapping[str, float],
 ) -> None:
-    """Draws what every agent earns at each size of a task.
+    """Draws what every agent earns at each size of a task, side by side.
 
     Args:
         ax: where.
@@ -144,14 +144,19 @@ def draw_returns(
         xlabel: what a size is.
         levels: returns to compare with, and what they are.
     """
+    import numpy as np
+
     from icrl.drawing import figures
 
     for (label, level), line in zip(levels.items(), ("--", ":"), strict=False):
         ax.axhline(level, color="0.4", linestyle=line, linewidth=1, label=label)
-    sizes = arrays[f"{panel}/sizes"].tolist()
+    sizes = arrays[f"{panel}/sizes"]
     there = {row["agent"] for row in summary["rows"] if row["panel"] == panel}
     shown = [agent for agent in agents if agent in there]
-    for agent, style in figures.styles_of(shown).items():
+    asides = 1.02 ** (np.arange(len(shown)) - (len(shown) - 1) / 2)  # the axis: log
+    for aside, (agent, style) in zip(
+        asides, figures.styles_of(shown).items(), strict=True
+    ):
         rows = [
             figures.find_row(summary, panel, agent, f"return_{size}") for size in sizes
         ]
@@ -159,7 +164,9 @@ def draw_returns(
         errors = [[row["mean"] - row["low"] for row in rows]]
         errors += [[row["high"] - row["mean"] for row in rows]]
         line = {"marker": "o", "markersize": 4, **style}
-        ax.errorbar(sizes, means, errors, **line, label=figures.label_of(agent))
+        label = figures.label_of(agent)
+        ax.errorbar(sizes * aside, means, errors, **line, label=label)
     name_sizes(ax, sizes)
+    ax.set(xlim=(sizes.min() / 1.1, sizes.max() * 1.1))  # also around a single size
     ax.set(xlabel=xlabel, ylabel="return of an episode")
     figures.beside(ax)
