@@ -17,8 +17,12 @@ Source: Duan et al. 2016, arXiv 1611.02779, Table 2 (n = 10), and its authors'
 launchers: advantages of lambda 0.3. They have a discount of 0.99, TRPO, a GRU of width
 256 that reads their own tokens, and 2.5 billion steps at most.
 Command: icrl run rl2_mdps cpu
-Cost: (an estimate) three hours of one core.
-Expect: (no reference run yet).
+Cost: two and a quarter hours of one core.
+Expect: total rewards of 157.7 from rewards alone, 157.9 behind imitation (156.6); the
+planner 156.9 (paired +0.8 ± 0.7 and +1.0 ± 0.7 for this training seed), GRU 142.6, PSRL
+138.1; RL² published 156.2. In training the GTrXL passes 140 after 8 minutes, the GRU
+after 36. Who learnt by reward is ahead of the planner in the first episodes, and behind
+it in the last.
 """
 
 import dataclasses
@@ -182,7 +186,7 @@ CPU = Config(
     pretraining=DistillationConfig(labels="probabilities"),
     imitation=muon_training(6000, 1e-2, micro_batch=8),
     fine_tuning=ppo(num_steps=200, batch_size=256, value_steps=30),
-).takes("three hours of one core")
+).takes("two and a quarter hours of one core")
 PAPER = Config(
     seeds=(0, 1, 2),
     num_tasks=20_000,
