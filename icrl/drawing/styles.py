@@ -90,7 +90,7 @@ STYLE: dict[str, dict[str, Any]] = {
     "ucrl2": {"color": "#117733"},
     "beb": {"color": "#882255"},
     "beb_mu0": {"color": "#882255"},
-    "beb_rewards_only": {"color": "#66A61E"},
+    "beb_rewards_only": {"color": "#332288"},
     "posterior_mean_greedy": {"color": "#8C6D31"},
     "mle_greedy": {"color": "#8C6D31"},
     "epsilon_greedy_mle": {"color": "#999933"},
