@@ -6,10 +6,10 @@ best simple planner that is known here (`beb_rewards_only`: greedy with the MDPs
 prior and a small bonus of rewards), then goes on by reward: does it pass its teacher?
 
 Who learns by reward alone reads tokens that show transitions as a whole, and the clock.
-RL²'s own show an action and its reward beside the next state, so that what is known of a
-state stands in the tokens behind its visits. A GTrXL that imitates learns to look there;
-pilots that learnt from rewards (discount 0.99, less entropy) earned 110 to 113 after 100
-steps. With whole transitions it is 136.
+RL²'s own show an action and its reward beside the next state, so that what is known of
+a state stands in the tokens behind its visits. A GTrXL that imitates learns to look
+there; pilots that learnt from rewards (discount 0.99, less entropy) earned 110 to 113
+after 100 steps. With whole transitions it is 136.
 
 Returns are n V* less the gaps of all actions taken, as in `rl2_mdp_baselines`: the mean
 of the rewards with less noise. All of RL²'s baselines stand there.
