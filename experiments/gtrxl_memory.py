@@ -5,6 +5,8 @@ cell says where to turn in its last (passive T-maze), pads to be stepped on in a
 that is found by trial (Numpad), and a room where an apple lies hidden (Memory Maze).
 GTrXL's memory holds a whole episode. In the corridor a second one has a memory so short
 that all its blocks together do not reach back to the cue: it can only guess.
+Those of the longest corridor then play longer ones, of up to 1500 cells, as they are:
+the GTrXL's memory, which no weight depends on, is made as long as the episode.
 
 Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 3 (Numpad, an LSTM given twice
 the training stays below) and Figure 5 (Memory Maze); Ni et al. 2023, arXiv 2307.03864
@@ -30,7 +32,8 @@ FAMILIES = {  # and what its size is
     "memory_maze": ("MemoryMaze-v0", "cells of a side"),
 }
 MODELS = ("gtrxl", "gtrxl_short", "lstm", "gru")
-LEVELS = {"t_maze": {"optimum": 1.0, "a guess": 0.5}}
+CORRIDOR_LEVELS = {"optimum": 1.0, "a guess": 0.5}
+LEVELS = {"t_maze": CORRIDOR_LEVELS}
 PANELS = [
     Drawing(
         name=name,
@@ -45,6 +48,20 @@ PANELS = [
     )
     for name, (family, xlabel) in FAMILIES.items()
 ]
+PANELS.insert(
+    1,
+    Drawing(
+        name="t_maze_longer",
+        title="the same models in longer corridors",
+        function=functools.partial(
+            sweeps.draw_returns,
+            panel="t_maze_longer",
+            agents=MODELS,
+            xlabel="cells of the corridor",
+            levels=CORRIDOR_LEVELS,
+        ),
+    ),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,9 +69,12 @@ class Config(ExperimentConfig):
     """Sizes of the experiment."""
 
     t_maze: tuple[int, ...] = (50, 100)  # cells; none: the task is left out
+    # that the models of the longest of them play, untrained; none: none
+    t_maze_longer: tuple[int, ...] = (300, 500, 1000, 1500)
     numpad: tuple[int, ...] = (2,)  # pads of a side, likewise
     memory_maze: tuple[int, ...] = (7,)  # cells of a side, likewise
     num_tasks: int = 2000  # unseen tasks that every agent plays
+    num_tasks_longer: int = 200  # likewise, in longer corridors
     models: tuple[str, ...] = MODELS  # that learn; gtrxl_short in the corridor alone
     gtrxl: TransformerConfig  # whose memory is made an episode
     lstm: TransformerConfig  # of the second agent
@@ -79,6 +99,9 @@ def run(run, config: Config):
         trained = {size: _train(run, config, panel, size) for size in sizes}
         if sizes:
             found[panel] = functools.partial(_play, config, panel, trained)
+        if panel == "t_maze" and sizes and config.t_maze_longer:
+            longest = trained[max(sizes)]
+            found["t_maze_longer"] = functools.partial(_play_longer, config, longest)
     return found
 
 
@@ -115,18 +138,36 @@ def _train(run, config: Config, panel: str, size: int) -> dict[str, Any]:
     return trained
 
 
-def _play(config: Config, panel: str, trained):
-    """Rows of the return at each size."""
+def _play_longer(config: Config, models):
+    """Rows of the return in corridors that are longer than those of the training."""
+    longer: dict[int, dict[str, Any]] = {}
+    for size in config.t_maze_longer:
+        longer[size] = {}
+        for name, found in models.items():
+            recipe, changes = found.recipe, _changes("t_maze", size)
+            model = recipe.model
+            if name == "gtrxl":
+                model = dataclasses.replace(model, memory=changes["horizon"])
+            recipe = dataclasses.replace(recipe, changes=changes, model=model)
+            longer[size][name] = found.into(recipe)
+    number = config.num_tasks_longer
+    return _play(config, "t_maze", longer, panel="t_maze_longer", num_tasks=number)
+
+
+def _play(config: Config, task: str, trained, *, panel: str = "", **options: Any):
+    """Rows of the return at each size, in a panel of the task's name if not another."""
     import envs
     from icrl import algorithms
     from icrl.evaluation.numbers import Numbers, add_row
 
+    panel = panel or task
     numbers, hashes = Numbers(), []
     for size, models in trained.items():
-        family = envs.family(FAMILIES[panel][0], **_changes(panel, size))
+        family = envs.family(FAMILIES[task][0], **_changes(task, size))
         test = study.Evaluation(config, family.split().test)
         agents = {name: found.agent() for name, found in models.items()}
-        scores = test.returns({**agents, "uniform": algorithms.uniform(family)})
+        agents["uniform"] = algorithms.uniform(family)
+        scores = test.returns(agents, **options)
         for agent, totals in scores.items():
             metric = f"return_{size}"
             add_row(numbers, panel, agent, metric, totals[..., 0], scores)
@@ -157,18 +198,10 @@ CPU = Config(
     t_maze_training=T_MAZE_TRAINING,
     training=PpoConfig(num_steps=200, batch_size=128, gae_lambda=0.95),
 ).takes("two hours on 2 cores")
-LONG = Config(
-    t_maze=(300, 500, 1000, 1500),
-    numpad=(),
-    memory_maze=(),
-    gtrxl=gtrxl.GTRXL,
-    lstm=gtrxl.LSTM,
-    gru=gtrxl.GRU,
-    t_maze_training=dataclasses.replace(T_MAZE_TRAINING, batch_size=16),
-    training=PpoConfig(num_steps=200, batch_size=16, gae_lambda=0.95),
-).takes("six hours on 2 cores")
 SMOKE = {
     "t_maze": (4,),
+    "t_maze_longer": (6,),
+    "num_tasks_longer": 8,
     "numpad": (),
     "memory_maze": (),
     "models": ("gtrxl_short",),
@@ -181,9 +214,8 @@ EXPERIMENT = study.experiment(
     run,
     PANELS,
     cpu=CPU,
-    long=LONG,
     smoke=SMOKE,
-    columns=3,
+    columns=2,
     figure_name="returns",
 )
 

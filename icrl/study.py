@@ -109,6 +109,25 @@ class Trained:
         kept = tuple(self.seeds[row] for row in rows)
         return dataclasses.replace(self, models=models, seeds=kept)
 
+    def into(self, recipe: Any) -> "Trained":
+        """Returns the same weights in the models of another recipe.
+
+        It may differ in what no weight depends on: the family's horizon, the memory.
+
+        Raises:
+            ValueError: if the other's weights are of other shapes.
+        """
+        import jax
+
+        like = jax.eval_shape(recipe.make_model, jax.random.key(0))
+        leaves, kind = jax.tree.leaves(self.models), jax.tree.structure(like)
+        shapes = [leaf.shape[1:] for leaf in leaves]  # of one seed
+        asked = [leaf.shape for leaf in jax.tree.leaves(like)]
+        if shapes != asked:
+            raise ValueError(f"weights must have shapes {asked}, got {shapes}")
+        models = jax.tree.unflatten(kind, leaves)
+        return dataclasses.replace(self, models=models, recipe=recipe)
+
     def agents(self, name: str, **options: Any) -> dict[str, Any]:
         """Returns the agent that samples and its argmax twin, by name."""
         greedy = self.agent(greedy=True, **options)

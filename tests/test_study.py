@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import envs
 from envs.bernoulli_bandit import BernoulliBanditFamily
 from icrl import algorithms, results, study, training
+from icrl.agents import Recipe
 from icrl.algorithms.dark_room import goal_posterior
 from icrl.config import (
     SMOKE_MODEL,
@@ -238,3 +240,28 @@ def test_labels_of_permuted_rooms_know_no_order_that_is_held_out(monkeypatch):
     with pytest.raises(RuntimeError, match="nothing is trained"):
         chosen.run(None, chosen.presets["smoke"])
     assert asked == ["train", "all", "train"]  # the second is a line beside, no more
+
+
+def test_weights_go_into_a_model_that_remembers_longer():
+    def recipe(memory, **sizes):
+        model = TransformerConfig(num_layers=1, mixer=("relative",), memory=memory)
+        model = dataclasses.replace(model, **{"width": 8, "num_heads": 2, **sizes})
+        changes = {"horizon": 2 * memory}
+        family = "PassiveTMaze-v0"
+        return Recipe(family=family, changes=changes, tokenizer="rl2", model=model)
+
+    short, long = recipe(3), recipe(6)
+    first = jax.vmap(short.make_model)(jax.random.split(jax.random.key(0), 2))
+    found = study.Trained(first, (5, 7), short).into(long)
+    assert (found.seeds, found.recipe) == ((5, 7), long)
+    size = short.make_tokenizer().token_size
+    tokens = jax.random.normal(jax.random.key(1), (6, size))
+    one = [
+        jax.tree.map(lambda leaf: leaf[1], models)(tokens)
+        for models in (first, found.models)
+    ]
+    # what reaches back no further than 3 tokens is the same; later, more is seen
+    np.testing.assert_allclose(one[1][:4], one[0][:4], atol=1e-6)
+    assert np.abs(one[1][4:] - one[0][4:]).max() > 1e-4
+    with pytest.raises(ValueError, match="weights must have shapes"):
+        found.into(recipe(6, width=16))
