@@ -132,6 +132,7 @@ def draw_returns(
     agents: Sequence[str],
     xlabel: str,
     levels: Mapping[str, float],
+    limits: tuple[float, float] | None = None,
 ) -> None:
     """Draws what every agent earns at each size of a task, side by side.
 
@@ -143,6 +144,7 @@ def draw_returns(
         agents: in the legend's order.
         xlabel: what a size is.
         levels: returns to compare with, and what they are.
+        limits: of the vertical axis, where intervals reach beyond what can be earned.
     """
     import numpy as np
 
@@ -153,7 +155,8 @@ def draw_returns(
     sizes = arrays[f"{panel}/sizes"]
     there = {row["agent"] for row in summary["rows"] if row["panel"] == panel}
     shown = [agent for agent in agents if agent in there]
-    asides = 1.02 ** (np.arange(len(shown)) - (len(shown) - 1) / 2)  # the axis: log
+    apart = max(1.02, (sizes.max() / sizes.min()) ** 0.012)  # the axis is logarithmic
+    asides = apart ** (np.arange(len(shown)) - (len(shown) - 1) / 2)
     for aside, (agent, style) in zip(
         asides, figures.styles_of(shown).items(), strict=True
     ):
@@ -168,5 +171,5 @@ def draw_returns(
         ax.errorbar(sizes * aside, means, errors, **line, label=label)
     name_sizes(ax, sizes)
     ax.set(xlim=(sizes.min() / 1.1, sizes.max() * 1.1))  # also around a single size
-    ax.set(xlabel=xlabel, ylabel="return of an episode")
+    ax.set(xlabel=xlabel, ylabel="return of an episode", ylim=limits)
     figures.beside(ax)
