@@ -14,8 +14,14 @@ Source: Parisotto et al. 2020, arXiv 1910.06764, Figure 3 (Numpad, an LSTM given
 the training stays below) and Figure 5 (Memory Maze); Ni et al. 2023, arXiv 2307.03864
 (T-maze, optimum 1, without memory 1/2). Ours are grids, and far smaller.
 Command: icrl run gtrxl_memory cpu
-Cost: (an estimate) two hours on 2 cores.
-Expect: (no reference run yet).
+Cost: two hours of one core.
+Expect: with 50 cells 1.00 (GTrXL, LSTM, GRU) and a guess, 0.49, with the short memory;
+with 100, as they are, 1.00, 0.99, 0.98 and 0.51. Farther than they have learned an LSTM
+carries most (0.96 with 300 cells, 0.84 with 1500), a GRU not as far as 300. Of three
+GTrXLs one or two fail there, and not the same at all lengths (one has 1.00, 0.60, 0.49
+and 0.97 with 100 to 1000): such distances are new to them.
+Numpad: 32.5 (28.0 to 37.0), LSTM 16.3, GRU 17.3. The maze is easy for all: 24.0, 24.5
+and 25.0.
 """
 
 import dataclasses
@@ -182,7 +188,7 @@ CPU = Config(
     gru=gtrxl.GRU,
     t_maze_training=T_MAZE_TRAINING,
     training=PpoConfig(num_steps=200, batch_size=128, gae_lambda=0.95),
-).takes("two hours on 2 cores")
+).takes("two hours of one core")
 SMOKE = {
     "t_maze": (4, 6),
     "num_tasks_longer": 8,
