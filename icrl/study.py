@@ -4,6 +4,7 @@ A script has a header, `PANELS`, a `run` that returns scores by panel, and prese
 name and question come from the module; seeds, tokens, rows, intervals, paired
 differences and the figure from the scores; published values from the table beside it
 (`published.csv`). Like scripts, this does not import jax before something runs.
+Over 300 lines: all that a script calls stands in one place.
 """
 
 import dataclasses
