@@ -88,7 +88,7 @@ def run(run, config: Config):
     """Trains every model at every size of every task."""
     found = {}
     for panel in FAMILIES:
-        sizes = sorted(getattr(config, panel))
+        sizes = sorted(set(getattr(config, panel)))
         number = 1 if panel == "t_maze" else len(sizes)  # where models learn
         trained = {size: _train(run, config, panel, size) for size in sizes[:number]}
         longer = {size: _lengthened(trained[sizes[0]], size) for size in sizes[number:]}
@@ -135,10 +135,9 @@ def _lengthened(models, size: int) -> dict[str, Any]:
     found = {}
     for name, trained in models.items():
         recipe, changes = trained.recipe, _changes("t_maze", size)
-        model, times = recipe.model, changes["horizon"] / recipe.changes["horizon"]
-        model = dataclasses.replace(model, memory=round(model.memory * times))
-        recipe = dataclasses.replace(recipe, changes=changes, model=model)
-        found[name] = trained.into(recipe)
+        times = changes["horizon"] / recipe.changes["horizon"]
+        memory = round(recipe.model.memory * times)
+        found[name] = trained.resized(changes, memory=memory)
     return found
 
 

@@ -110,16 +110,25 @@ class Trained:
         kept = tuple(self.seeds[row] for row in rows)
         return dataclasses.replace(self, models=models, seeds=kept)
 
-    def into(self, recipe: Any) -> "Trained":
-        """Returns the same weights in the models of another recipe.
+    def resized(
+        self, changes: Mapping[str, Any], *, memory: int | None = None
+    ) -> "Trained":
+        """Returns the same weights, to play another size of their family.
 
-        It may differ in what no weight depends on: the family's horizon, the memory.
+        Args:
+            changes: to the family's fields.
+            memory: of the model, in tokens; as trained if None.
 
         Raises:
-            ValueError: if the other's weights are of other shapes.
+            ValueError: if weights of that size have other shapes.
         """
         import jax
 
+        model = self.recipe.model
+        if memory is not None:
+            model = dataclasses.replace(model, memory=memory)
+        changes = {**self.recipe.changes, **changes}
+        recipe = dataclasses.replace(self.recipe, changes=changes, model=model)
         like = jax.eval_shape(recipe.make_model, jax.random.key(0))
         leaves, kind = jax.tree.leaves(self.models), jax.tree.structure(like)
         shapes = [leaf.shape[1:] for leaf in leaves]  # of one seed

@@ -242,17 +242,18 @@ def test_labels_of_permuted_rooms_know_no_order_that_is_held_out(monkeypatch):
     assert asked == ["train", "all", "train"]  # the second is a line beside, no more
 
 
-def test_weights_go_into_a_model_that_remembers_longer():
-    def recipe(memory, **sizes):
-        model = TransformerConfig(num_layers=1, mixer=("relative",), memory=memory)
-        model = dataclasses.replace(model, **{"width": 8, "num_heads": 2, **sizes})
+def test_weights_play_another_size_with_a_longer_memory():
+    def recipe(memory):
+        model = TransformerConfig(
+            width=8, num_layers=1, num_heads=2, mixer=("relative",), memory=memory
+        )
         changes = {"horizon": 2 * memory}
         family = "PassiveTMaze-v0"
         return Recipe(family=family, changes=changes, tokenizer="rl2", model=model)
 
     short, long = recipe(3), recipe(6)
     first = jax.vmap(short.make_model)(jax.random.split(jax.random.key(0), 2))
-    found = study.Trained(first, (5, 7), short).into(long)
+    found = study.Trained(first, (5, 7), short).resized({"horizon": 12}, memory=6)
     assert (found.seeds, found.recipe) == ((5, 7), long)
     size = short.make_tokenizer().token_size
     tokens = jax.random.normal(jax.random.key(1), (6, size))
@@ -263,5 +264,11 @@ def test_weights_go_into_a_model_that_remembers_longer():
     # what reaches back no further than 3 tokens is the same; later, more is seen
     np.testing.assert_allclose(one[1][:4], one[0][:4], atol=1e-6)
     assert np.abs(one[1][4:] - one[0][4:]).max() > 1e-4
+
+
+def test_weights_of_another_shape_are_refused():
+    model = TransformerConfig(width=8, num_layers=1, num_heads=2)
+    recipe = Recipe(family="BernoulliBandit-DPT-v0", tokenizer="rl2", model=model)
+    models = jax.vmap(recipe.make_model)(jax.random.split(jax.random.key(0), 1))
     with pytest.raises(ValueError, match="weights must have shapes"):
-        found.into(recipe(6, width=16))
+        study.Trained(models, (0,), recipe).resized({"num_arms": 7})
